@@ -1,0 +1,65 @@
+# backorder: PGXS build
+#
+#   make && sudo make install          build for the pg_config in PATH (or PG_CONFIG=...)
+#   WERROR=1 make                      warnings are errors, as in CI
+#   make installcheck                  against a running server; script/test needs none
+
+EXTENSION = backorder
+MODULE_big = backorder
+
+# The control file is the one place that knows the version.
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\([^']*\)'.*/\1/p" backorder.control)
+
+OBJS := $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+
+# The install script is built from its parts; update scripts are written by hand.
+SQL_PARTS := $(sort $(wildcard sql/[0-9][0-9]-*.sql))
+DATA_built = sql/backorder--$(EXTVERSION).sql
+DATA := $(sort $(wildcard sql/backorder--*--*.sql))
+
+# Of what -Wextra reports, only unused parameters come from PostgreSQL's own headers (and from
+# every SQL-callable function).
+WARNINGS = -Wall -Wextra -Wno-unused-parameter
+PG_CFLAGS = $(WARNINGS)
+ifeq ($(WERROR),1)
+PG_CFLAGS += -Werror
+endif
+
+# Tests are found, not listed: none can be forgotten. := matters, PGXS asks "ifdef REGRESS".
+# pg_regress looks for answers below the current directory first, hence the top-level expected/,
+# and for scripts too: a test must not be named like a part of the install script. Isolation tests
+# write to output_iso/, so their answers are found in test/expected/; from 16 on that must be said.
+# The extension is loaded first so that each test also runs alone.
+REGRESS := $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
+REGRESS_OPTS = --inputdir=test --load-extension=backorder
+ISOLATION := $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test --load-extension=backorder \
+	$(if $(filter 15,$(MAJORVERSION)),,--expecteddir=test)
+
+EXTRA_CLEAN = src/.flags $(wildcard sql/backorder--*.sql.new) tmp_check log
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+# Rebuilt each time, as a removed part leaves no newer file behind; replaced only when it differs.
+$(DATA_built): FORCE
+	@{ printf '%s\n' '\echo Use "CREATE EXTENSION backorder" to load this file. \quit'; \
+	  for part in $(SQL_PARTS); do printf '\n-- %s\n\n' $$part; cat $$part || exit 1; done; } > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@ && echo "built $@"; fi
+
+# Objects depend on every header, and on what they were compiled for and with.
+$(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h) src/.flags
+
+src/.flags: FORCE
+	@printf '%s\n' '$(VERSION) $(OBJS)' '$(CC) $(CPPFLAGS) $(CFLAGS)' > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+# A second opinion on the sources, if there is a clang. PGXS's CFLAGS are those of the compiler that
+# built PostgreSQL, so they are not used; the attributes ignored are gcc's, in PostgreSQL's headers.
+clang: CLANG := $(or $(CLANG),clang)
+clang:
+	if command -v $(CLANG) >/dev/null; then \
+	  $(CLANG) -fsyntax-only $(CPPFLAGS) $(WARNINGS) -Wno-ignored-attributes -Werror $(OBJS:.o=.c); fi
+
+.PHONY: FORCE clang

@@ -1,0 +1,332 @@
+-- What applications and administrators call.
+
+CREATE TYPE backorder.dealt AS (
+	source regclass,
+	order_key text,
+	line_key text,
+	customer text,
+	item text,
+	location text,
+	quantity numeric,
+	allocated numeric,
+	backordered numeric,
+	ready boolean
+);
+COMMENT ON TYPE backorder.dealt IS 'What a line was dealt: the quantity, what it has and waits for now, and whether its order waits for nothing more.';
+
+CREATE FUNCTION backorder.attach(
+	line_table regclass, item text, quantity text,
+	line_key text DEFAULT NULL, order_key text DEFAULT NULL,
+	header_table regclass DEFAULT NULL, header_key text DEFAULT NULL,
+	live text DEFAULT 'true', shipped text DEFAULT NULL, picked text DEFAULT NULL, cancelled text DEFAULT NULL,
+	location text DEFAULT NULL, customer text DEFAULT NULL, priority text DEFAULT NULL, queued_at text DEFAULT NULL,
+	requested_at text DEFAULT NULL, held text DEFAULT NULL,
+	timing text DEFAULT 'deferred', overship text DEFAULT 'adjust', tenant text DEFAULT '')
+RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'bo_attach';
+COMMENT ON FUNCTION backorder.attach(regclass, text, text, text, text, regclass, text, text, text, text, text, text, text, text, text, text, text, text, text, text)
+	IS 'Watches a table of order lines, by columns or SQL expressions over line and header, and records the orders it has. Again on the same table: changes the mapping. Returns the source_id.';
+
+CREATE FUNCTION backorder.detach(line_table regclass) RETURNS void
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_detach';
+COMMENT ON FUNCTION backorder.detach(regclass) IS 'Stops watching a table: its open lines leave and their stock is dealt to others; the ledger stays.';
+
+CREATE FUNCTION backorder.resync(line_table regclass, order_key text DEFAULT NULL) RETURNS bigint
+LANGUAGE c AS 'MODULE_PATHNAME', 'bo_resync';
+COMMENT ON FUNCTION backorder.resync(regclass, text) IS 'Reconciles one order, or all orders of a table, with what is recorded. Returns the number of lines that changed.';
+
+CREATE FUNCTION backorder.flush() RETURNS bigint
+LANGUAGE c AS 'MODULE_PATHNAME', 'bo_flush';
+COMMENT ON FUNCTION backorder.flush() IS 'Settles this transaction''s pending orders now. Returns the number of lines that changed.';
+
+CREATE FUNCTION backorder.lock_stock(items text[], location text DEFAULT '', tenant text DEFAULT '') RETURNS void
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_lock_stock';
+COMMENT ON FUNCTION backorder.lock_stock(text[], text, text) IS 'Locks the stock of these items in one order, before several settlings in one transaction.';
+
+CREATE FUNCTION backorder.repromise(item text DEFAULT NULL) RETURNS bigint
+LANGUAGE c AS 'MODULE_PATHNAME', 'bo_repromise';
+COMMENT ON FUNCTION backorder.repromise(text) IS 'Finishes the promises that settling left. Returns the number of lines that changed.';
+
+CREATE FUNCTION backorder.mapped_lines(source_id integer,
+	OUT order_key text, OUT line_key text, OUT item text, OUT location text, OUT customer text,
+	OUT quantity numeric, OUT cancelled numeric, OUT shipped numeric, OUT picked numeric, OUT live boolean,
+	OUT priority integer, OUT queued_at timestamptz, OUT requested_at date, OUT held boolean)
+RETURNS SETOF record LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_mapped_lines';
+COMMENT ON FUNCTION backorder.mapped_lines(integer) IS 'The lines of an attached table as its mapping reads them now; what verify() compares with.';
+
+CREATE FUNCTION backorder.collect_dealt() RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'bo_collect_dealt';
+COMMENT ON FUNCTION backorder.collect_dealt() IS 'Internal: begins to note what settling deals.';
+
+CREATE FUNCTION backorder.collected_dealt(OUT tenant text, OUT source_id integer, OUT order_key text, OUT line_key text, OUT quantity numeric)
+RETURNS SETOF record LANGUAGE c AS 'MODULE_PATHNAME', 'bo_collected_dealt';
+COMMENT ON FUNCTION backorder.collected_dealt() IS 'Internal: what was dealt since collect_dealt().';
+
+CREATE FUNCTION backorder.source_relation(source_id integer) RETURNS regclass
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT to_regclass(format('%I.%I', s.line_schema, s.line_table)) FROM backorder.source s WHERE s.source_id = $1
+$$;
+COMMENT ON FUNCTION backorder.source_relation(integer) IS 'The table of order lines of a source.';
+
+-- Inserts movements in one statement and returns what they dealt.  A reference that is already
+-- there with the same content is a repeated call: nothing happens.
+CREATE FUNCTION backorder.post_movements(movements backorder.stock_movement[]) RETURNS SETOF backorder.dealt
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	written bigint;
+	other record;
+BEGIN
+	PERFORM backorder.collect_dealt();
+	INSERT INTO backorder.stock_movement (tenant, item, location, kind, quantity, unavailable, po_id, po_line_no, reference, reason, occurred_at)
+	SELECT m.tenant, m.item, m.location, m.kind, m.quantity, m.unavailable, m.po_id, m.po_line_no, m.reference, m.reason, m.occurred_at
+	FROM unnest(movements) AS m
+	ON CONFLICT (tenant, reference) WHERE reference IS NOT NULL DO NOTHING;
+	GET DIAGNOSTICS written = ROW_COUNT;
+	IF written < cardinality(movements) THEN
+		SELECT m.reference, s.item, s.location, s.kind, s.quantity INTO other
+		FROM unnest(movements) AS m JOIN backorder.stock_movement s ON s.tenant = m.tenant AND s.reference = m.reference
+		WHERE (s.item, s.location, s.kind, s.po_id, s.po_line_no) IS DISTINCT FROM (m.item, m.location, m.kind, m.po_id, m.po_line_no)
+			OR (s.quantity, s.unavailable) IS DISTINCT FROM (m.quantity, m.unavailable) AND m.kind <> 'count'
+		ORDER BY m.reference LIMIT 1;
+		IF FOUND OR written > 0 THEN
+			RAISE EXCEPTION 'reference "%" was used for another movement', coalesce(other.reference, movements[1].reference) USING ERRCODE = 'OB008',
+				DETAIL = coalesce(format('It is a %s of %s of item %L at location %L.', other.kind, other.quantity, other.item, other.location),
+					'Only some of the movements are there already.'),
+				HINT = 'A reference is an idempotency key: use a new one for a new movement.';
+		END IF;
+	END IF;
+	RETURN QUERY
+	SELECT backorder.source_relation(l.source_id), l.order_key, l.line_key, l.customer, l.item, l.location,
+		d.quantity, l.allocated, l.backordered,
+		NOT EXISTS (SELECT FROM backorder.order_line o
+			WHERE o.tenant = l.tenant AND o.source_id = l.source_id AND o.order_key = l.order_key AND o.backordered > 0)
+	FROM backorder.collected_dealt() d
+	JOIN backorder.order_line l ON l.tenant = d.tenant AND l.source_id = d.source_id AND l.order_key = d.order_key AND l.line_key = d.line_key
+	ORDER BY l.item, l.location, l.priority DESC, l.queued_at, l.line_id;
+END $$;
+COMMENT ON FUNCTION backorder.post_movements(backorder.stock_movement[]) IS 'Inserts movements in one statement and returns what was dealt; the stock functions are written on it.';
+
+CREATE FUNCTION backorder.movement(kind text, item text, location text, quantity numeric, unavailable numeric,
+	reference text, reason text, at timestamptz, tenant text, po_id bigint DEFAULT NULL, po_line_no integer DEFAULT NULL)
+RETURNS backorder.stock_movement
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT ROW(tenant, NULL, item, location, kind, quantity, unavailable, po_id, po_line_no, NULL, reference, reason, at, NULL)::backorder.stock_movement
+$$;
+COMMENT ON FUNCTION backorder.movement(text, text, text, numeric, numeric, text, text, timestamptz, text, bigint, integer) IS 'Internal: one row for post_movements().';
+
+CREATE FUNCTION backorder.receive(item text, quantity numeric, location text DEFAULT '', held boolean DEFAULT false,
+	reference text DEFAULT NULL, at timestamptz DEFAULT now(), tenant text DEFAULT '')
+RETURNS SETOF backorder.dealt LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT * FROM backorder.post_movements(ARRAY[backorder.movement('receipt', item, location, quantity,
+		CASE WHEN held THEN quantity ELSE 0 END, reference, NULL, at, tenant)])
+$$;
+COMMENT ON FUNCTION backorder.receive(text, numeric, text, boolean, text, timestamptz, text) IS 'Goods arrived without a purchase order: on hand, and dealt down the queue unless held. A negative quantity reverses.';
+
+CREATE FUNCTION backorder.adjust(item text, quantity numeric, reason text, location text DEFAULT '', held boolean DEFAULT false,
+	reference text DEFAULT NULL, at timestamptz DEFAULT now(), tenant text DEFAULT '')
+RETURNS SETOF backorder.dealt LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT * FROM backorder.post_movements(ARRAY[backorder.movement('adjustment', item, location, quantity,
+		CASE WHEN held THEN quantity ELSE 0 END, reference, reason, at, tenant)])
+$$;
+COMMENT ON FUNCTION backorder.adjust(text, numeric, text, text, boolean, text, timestamptz, text) IS 'Corrects on hand by a signed quantity. Too little left takes allocation back from the lowest-ranked lines.';
+
+CREATE FUNCTION backorder.count_stock(item text, counted numeric, location text DEFAULT '',
+	reference text DEFAULT NULL, at timestamptz DEFAULT now(), tenant text DEFAULT '')
+RETURNS SETOF backorder.dealt LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	present numeric;
+BEGIN
+	PERFORM backorder.lock_stock(ARRAY[count_stock.item], count_stock.location, count_stock.tenant);
+	SELECT s.on_hand INTO present FROM backorder.stock s
+	WHERE s.tenant = count_stock.tenant AND s.item = count_stock.item AND s.location = count_stock.location;
+	RETURN QUERY SELECT * FROM backorder.post_movements(ARRAY[backorder.movement('count', count_stock.item, count_stock.location,
+		counted - present, 0, reference, NULL, at, tenant)]);
+END $$;
+COMMENT ON FUNCTION backorder.count_stock(text, numeric, text, text, timestamptz, text) IS 'Makes on hand what was counted.';
+
+CREATE FUNCTION backorder.hold_stock(item text, quantity numeric, reason text, location text DEFAULT '',
+	reference text DEFAULT NULL, at timestamptz DEFAULT now(), tenant text DEFAULT '')
+RETURNS SETOF backorder.dealt LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT * FROM backorder.post_movements(ARRAY[backorder.movement('hold', item, location, 0, quantity, reference, reason, at, tenant)])
+$$;
+COMMENT ON FUNCTION backorder.hold_stock(text, numeric, text, text, text, timestamptz, text) IS 'Makes stock unavailable (quality hold, damaged).';
+
+CREATE FUNCTION backorder.release_stock(item text, quantity numeric, location text DEFAULT '',
+	reference text DEFAULT NULL, at timestamptz DEFAULT now(), tenant text DEFAULT '')
+RETURNS SETOF backorder.dealt LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT * FROM backorder.post_movements(ARRAY[backorder.movement('release', item, location, 0, - quantity, reference, NULL, at, tenant)])
+$$;
+COMMENT ON FUNCTION backorder.release_stock(text, numeric, text, text, timestamptz, text) IS 'Makes held stock available again and deals it.';
+
+CREATE FUNCTION backorder.transfer(item text, quantity numeric, from_location text, to_location text,
+	reference text DEFAULT NULL, at timestamptz DEFAULT now(), tenant text DEFAULT '')
+RETURNS SETOF backorder.dealt LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT * FROM backorder.post_movements(ARRAY[
+		backorder.movement('transfer', item, from_location, - quantity, 0, reference || '/from', NULL, at, tenant),
+		backorder.movement('transfer', item, to_location, quantity, 0, reference || '/to', NULL, at, tenant)])
+$$;
+COMMENT ON FUNCTION backorder.transfer(text, numeric, text, text, text, timestamptz, text) IS 'Moves stock from one location to another. The two movements get the reference with /from and /to.';
+
+CREATE FUNCTION backorder.place_purchase_order(po_id bigint, at timestamptz DEFAULT now(), tenant text DEFAULT '') RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE backorder.purchase_order p SET status = 'placed', placed_at = coalesce(p.placed_at, at)
+	WHERE p.tenant = place_purchase_order.tenant AND p.po_id = place_purchase_order.po_id;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'purchase order % does not exist', po_id USING ERRCODE = 'OB009', HINT = 'See backorder.purchase_order.';
+	END IF;
+END $$;
+COMMENT ON FUNCTION backorder.place_purchase_order(bigint, timestamptz, text) IS 'Places a draft: its lines are supply from now on, dated by lead time where they have no date.';
+
+CREATE FUNCTION backorder.close_purchase_order(po_id bigint, tenant text DEFAULT '') RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE backorder.purchase_order p SET status = 'closed'
+	WHERE p.tenant = close_purchase_order.tenant AND p.po_id = close_purchase_order.po_id;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'purchase order % does not exist', po_id USING ERRCODE = 'OB009', HINT = 'See backorder.purchase_order.';
+	END IF;
+END $$;
+COMMENT ON FUNCTION backorder.close_purchase_order(bigint, text) IS 'Ends what is open of a placed purchase order: it is not coming.';
+
+CREATE FUNCTION backorder.cancel_purchase_order(po_id bigint, tenant text DEFAULT '') RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE backorder.purchase_order p SET status = 'cancelled'
+	WHERE p.tenant = cancel_purchase_order.tenant AND p.po_id = cancel_purchase_order.po_id;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'purchase order % does not exist', po_id USING ERRCODE = 'OB009', HINT = 'See backorder.purchase_order.';
+	END IF;
+END $$;
+COMMENT ON FUNCTION backorder.cancel_purchase_order(bigint, text) IS 'Cancels a purchase order of which nothing was received.';
+
+CREATE FUNCTION backorder.receive_purchase_line(po_id bigint, line_no integer, quantity numeric, held boolean DEFAULT false,
+	reference text DEFAULT NULL, at timestamptz DEFAULT now(), tenant text DEFAULT '')
+RETURNS SETOF backorder.dealt LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	line record;
+BEGIN
+	SELECT l.item, p.location INTO line
+	FROM backorder.purchase_order_line l JOIN backorder.purchase_order p USING (tenant, po_id)
+	WHERE l.tenant = receive_purchase_line.tenant AND l.po_id = receive_purchase_line.po_id AND l.line_no = receive_purchase_line.line_no;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'line % of purchase order % does not exist', line_no, po_id USING ERRCODE = 'OB009', HINT = 'See backorder.purchases.';
+	END IF;
+	RETURN QUERY SELECT * FROM backorder.post_movements(ARRAY[backorder.movement('receipt', line.item, line.location, quantity,
+		CASE WHEN held THEN quantity ELSE 0 END, reference, NULL, at, tenant, po_id, line_no)]);
+END $$;
+COMMENT ON FUNCTION backorder.receive_purchase_line(bigint, integer, numeric, boolean, text, timestamptz, text) IS 'Goods of one purchase order line arrived. A negative quantity reverses.';
+
+CREATE FUNCTION backorder.receive_purchase_order(po_id bigint,
+	reference text DEFAULT NULL, at timestamptz DEFAULT now(), tenant text DEFAULT '')
+RETURNS SETOF backorder.dealt LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	arrived backorder.stock_movement[];
+	po_status text;
+BEGIN
+	IF reference IS NOT NULL AND EXISTS (SELECT FROM backorder.stock_movement m
+		WHERE m.tenant = receive_purchase_order.tenant AND m.po_id = receive_purchase_order.po_id
+			AND m.reference = receive_purchase_order.reference || '/' || m.po_line_no) THEN
+		RETURN;
+	END IF;
+	SELECT p.status INTO po_status FROM backorder.purchase_order p
+	WHERE p.tenant = receive_purchase_order.tenant AND p.po_id = receive_purchase_order.po_id;
+	IF po_status IS DISTINCT FROM 'placed' THEN
+		RAISE EXCEPTION 'purchase order % cannot be received', po_id USING ERRCODE = 'OB006',
+			DETAIL = coalesce(format('It is %s.', po_status), 'It does not exist.'), HINT = 'Only a placed purchase order can be received.';
+	END IF;
+	PERFORM backorder.lock_supply(po_id, tenant);
+	SELECT array_agg(backorder.movement('receipt', s.item, s.location, s.open, 0,
+			receive_purchase_order.reference || '/' || s.line_no, NULL, at, s.tenant, s.po_id, s.line_no) ORDER BY s.line_no)
+	INTO arrived
+	FROM backorder.supply s
+	WHERE s.tenant = receive_purchase_order.tenant AND s.po_id = receive_purchase_order.po_id AND s.open > 0;
+	IF arrived IS NOT NULL THEN
+		RETURN QUERY SELECT * FROM backorder.post_movements(arrived);
+	END IF;
+END $$;
+COMMENT ON FUNCTION backorder.receive_purchase_order(bigint, text, timestamptz, text) IS 'All that is open of a purchase order arrived. The movements get the reference with / and the line number.';
+
+-- Locks the stock rows of a purchase order's supply, in the order of settling.
+CREATE FUNCTION backorder.lock_supply(po_id bigint, tenant text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	place text;
+	items text[];
+BEGIN
+	FOR place, items IN
+		SELECT s.location, array_agg(s.item) FROM backorder.supply s
+		WHERE s.tenant = lock_supply.tenant AND s.po_id = lock_supply.po_id AND s.open > 0 GROUP BY s.location
+	LOOP
+		PERFORM backorder.lock_stock(items, place, lock_supply.tenant);
+	END LOOP;
+END $$;
+COMMENT ON FUNCTION backorder.lock_supply(bigint, text) IS 'Internal: locks the stock rows of a purchase order''s open lines.';
+
+CREATE FUNCTION backorder.available_from(item text, quantity numeric, location text DEFAULT '', tenant text DEFAULT '') RETURNS date
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	WITH today AS (SELECT backorder.today() AS day),
+	place AS (
+		SELECT coalesce(s.available, 0) AS available, coalesce(s.backordered - s.backordered_held, 0) AS waiting,
+			coalesce(p.handling_time, 0) AS handling
+		FROM (SELECT) AS one
+		LEFT JOIN backorder.stock s ON s.tenant = $4 AND s.item = $1 AND s.location = $3
+		LEFT JOIN backorder.item_policy p ON p.tenant = $4 AND p.item = $1 AND p.location = $3
+	), dated AS (
+		SELECT s.expected_at, sum(s.open) OVER (ORDER BY s.expected_at NULLS LAST, s.po_id, s.line_no) AS upto
+		FROM backorder.supply s WHERE s.tenant = $4 AND s.item = $1 AND s.location = $3 AND s.open > 0
+	)
+	SELECT CASE
+		WHEN p.waiting = 0 AND p.available >= $2 THEN t.day + p.handling
+		ELSE (SELECT CASE WHEN d.expected_at >= t.day THEN d.expected_at + p.handling END
+			FROM dated d
+			WHERE d.upto >= p.waiting + $2 - CASE WHEN p.waiting = 0 THEN p.available ELSE 0 END
+			ORDER BY d.upto LIMIT 1)
+		END
+	FROM place p, today t
+$$;
+COMMENT ON FUNCTION backorder.available_from(text, numeric, text, text) IS 'The day on which that much could be promised to a new order; NULL where supply does not reach.';
+
+CREATE FUNCTION backorder.today() RETURNS date
+LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'bo_today';
+COMMENT ON FUNCTION backorder.today() IS 'Today in backorder.timezone.';
+
+CREATE FUNCTION backorder.take_events(max integer, consumer text DEFAULT 'default') RETURNS SETOF backorder.event
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	place backorder.event_consumer;
+	last backorder.event;
+	settled xid8;
+	following bigint;
+BEGIN
+	IF max IS NULL OR max < 1 OR consumer IS NULL THEN
+		RAISE EXCEPTION 'invalid arguments for take_events' USING ERRCODE = 'OB009', HINT = 'Take at least one event, and name the consumer.';
+	END IF;
+	INSERT INTO backorder.event_consumer (consumer) VALUES (take_events.consumer) ON CONFLICT DO NOTHING;
+	SELECT * INTO place FROM backorder.event_consumer c WHERE c.consumer = take_events.consumer FOR UPDATE;
+	-- What is older than the oldest transaction still running is complete: nothing can come before it any more.
+	settled := pg_snapshot_xmin(pg_current_snapshot());
+	SELECT * INTO last FROM (
+		SELECT e.* FROM backorder.event e
+		WHERE (e.generation, e.xid, e.id) > (place.generation, place.xid, place.id)
+			AND (e.xid < settled OR e.generation < (SELECT i.generation FROM backorder.installation i))
+		ORDER BY e.generation, e.xid, e.id LIMIT take_events.max) AS batch
+	ORDER BY batch.generation DESC, batch.xid DESC, batch.id DESC LIMIT 1;
+	IF last.id IS NULL THEN
+		RETURN;
+	END IF;
+	-- To the end of the last order: a transaction's events of one order stand together.
+	SELECT e.id INTO following FROM backorder.event e
+	WHERE e.generation = last.generation AND e.xid = last.xid AND e.id > last.id
+		AND (e.tenant, e.source_id, e.aggregatetype, e.aggregateid) IS DISTINCT FROM (last.tenant, last.source_id, last.aggregatetype, last.aggregateid)
+	ORDER BY e.id LIMIT 1;
+	SELECT e.id INTO last.id FROM backorder.event e
+	WHERE e.generation = last.generation AND e.xid = last.xid AND e.id >= last.id AND (following IS NULL OR e.id < following)
+	ORDER BY e.id DESC LIMIT 1;
+	RETURN QUERY SELECT e.* FROM backorder.event e
+	WHERE (e.generation, e.xid, e.id) > (place.generation, place.xid, place.id)
+		AND (e.generation, e.xid, e.id) <= (last.generation, last.xid, last.id)
+	ORDER BY e.generation, e.xid, e.id;
+	UPDATE backorder.event_consumer c SET generation = last.generation, xid = last.xid, id = last.id, taken_at = now()
+	WHERE c.consumer = take_events.consumer;
+END $$;
+COMMENT ON FUNCTION backorder.take_events(integer, text) IS 'The next events for a consumer, about max of them, whole orders at a time; taken for good when the transaction commits.';

@@ -1,0 +1,597 @@
+/*
+ * attach.c
+ *		attach(), detach() and resync(): which tables are watched, and how.
+ *
+ * A mapping is parsed under the caller's search_path, checked, and stored
+ * deparsed with every name qualified.  The triggers are created here; what
+ * they note is capture.c's.
+ */
+#include "backorder.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/catalog.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/plannodes.h"
+#include "optimizer/optimizer.h"
+#include "parser/analyze.h"
+#include "parser/parse_coerce.h"
+#include "parser/parse_node.h"
+#include "parser/parser.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
+#include "utils/varlena.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+PG_FUNCTION_INFO_V1(bo_attach);
+PG_FUNCTION_INFO_V1(bo_detach);
+PG_FUNCTION_INFO_V1(bo_resync);
+
+/* The mapped expressions, in the order of attach()'s arguments and of the source table. */
+static const struct
+{
+	const char *name;
+	int			arg;			/* of attach() */
+	Oid			type;
+}			expressions[] = {
+	{"item", 1, TEXTOID}, {"quantity", 2, NUMERICOID}, {"live", 7, BOOLOID}, {"shipped", 8, NUMERICOID},
+	{"picked", 9, NUMERICOID}, {"cancelled", 10, NUMERICOID}, {"location", 11, TEXTOID}, {"customer", 12, TEXTOID},
+	{"priority", 13, INT4OID}, {"queued_at", 14, TIMESTAMPTZOID}, {"requested_at", 15, DATEOID}, {"held", 16, BOOLOID}
+};
+
+#define NEXPRESSIONS ((int) lengthof(expressions))
+
+static void
+refuse(const char *message, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_BO_MAPPING),
+			 errmsg("%s", message),
+			 errhint("%s", hint)));
+}
+
+/* A table that can be attached by the caller; else an error that says why. */
+static void
+check_table(Oid relid)
+{
+	Relation	rel = table_open(relid, ShareRowExclusiveLock);
+	char	   *name = RelationGetRelationName(rel);
+
+	if (rel->rd_rel->relkind != RELKIND_RELATION && rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+		refuse(psprintf("cannot attach \"%s\": it is not a table", name), "Attach an ordinary or partitioned table.");
+	if (rel->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT)
+		refuse(psprintf("cannot attach \"%s\": it is temporary or unlogged", name), "Attach a permanent table.");
+	if (rel->rd_rel->relispartition)
+		refuse(psprintf("cannot attach \"%s\": it is a partition", name), "Attach the partitioned table.");
+	if (IsCatalogNamespace(RelationGetNamespace(rel)) || RelationGetNamespace(rel) == get_namespace_oid("backorder", false))
+		refuse(psprintf("cannot attach \"%s\": it is a system table", name), "Attach a table of the application.");
+	if (rel->rd_rel->relhassubclass && rel->rd_rel->relkind == RELKIND_RELATION)
+		refuse(psprintf("cannot attach \"%s\": it has inheritance children", name), "Attach an ordinary or partitioned table.");
+	if (!bo_owns_relation(relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, name);
+	table_close(rel, NoLock);
+}
+
+static char *
+arg_text(FunctionCallInfo fcinfo, int arg)
+{
+	return PG_ARGISNULL(arg) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(arg));
+}
+
+/* ---------- keys ---------- */
+
+static List *
+primary_key(MappedTable *table, const char *what)
+{
+	Relation	rel = table_open(table->relid, AccessShareLock);
+	List	   *indexes = RelationGetIndexList(rel);
+	Oid			index = rel->rd_pkindex;
+	HeapTuple	tuple;
+	Form_pg_index form;
+	List	   *result = NIL;
+
+	list_free(indexes);
+	table_close(rel, NoLock);
+	if (!OidIsValid(index))
+		refuse(psprintf("table %s has no primary key", table->name), psprintf("Give %s.", what));
+	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for index %u", index);
+	form = (Form_pg_index) GETSTRUCT(tuple);
+	for (int i = 0; i < form->indnkeyatts; i++)
+		result = lappend(result, pstrdup(table->alias[form->indkey.values[i] - 1]));
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/* One name, or several separated by commas; as they are, or as identifiers. */
+static List *
+key_columns(MappedTable *table, const char *names, const char *what)
+{
+	List	   *result = NIL;
+	List	   *parts = NIL;
+	ListCell   *lc;
+
+	if (bo_mapped_column(table, names) != InvalidAttrNumber)
+		parts = list_make1(pstrdup(names));
+	else
+	{
+		char	   *copy = pstrdup(names);
+		char	   *part;
+		char	   *rest = copy;
+		bool		all = true;
+
+		while ((part = strsep(&rest, ",")) != NULL)
+		{
+			while (*part == ' ')
+				part++;
+			for (size_t n = strlen(part); n > 0 && part[n - 1] == ' '; n--)
+				part[n - 1] = '\0';
+			all = all && bo_mapped_column(table, part) != InvalidAttrNumber;
+			parts = lappend(parts, part);
+		}
+		if (!all && !SplitIdentifierString(pstrdup(names), ',', &parts))
+			refuse(psprintf("invalid %s \"%s\"", what, names), "Name one column, or several separated by commas.");
+	}
+	foreach(lc, parts)
+	{
+		if (bo_mapped_column(table, lfirst(lc)) == InvalidAttrNumber)
+			refuse(psprintf("column \"%s\" of %s does not exist in %s", (char *) lfirst(lc), what, table->name),
+				   "Keys are columns, not expressions.");
+		result = lappend(result, lfirst(lc));
+	}
+	return result;
+}
+
+static void
+set_key(MappedTable *table, List *columns, const char *what)
+{
+	ListCell   *lc;
+
+	if (list_length(columns) > BO_MAX_KEYS)
+		refuse(psprintf("%s has %d columns", what, list_length(columns)), psprintf("At most %d are supported.", BO_MAX_KEYS));
+	foreach(lc, columns)
+	{
+		AttrNumber	attnum = bo_mapped_column(table, lfirst(lc));
+
+		table->key[table->nkeys] = attnum;
+		table->key_type[table->nkeys++] = getBaseType(get_atttype(table->relid, attnum));
+	}
+}
+
+static Datum
+name_array(List *names)
+{
+	Datum	   *datums = palloc(sizeof(Datum) * Max(list_length(names), 1));
+	int			n = 0;
+	ListCell   *lc;
+
+	foreach(lc, names)
+		datums[n++] = CStringGetTextDatum(lfirst(lc));
+	return PointerGetDatum(construct_array(datums, n, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+static Datum
+column_array(const MappedTable *table)
+{
+	List	   *names = NIL;
+
+	for (int i = 0; i < table->natts; i++)
+		names = lappend(names, table->alias[i] ? table->alias[i] : "");
+	return name_array(names);
+}
+
+/* ---------- expressions ---------- */
+
+static bool
+depends_on_time(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, SQLValueFunction))
+	{
+		switch (((SQLValueFunction *) node)->op)
+		{
+			case SVFOP_CURRENT_DATE:
+			case SVFOP_CURRENT_TIME:
+			case SVFOP_CURRENT_TIME_N:
+			case SVFOP_CURRENT_TIMESTAMP:
+			case SVFOP_CURRENT_TIMESTAMP_N:
+			case SVFOP_LOCALTIME:
+			case SVFOP_LOCALTIME_N:
+			case SVFOP_LOCALTIMESTAMP:
+			case SVFOP_LOCALTIMESTAMP_N:
+				return true;
+			default:
+				break;
+		}
+	}
+	if (IsA(node, FuncExpr))
+	{
+		char	   *name = get_func_name(((FuncExpr *) node)->funcid);
+		static const char *const clocks[] = {"now", "transaction_timestamp", "statement_timestamp"};
+
+		if (get_func_namespace(((FuncExpr *) node)->funcid) == PG_CATALOG_NAMESPACE && name != NULL)
+		{
+			for (int i = 0; i < (int) lengthof(clocks); i++)
+				if (strcmp(name, clocks[i]) == 0)
+					return true;
+			if (strcmp(name, "age") == 0 && list_length(((FuncExpr *) node)->args) == 1)
+				return true;
+		}
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, depends_on_time, context, 0);
+	return expression_tree_walker(node, depends_on_time, context);
+}
+
+/* The raw expression of a mapping: one, and nothing else. */
+static Node *
+parse_expression(const char *name, const char *text)
+{
+	List	   *list = raw_parser(text, RAW_PARSE_PLPGSQL_EXPR);
+	SelectStmt *stmt = (SelectStmt *) ((RawStmt *) linitial(list))->stmt;
+	ResTarget  *target;
+
+	if (!IsA(stmt, SelectStmt) || stmt->op != SETOP_NONE || list_length(stmt->targetList) != 1 ||
+		stmt->distinctClause || stmt->intoClause || stmt->fromClause || stmt->whereClause || stmt->groupClause ||
+		stmt->havingClause || stmt->windowClause || stmt->valuesLists || stmt->sortClause || stmt->limitOffset ||
+		stmt->limitCount || stmt->lockingClause || stmt->withClause ||
+		(target = linitial(stmt->targetList))->name != NULL || target->indirection != NIL)
+		refuse(psprintf("mapping \"%s\" is not one expression", name), "Give a column, or one SQL expression over line and header.");
+	return target->val;
+}
+
+/*
+ * Parses, checks and deparses the mapped expressions; texts become the stored
+ * ones.
+ */
+static void
+prepare_expressions(MappedTable *line, MappedTable *header, char **texts)
+{
+	char	   *from = bo_from_clause(line, header);
+	RawStmt    *raw = linitial(raw_parser(psprintf("SELECT NULL%s", from), RAW_PARSE_DEFAULT));
+	SelectStmt *stmt = (SelectStmt *) raw->stmt;
+	Query	   *query;
+	List	   *names = NIL;
+	List	   *context;
+	PlannedStmt *fake;
+	ListCell   *lc;
+	int			level;
+	int			which[NEXPRESSIONS];
+	int			n = 0;
+
+	stmt->targetList = NIL;
+	for (int i = 0; i < NEXPRESSIONS; i++)
+	{
+		ResTarget  *target;
+
+		if (texts[i] == NULL)
+			continue;
+		target = makeNode(ResTarget);
+		if (bo_mapped_column(line, texts[i]) != InvalidAttrNumber)
+			texts[i] = psprintf("line.%s", quote_identifier(texts[i]));
+		else if (OidIsValid(header->relid) && bo_mapped_column(header, texts[i]) != InvalidAttrNumber)
+			texts[i] = psprintf("header.%s", quote_identifier(texts[i]));
+		target->val = parse_expression(expressions[i].name, texts[i]);
+		target->name = pstrdup(expressions[i].name);
+		target->location = -1;
+		stmt->targetList = lappend(stmt->targetList, target);
+		which[n++] = i;
+	}
+	query = parse_analyze_fixedparams(raw, from, NULL, 0, NULL);
+	if (query->hasAggs || query->hasWindowFuncs || query->hasTargetSRFs)
+		refuse("a mapping cannot have aggregates, window functions or set-returning functions", "Give one scalar expression per column.");
+
+	fake = makeNode(PlannedStmt);
+	fake->rtable = query->rtable;
+	foreach(lc, query->rtable)
+		names = lappend(names, ((RangeTblEntry *) lfirst(lc))->eref->aliasname);
+	context = deparse_context_for_plan_tree(fake, names);
+	level = bo_pin_settings();	/* with nothing in the search_path every name is qualified */
+	for (int i = 0; i < n; i++)
+	{
+		Node	   *expr = (Node *) ((TargetEntry *) list_nth(query->targetList, i))->expr;
+		const char *name = expressions[which[i]].name;
+
+		if (contain_volatile_functions(expr))
+			refuse(psprintf("mapping \"%s\" is volatile", name), "The same order must give the same values each time it is read.");
+		if (depends_on_time(expr, NULL))
+			refuse(psprintf("mapping \"%s\" depends on the current time", name), "An order must change only when its rows do; write the time to a column.");
+		if (!can_coerce_type(1, &(Oid) {exprType(expr)}, &expressions[which[i]].type, COERCION_EXPLICIT) &&
+			find_coercion_pathway(expressions[which[i]].type, exprType(expr), COERCION_EXPLICIT, &(Oid) {InvalidOid}) == COERCION_PATH_NONE)
+			refuse(psprintf("mapping \"%s\" is of type %s", name, format_type_be(exprType(expr))),
+				   psprintf("It must be one that can be cast to %s.", format_type_be(expressions[which[i]].type)));
+		texts[which[i]] = deparse_expression(expr, context, true, false);
+	}
+	AtEOXact_GUC(false, level);
+}
+
+/* ---------- triggers ---------- */
+
+static void
+run_ddl(const char *sql)
+{
+	if (SPI_execute(sql, false, 0) != SPI_OK_UTILITY)
+		elog(ERROR, "could not run %s", sql);
+}
+
+static void
+drop_triggers(const char *table)
+{
+	int			level = NewGUCNestLevel();
+
+	(void) set_config_option("client_min_messages", "warning", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	run_ddl(psprintf("DROP TRIGGER IF EXISTS backorder_capture ON %s", table));
+	run_ddl(psprintf("DROP TRIGGER IF EXISTS backorder_capture_statement ON %s", table));
+	AtEOXact_GUC(false, level);
+}
+
+static void
+create_triggers(const char *table, int32 source_id, const char *role, bool immediate)
+{
+	drop_triggers(table);
+	run_ddl(psprintf("CREATE TRIGGER backorder_capture AFTER INSERT OR UPDATE OR DELETE ON %s "
+					 "FOR EACH ROW EXECUTE FUNCTION backorder.capture('%d', '%s')", table, source_id, role));
+	run_ddl(psprintf("CREATE TRIGGER backorder_capture_statement AFTER TRUNCATE%s ON %s "
+					 "FOR EACH STATEMENT EXECUTE FUNCTION backorder.capture('%d', '%s')",
+					 immediate ? " OR INSERT OR UPDATE OR DELETE" : "", table, source_id, role));
+	/* So DROP EXTENSION takes them along. */
+	run_ddl(psprintf("ALTER TRIGGER backorder_capture ON %s DEPENDS ON EXTENSION backorder", table));
+	run_ddl(psprintf("ALTER TRIGGER backorder_capture_statement ON %s DEPENDS ON EXTENSION backorder", table));
+}
+
+/* ---------- attach ---------- */
+
+static char *
+one_of(FunctionCallInfo fcinfo, int arg, const char *name, const char *first, const char *second)
+{
+	char	   *value = arg_text(fcinfo, arg);
+
+	if (value == NULL || (strcmp(value, first) != 0 && strcmp(value, second) != 0))
+		refuse(psprintf("unknown %s \"%s\"", name, value ? value : "NULL"), psprintf("It is %s or %s.", first, second));
+	return value;
+}
+
+/* Reconciles all orders of a source; expects none pending that matter. */
+static int64
+reconcile_source(int32 source_id, ReconcileMode mode)
+{
+	Settlement	settlement = {0};
+	Mapping    *mapping = bo_mapping(source_id);
+
+	(void) bo_settle_pending();
+	bo_note_recorded(mapping);
+	if (mode.detach == 0)
+	{
+		BoSection	section;
+
+		bo_enter(&section);
+		bo_mapping_note_all(mapping);
+		bo_leave(&section);
+	}
+	return bo_reconcile_and_settle(&settlement, mode);
+}
+
+/*
+ * attach(): see the reference.  Runs as the caller, who must own the tables;
+ * takes SHARE ROW EXCLUSIVE on them, so writers wait until the import is done.
+ */
+Datum
+bo_attach(PG_FUNCTION_ARGS)
+{
+	MappedTable line;
+	MappedTable header = {0};
+	List	   *order_key;
+	List	   *line_key;
+	List	   *header_key = NIL;
+	char	   *texts[NEXPRESSIONS];
+	char	   *timing;
+	char	   *overship;
+	char	   *tenant;
+	int32		source_id = 0;
+	bool		again = false;
+	Datum		args[26] = {0};
+	BoSection	section;
+	Oid			line_relid;
+	Oid			header_relid = InvalidOid;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
+		refuse("line_table, item and quantity are needed", "Name the table, and the columns or expressions of item and quantity.");
+	timing = one_of(fcinfo, 17, "timing", "deferred", "immediate");
+	overship = one_of(fcinfo, 18, "overship", "adjust", "refuse");
+	tenant = PG_ARGISNULL(19) ? "" : arg_text(fcinfo, 19);
+	line_relid = PG_GETARG_OID(0);
+	check_table(line_relid);
+	bo_mapped_table(&line, line_relid, NULL);
+	if (!PG_ARGISNULL(5))
+	{
+		header_relid = PG_GETARG_OID(5);
+		if (header_relid == line_relid)
+			refuse("header_table is the line table", "Leave header_table out where line and header are one table.");
+		check_table(header_relid);
+		bo_mapped_table(&header, header_relid, NULL);
+		if (PG_ARGISNULL(4))
+			refuse("header_table needs order_key", "Name the column of the line table that refers to the header.");
+		{
+			HeapTuple	a = SearchSysCache1(RELOID, ObjectIdGetDatum(line_relid));
+			HeapTuple	b = SearchSysCache1(RELOID, ObjectIdGetDatum(header_relid));
+			bool		same = ((Form_pg_class) GETSTRUCT(a))->relowner == ((Form_pg_class) GETSTRUCT(b))->relowner;
+
+			ReleaseSysCache(a);
+			ReleaseSysCache(b);
+			if (!same)
+				refuse("line and header tables have different owners", "The mapping runs as their owner: give both to one role.");
+		}
+	}
+	line_key = PG_ARGISNULL(3) ? primary_key(&line, "line_key") : key_columns(&line, arg_text(fcinfo, 3), "line_key");
+	order_key = PG_ARGISNULL(4) ? list_copy(line_key) : key_columns(&line, arg_text(fcinfo, 4), "order_key");
+	set_key(&line, order_key, "order_key");
+	if (list_length(line_key) > BO_MAX_KEYS)
+		refuse(psprintf("line_key has %d columns", list_length(line_key)), psprintf("At most %d are supported.", BO_MAX_KEYS));
+	if (OidIsValid(header_relid))
+	{
+		header_key = PG_ARGISNULL(6) ? primary_key(&header, "header_key") : key_columns(&header, arg_text(fcinfo, 6), "header_key");
+		if (list_length(header_key) != list_length(order_key))
+			refuse("order_key and header_key have different numbers of columns", "Give header_key the columns that order_key refers to.");
+		set_key(&header, header_key, "header_key");
+	}
+	for (int i = 0; i < NEXPRESSIONS; i++)
+		texts[i] = arg_text(fcinfo, expressions[i].arg);
+	if (texts[2] == NULL)
+		texts[2] = "true";
+	prepare_expressions(&line, &header, texts);
+
+	/* The source's row. */
+	args[2] = CStringGetTextDatum(get_namespace_name(get_rel_namespace(line_relid)));
+	args[3] = CStringGetTextDatum(get_rel_name(line_relid));
+	args[4] = ObjectIdGetDatum(line_relid);
+	if (OidIsValid(header_relid))
+	{
+		args[5] = CStringGetTextDatum(get_namespace_name(get_rel_namespace(header_relid)));
+		args[6] = CStringGetTextDatum(get_rel_name(header_relid));
+		args[10] = name_array(header_key);
+	}
+	args[7] = ObjectIdGetDatum(header_relid);
+	args[8] = name_array(order_key);
+	args[9] = name_array(line_key);
+	for (int i = 0; i < NEXPRESSIONS; i++)
+		args[11 + i] = texts[i] ? CStringGetTextDatum(texts[i]) : (Datum) 0;
+	args[23] = column_array(&line);
+	args[24] = CStringGetTextDatum(timing);
+	args[25] = CStringGetTextDatum(overship);
+	(void) bo_settle_pending();
+	bo_enter(&section);
+	{
+		Datum		key[3] = {ObjectIdGetDatum(line_relid), args[2], args[3]};
+
+		if (bo_exec(BO_READ_SOURCE_BY_TABLE, NULL, NULL, key, false) > 0)
+		{
+			char	   *old_tenant = bo_get_text(0, 2);
+
+			source_id = bo_get_int32(0, 1);
+			again = !bo_get_bool(0, 3);
+			if (strcmp(old_tenant, tenant) != 0)
+				refuse(psprintf("table %s is recorded for tenant \"%s\"", line.name, old_tenant), "A table belongs to one tenant.");
+		}
+		if (source_id == 0)
+			source_id = bo_next_source_id();
+		else
+			bo_mapping_forget(source_id);
+		args[0] = CStringGetTextDatum(tenant);
+		args[1] = Int32GetDatum(source_id);
+		if (bo_exec(BO_CHANGE_SOURCE, NULL, NULL, args, false) == 0)
+			(void) bo_exec(BO_ADD_SOURCE, NULL, NULL, args, false);
+		{
+			Datum		columns[5] = {Int32GetDatum(source_id), args[23], OidIsValid(header_relid) ? column_array(&header) : (Datum) 0, args[24], args[25]};
+
+			(void) bo_exec(BO_SET_SOURCE_COLUMNS, NULL, NULL, columns, false);
+		}
+	}
+	bo_leave(&section);
+
+	/* As the caller, who owns the tables. */
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	{
+		Oid			userid;
+		int			sec_context;
+		HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(line_relid));
+		Oid			owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+
+		ReleaseSysCache(tuple);
+		GetUserIdAndSecContext(&userid, &sec_context);
+		/* Naming our function needs USAGE on our schema, creating a trigger ownership: one role has both. */
+		SetUserIdAndSecContext(superuser_arg(bo_owner()) ? bo_owner() : owner, sec_context | SECURITY_LOCAL_USERID_CHANGE);
+		create_triggers(line.name, source_id, "line", strcmp(timing, "immediate") == 0);
+		if (OidIsValid(header_relid))
+			create_triggers(header.name, source_id, "header", strcmp(timing, "immediate") == 0);
+		SetUserIdAndSecContext(userid, sec_context);
+	}
+	if (SPI_finish() != SPI_OK_FINISH)
+		elog(ERROR, "SPI_finish failed");
+	CommandCounterIncrement();
+	bo_mapping_forget(source_id);
+	(void) reconcile_source(source_id, again ? (ReconcileMode) {0} : (ReconcileMode) {.baseline = true});
+	PG_RETURN_INT32(source_id);
+}
+
+/* The attached table named by the first argument, which the caller must own. */
+static Mapping *
+attached_argument(FunctionCallInfo fcinfo)
+{
+	Mapping    *mapping;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_ARGUMENT),
+				 errmsg("line_table is NULL"),
+				 errhint("Name an attached table.")));
+	mapping = bo_mapping_of_table(PG_GETARG_OID(0));
+	if (mapping == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_NOT_ATTACHED),
+				 errmsg("table \"%s\" is not attached", get_rel_name(PG_GETARG_OID(0)) ? get_rel_name(PG_GETARG_OID(0)) : "?"),
+				 errhint("Attached tables are listed in backorder.source.")));
+	if (!bo_owns_relation(mapping->line.relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(mapping->line.relid));
+	return mapping;
+}
+
+/* detach(): triggers go, open lines leave, what they had is dealt. */
+Datum
+bo_detach(PG_FUNCTION_ARGS)
+{
+	Mapping    *mapping = attached_argument(fcinfo);
+	int32		source_id = mapping->source_id;
+	char	   *line = pstrdup(mapping->line.name);
+	char	   *header = OidIsValid(mapping->header.relid) ? pstrdup(mapping->header.name) : NULL;
+	Datum		arg = Int32GetDatum(source_id);
+	BoSection	section;
+
+	LockRelationOid(mapping->line.relid, ShareRowExclusiveLock);
+	if (header)
+		LockRelationOid(mapping->header.relid, ShareRowExclusiveLock);
+	(void) reconcile_source(source_id, (ReconcileMode) {.detach = source_id});
+	bo_enter(&section);
+	drop_triggers(line);
+	if (header)
+		drop_triggers(header);
+	(void) bo_exec(BO_DETACH_SOURCE, NULL, NULL, &arg, false);
+	bo_leave(&section);
+	bo_mapping_forget(source_id);
+	PG_RETURN_VOID();
+}
+
+/* resync(): reconciles one order, or all; returns lines that changed. */
+Datum
+bo_resync(PG_FUNCTION_ARGS)
+{
+	Mapping    *mapping = attached_argument(fcinfo);
+	Settlement	settlement = {0};
+	BoSection	section;
+	int64		changed;
+
+	if (PG_ARGISNULL(1))
+		PG_RETURN_INT64(reconcile_source(mapping->source_id, (ReconcileMode) {0}));
+	bo_enter(&section);			/* the key is read under pinned settings */
+	bo_note_order_text(mapping, text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	bo_leave(&section);
+	changed = bo_reconcile_and_settle(&settlement, (ReconcileMode) {0});
+	PG_RETURN_INT64(changed);
+}

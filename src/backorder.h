@@ -1,0 +1,482 @@
+/*
+ * backorder.h
+ *		Types and functions shared by the files of the extension.
+ *
+ * Data flows one way: capture notes which orders changed, reconcile compares
+ * what they say now with what is recorded, settle applies the differences
+ * under the stock locks, announce says what became different.  store.c is the
+ * only file that reads and writes the extension's tables; mapping.c the only
+ * one that reads the application's.
+ */
+#ifndef BACKORDER_H
+#define BACKORDER_H
+
+#include "postgres.h"
+
+#include "access/tupdesc.h"
+#include "access/xact.h"
+#include "executor/spi.h"
+#include "nodes/bitmapset.h"
+#include "nodes/pg_list.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "qty.h"
+
+/* SQLSTATEs, class OB */
+#define ERRCODE_BO_MAPPING		MAKE_SQLSTATE('O','B','0','0','1')	/* attach refused */
+#define ERRCODE_BO_EVALUATION	MAKE_SQLSTATE('O','B','0','0','2')	/* a mapping expression failed */
+#define ERRCODE_BO_QUANTITY		MAKE_SQLSTATE('O','B','0','0','3')	/* NaN, infinity, wrong sign */
+#define ERRCODE_BO_NOT_ATTACHED MAKE_SQLSTATE('O','B','0','0','4')
+#define ERRCODE_BO_STOCK		MAKE_SQLSTATE('O','B','0','0','5')	/* too little stock */
+#define ERRCODE_BO_PURCHASE		MAKE_SQLSTATE('O','B','0','0','6')	/* state of a purchase order */
+#define ERRCODE_BO_OVERSHIP		MAKE_SQLSTATE('O','B','0','0','7')
+#define ERRCODE_BO_ARGUMENT		MAKE_SQLSTATE('O','B','0','0','9')
+#define ERRCODE_BO_PROTECTED	MAKE_SQLSTATE('O','B','0','1','0')
+
+#define BO_MAX_KEYS 4			/* columns of an order or line key */
+
+/* Settings (backorder.c) */
+extern bool bo_notify;
+extern int	bo_repromise_limit;
+extern char *bo_timezone;
+
+/* ---------- store.c: sections, statements, rows ---------- */
+
+/*
+ * A section of work on the extension's tables: SPI connected, the owner of
+ * the tables as current user, settings that change results pinned.
+ */
+typedef struct BoSection
+{
+	Oid			save_userid;
+	int			save_sec_context;
+	int			guc_level;
+} BoSection;
+
+/* Kinds of row sets handed to statements; see bo_rows_kinds in store.c. */
+typedef enum BoRowsKind
+{
+	BO_ROWS_ORDERS,
+	BO_ROWS_LINE_KEYS,
+	BO_ROWS_PLACES,
+	BO_ROWS_SUPPLY_KEYS,
+	BO_ROWS_LINES,
+	BO_ROWS_STOCK,
+	BO_ROWS_SUPPLY,
+	BO_ROWS_ALLOCATIONS,
+	BO_ROWS_MOVEMENTS,
+	BO_ROWS_EVENTS,
+	BO_ROWS_TOUCHED,
+	BO_ROWS_LOST
+} BoRowsKind;
+
+typedef struct BoRows BoRows;
+
+/* Statements; see bo_statements in store.c. */
+typedef enum BoStatement
+{
+	BO_LOCK_ORDERS,
+	BO_READ_RECORDED,
+	BO_READ_SOURCE_ORDERS,
+	BO_ADD_STOCK,
+	BO_MISSING_STOCK,
+	BO_LOCK_STOCK,
+	BO_READ_LINES,
+	BO_READ_QUEUE,
+	BO_READ_ALLOCATED,
+	BO_READ_LAST_WAITING,
+	BO_READ_OPEN_SUPPLY,
+	BO_READ_SUPPLY,
+	BO_INSERT_LINES,
+	BO_UPDATE_LINES,
+	BO_DELETE_LINES,
+	BO_WRITE_STOCK,
+	BO_INSERT_SUPPLY,
+	BO_UPDATE_SUPPLY,
+	BO_DELETE_SUPPLY,
+	BO_INSERT_ALLOCATIONS,
+	BO_INSERT_MOVEMENTS,
+	BO_INSERT_EVENTS,
+	BO_LOCK_WAITING,
+	BO_ANNOUNCE,
+	BO_FORGET_WAITING,
+	BO_READ_SOURCE,
+	BO_READ_SOURCE_BY_TABLE,
+	BO_ADD_SOURCE,
+	BO_CHANGE_SOURCE,
+	BO_SET_SOURCE_COLUMNS,
+	BO_DETACH_SOURCE,
+	BO_READ_STALE_STOCK,
+	BO_NEW_MOVEMENTS,
+	BO_LINE_INSERTED,
+	BO_LINE_UPDATED,
+	BO_LINE_DELETED,
+	BO_PO_INSERTED,
+	BO_PO_UPDATED,
+	BO_PO_REVISE_INSERTED,
+	BO_PO_REVISE_UPDATED,
+	BO_PO_REVISE_DELETED,
+	BO_STATEMENTS				/* how many there are */
+} BoStatement;
+
+extern void bo_enter(BoSection *section);
+extern void bo_leave(BoSection *section);
+extern Oid	bo_owner(void);
+extern Oid	bo_relation(const char *name);
+extern Oid	bo_function(const char *name);
+extern BoRows *bo_rows(BoRowsKind kind);
+extern void bo_rows_put(BoRows *rows, const Datum *values, const bool *nulls);
+extern void bo_rows_drop(BoRows *rows);
+extern uint64 bo_exec(BoStatement statement, BoRows *rows, BoRows *more, const Datum *args, bool read_only);
+extern Portal bo_open(BoStatement statement, const Datum *args);
+extern int64 bo_next_line_id(void);
+extern int64 bo_next_movement_id(void);
+extern int32 bo_next_source_id(void);
+extern bool bo_writing;
+extern void bo_store_reset(void);
+extern bool bo_stock_known(const char *tenant, const char *item, const char *location);
+extern void bo_stock_remember(const char *tenant, const char *item, const char *location);
+
+extern Datum bo_get(int row, int column, bool *isnull);
+extern char *bo_get_text(int row, int column);
+extern Qty	bo_get_qty(int row, int column);
+extern int64 bo_get_int64(int row, int column);
+extern int32 bo_get_int32(int row, int column);
+extern bool bo_get_bool(int row, int column);
+static inline Datum
+bo_text(const char *s)
+{
+	return s ? PointerGetDatum(cstring_to_text(s)) : (Datum) 0;
+}
+
+/* ---------- mapping.c ---------- */
+
+/* One side of an attached table: the columns by number, under the names that the mapping uses. */
+typedef struct MappedTable
+{
+	Oid			relid;
+	char	   *name;			/* qualified and quoted */
+	int			natts;
+	char	  **alias;			/* by attnum - 1; NULL: dropped */
+	Bitmapset  *used;			/* attnums that the mapping reads; 0: the whole row */
+	int			nkeys;
+	AttrNumber	key[BO_MAX_KEYS];	/* order key (line table) or what it refers to (header) */
+	Oid			key_type[BO_MAX_KEYS];	/* domains: the base type */
+} MappedTable;
+
+/* An attached table: its mapping as SQL text and plans. */
+typedef struct Mapping
+{
+	int32		source_id;		/* hash key */
+	bool		valid;
+	MemoryContext cx;
+	char	   *tenant;
+	Oid			owner;			/* mapping expressions run as this role */
+	bool		immediate;
+	bool		refuse_overship;
+	bool		queued_mapped;
+	bool		pin_keys;		/* the text of a key depends on settings */
+	bool		detached;
+	MappedTable line;
+	MappedTable header;			/* relid InvalidOid: no header table */
+	int			nline_keys;
+	AttrNumber	line_key[BO_MAX_KEYS];
+	Oid			line_key_type[BO_MAX_KEYS];
+	char	   *query;			/* up to WHERE */
+	char	   *where_keys;		/* by order key, $1 ... */
+	char	   *order_by;
+	char	   *keys_query;		/* all order keys */
+	Oid			array_type[BO_MAX_KEYS];
+	SPIPlanPtr	plans[3];		/* by MappingScope */
+} Mapping;
+
+/* A line as the mapping reads it now. */
+typedef struct MappedLine
+{
+	char	   *order_key;
+	char	   *line_key;
+	char	   *item;			/* NULL: not stocked */
+	char	   *location;
+	char	   *customer;
+	Qty			quantity;		/* NULL where the application has none */
+	Qty			cancelled;
+	Qty			shipped;
+	Qty			picked;
+	bool		live;
+	bool		held;
+	int32		priority;
+	bool		has_queued_at;
+	bool		has_requested_at;
+	TimestampTz queued_at;
+	DateADT		requested_at;
+	bool		demand;			/* live, stocked, positive quantity */
+} MappedLine;
+
+typedef enum MappingScope
+{
+	MAPPING_FEW,
+	MAPPING_MANY,
+	MAPPING_ALL
+} MappingScope;
+
+typedef void (*MappedLineFunc) (Mapping *mapping, MappedLine *line, void *arg);
+
+extern Mapping *bo_mapping(int32 source_id);
+extern Mapping *bo_mapping_of_table(Oid relid);
+extern void bo_mapping_init(void);
+extern void bo_mapping_forget(int32 source_id);
+extern void bo_mapping_read(Mapping *mapping, MappingScope scope, List *notes,
+							MappedLineFunc func, void *arg);
+extern void bo_mapping_note_all(Mapping *mapping);
+extern char *bo_key_text(const Datum *values, const Oid *types, int n);
+extern bool bo_key_native(Mapping *mapping, const char *order_key, Datum *native);
+extern void bo_mapped_table(MappedTable *table, Oid relid, ArrayType *columns);
+extern AttrNumber bo_mapped_column(const MappedTable *table, const char *name);
+extern char *bo_from_clause(const MappedTable *line, const MappedTable *header);
+extern int	bo_pin_settings(void);
+
+/* ---------- capture.c: the transaction's notes ---------- */
+
+typedef struct NoteKey
+{
+	int32		source_id;
+	const char *order_key;
+} NoteKey;
+
+typedef struct OrderNote
+{
+	NoteKey		key;			/* hash key */
+	char	   *tenant;
+	int64		seq;			/* orders as first noted */
+	Datum		native[BO_MAX_KEYS];
+	SubTransactionId noted_in;
+	SubTransactionId locked_in; /* sales_order row locked, or InvalidSubTransactionId */
+	bool		fresh;			/* the order was new when it was locked */
+	bool		dirty;			/* to be reconciled */
+} OrderNote;
+
+/* A line whose key was updated. */
+typedef struct LineMove
+{
+	int32		source_id;
+	char	   *old_order;
+	char	   *old_line;
+	char	   *new_order;
+	char	   *new_line;
+	CommandId	cid;
+	SubTransactionId noted_in;
+	bool		done;
+} LineMove;
+
+extern void bo_note_order(Mapping *mapping, const Datum *native);
+extern void bo_note_order_text(Mapping *mapping, const char *order_key);
+extern List *bo_pending_orders(void);
+extern List *bo_pending_moves(void);
+extern void bo_pending_done(List *notes);
+extern void bo_queue_commit_work(void);
+extern void bo_note_recorded(Mapping *mapping);
+extern void bo_capture_init(void);
+
+/* ---------- settle.c ---------- */
+
+typedef struct Stock Stock;
+
+/* A recorded line, in memory while it is settled. */
+typedef struct Line
+{
+	ItemPointerData tid;
+	bool		exists;			/* there is a row */
+	bool		dirty;			/* the row is to be written */
+	bool		remove;			/* the row is to be deleted */
+	bool		rekeyed;		/* the key changes: delete and insert */
+	bool		incarnated;		/* a new line_id in this settling */
+	bool		touched;		/* is in its stock's list */
+	bool		requeued;		/* rank or want changed by something else than dealing */
+	Stock	   *stock;
+	int64		line_id;
+	int32		source_id;
+	bool		quiet;
+	char	   *tenant;
+	char	   *order_key;
+	char	   *line_key;
+	char	   *customer;
+	Qty			ordered;
+	Qty			cancelled;
+	Qty			auto_cancelled;
+	Qty			shipped;
+	Qty			picked;
+	Qty			allocated;
+	Qty			first_allocated;
+	int32		priority;
+	bool		held;
+	bool		live;
+	bool		deleted;
+	TimestampTz queued_at;
+	bool		has_requested_at;
+	bool		has_first_promised_at;
+	bool		has_promised_at;
+	DateADT		requested_at;
+	DateADT		first_promised_at;
+	DateADT		promised_at;
+
+	/* while settling */
+	Qty			open;			/* ordered - cancelled - auto_cancelled - shipped, not below 0 */
+	Qty			old_backordered;	/* at load; 0 for a line without a row */
+	Qty			old_covered;	/* allocated + shipped at load */
+	Qty			old_allocated;
+	bool		old_held;
+	Qty			dealt;
+	Qty			returned;		/* shipped goods that came back and are the line's first */
+	Qty			overshipped;	/* shipped beyond its allocation */
+	bool		refuse_overship;
+} Line;
+
+/* What reconcile found for one line. */
+typedef enum LineAction
+{
+	LINE_INSERT,				/* not recorded yet */
+	LINE_UPDATE,				/* recorded, the same incarnation */
+	LINE_RENEW,					/* recorded, a new place in the queue */
+	LINE_END,					/* left the application or is not live any more */
+	LINE_BASELINE				/* record what was shipped, nothing else */
+} LineAction;
+
+typedef struct LineChange
+{
+	LineAction	action;
+	Mapping    *mapping;
+	bool		baseline;		/* shipped is taken as it is, without a movement */
+	bool		quiet;			/* no event */
+	char	   *order_key;
+	char	   *old_order_key;	/* where the recorded row is */
+	char	   *old_line_key;
+	char	   *old_item;
+	char	   *old_location;
+	MappedLine *now;			/* NULL: the line is gone */
+	Line	   *line;			/* filled by settle */
+	int			n;
+} LineChange;
+
+typedef struct Movement
+{
+	int64		movement_id;
+	char	   *tenant;
+	char	   *item;
+	char	   *location;
+	char	   *kind;
+	Qty			quantity;
+	Qty			unavailable;
+	bool		has_po;
+	int64		po_id;
+	int32		po_line_no;
+} Movement;
+
+typedef struct SupplyChange
+{
+	char	   *tenant;
+	int64		po_id;
+	int32		line_no;
+	bool		wanted;			/* false: the purchase order line is no supply */
+	char	   *status;
+	char	   *item;
+	char	   *location;
+	Qty			quantity;
+	bool		has_expected_at;
+	DateADT		expected_at;
+	bool		closed;
+	char	   *old_item;		/* where the recorded supply is, or NULL */
+	char	   *old_location;
+} SupplyChange;
+
+typedef struct StockKey
+{
+	char	   *tenant;
+	char	   *item;
+	char	   *location;
+} StockKey;
+
+/* One settling. */
+typedef struct Settlement
+{
+	List	   *changes;		/* of LineChange */
+	List	   *movements;		/* of Movement */
+	List	   *supplies;		/* of SupplyChange */
+	List	   *places;			/* of StockKey, further stock to settle */
+	bool		repromise;		/* make the promises of these places again, all of them */
+	int64		lines_changed;
+} Settlement;
+
+extern void bo_settle(Settlement *settlement);
+extern void bo_lock_places(List *places);
+
+/* ---------- deal.c ---------- */
+
+typedef enum Fulfilment
+{
+	FULFILMENT_PARTIAL
+} Fulfilment;
+
+extern Qty	bo_deal(Fulfilment fulfilment, Qty want, Qty free);
+extern Qty	bo_take_back(Qty need, Qty allocated, Qty picked);
+
+/* ---------- promise.c ---------- */
+
+typedef struct DatedSupply
+{
+	Qty			open;
+	bool		has_date;
+	DateADT		date;
+	int64		po_id;
+	int32		line_no;
+	Qty			upto;			/* cumulative, set by bo_supply_profile */
+} DatedSupply;
+
+typedef struct SupplyProfile
+{
+	DatedSupply *entries;
+	int			n;
+	Qty			total;
+} SupplyProfile;
+
+typedef enum PromiseKind
+{
+	PROMISE_NONE,				/* supply does not reach, or has no date */
+	PROMISE_DATE,
+	PROMISE_KEEP				/* the day has passed: no new promise */
+} PromiseKind;
+
+extern void bo_supply_profile(SupplyProfile *profile, DatedSupply *entries, int n);
+extern PromiseKind bo_promise(const SupplyProfile *profile, Qty upto, DateADT today, DateADT *date);
+extern bool bo_profile_shifted(const SupplyProfile *before, const SupplyProfile *after, Qty dealt);
+extern DateADT bo_current_day(void);
+
+/* ---------- reconcile.c ---------- */
+
+typedef struct ReconcileMode
+{
+	bool		baseline;		/* attach: take shipped as it is, no events */
+	int32		detach;			/* all lines of this source leave, without events; 0: none */
+} ReconcileMode;
+
+extern void bo_lock_orders(List *notes);
+extern void bo_reconcile(Settlement *settlement, ReconcileMode mode);
+extern int64 bo_settle_pending(void);
+extern int64 bo_reconcile_and_settle(Settlement *settlement, ReconcileMode mode);
+
+/* ---------- announce.c ---------- */
+
+extern void bo_touch_order(const char *tenant, int32 source_id, const char *order_key, bool quiet);
+extern void bo_lost(int64 line_id, Qty covered);
+extern void bo_forget_source(const char *tenant, int32 source_id);
+extern bool bo_announce_pending(void);
+extern void bo_announce(void);
+extern void bo_announce_reset(void);
+
+/* dealt rows for the stock functions (settle.c) */
+extern void bo_dealt_reset(void);
+
+#endif							/* BACKORDER_H */

@@ -1,0 +1,732 @@
+/*
+ * capture.c
+ *		Triggers on attached tables: note which orders changed; run the work
+ *		that is due at commit.
+ *
+ * Capture only notes.  A row trigger adds the order's key to a set that lives
+ * as long as the transaction; reconcile.c looks at the orders later.  The
+ * first note of a transaction queues one deferred trigger event, on the one
+ * row of commit_work that never changes: nothing is written for it.
+ *
+ * Notes are never taken back.  An order that is looked at without need shows
+ * no difference, so after a rollback to a savepoint every order noted so far
+ * is simply looked at again.
+ */
+#include "backorder.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/partition.h"
+#include "commands/trigger.h"
+#include "common/hashfn.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "utils/datum.h"
+#include "utils/guc.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+PG_FUNCTION_INFO_V1(bo_capture);
+PG_FUNCTION_INFO_V1(bo_commit_work);
+PG_FUNCTION_INFO_V1(bo_lock_pending);
+
+/* What capture has to know of one table that fires it; by relid. */
+typedef struct CapturedTable
+{
+	Oid			relid;			/* hash key */
+	bool		valid;
+	int32		source_id;
+	bool		is_header;
+	AttrNumber	key[BO_MAX_KEYS];
+	AttrNumber	line_key[BO_MAX_KEYS];
+	Bitmapset  *used;			/* attnums that matter; with 0, all */
+} CapturedTable;
+
+static HTAB *captured_tables;
+
+/* The transaction's notes, in a context of their own below TopTransactionContext. */
+typedef struct Pending
+{
+	MemoryContext cx;
+	HTAB	   *notes;			/* NoteKey -> OrderNote */
+	List	   *order;			/* of OrderNote, as first noted */
+	int			ndirty;
+	List	   *moves;			/* of LineMove */
+	SubTransactionId queued_in; /* where the commit event was queued, or Invalid */
+	bool		requeued;		/* it has gone to the end of the queue once */
+	SubTransactionId worked_in; /* the youngest subtransaction that settled */
+	Mapping    *last_mapping;	/* the last note, as most rows repeat it */
+	OrderNote  *last_note;
+} Pending;
+
+static Pending *pending;
+
+/* ---------- life cycle ---------- */
+
+static uint32
+note_hash(const void *key, Size size)
+{
+	const NoteKey *k = key;
+
+	return string_hash(k->order_key, strlen(k->order_key) + 1) ^ ((uint32) k->source_id * 0x9e3779b9u);
+}
+
+static int
+note_match(const void *a, const void *b, Size size)
+{
+	const NoteKey *x = a;
+	const NoteKey *y = b;
+
+	return x->source_id != y->source_id || strcmp(x->order_key, y->order_key) != 0;
+}
+
+static Pending *
+need_pending(void)
+{
+	if (pending == NULL)
+	{
+		MemoryContext cx = AllocSetContextCreate(TopTransactionContext, "backorder notes", ALLOCSET_DEFAULT_SIZES);
+		Pending    *p = MemoryContextAllocZero(cx, sizeof(Pending));
+		HASHCTL		ctl = {.keysize = sizeof(NoteKey),.entrysize = sizeof(OrderNote),.hash = note_hash,.match = note_match,.hcxt = cx};
+
+		p->cx = cx;
+		p->notes = hash_create("backorder notes", 16, &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+		pending = p;
+	}
+	return pending;
+}
+
+static void
+xact_end(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+		case XACT_EVENT_PRE_PREPARE:
+			if ((pending != NULL && pending->ndirty > 0) || bo_announce_pending())
+				elog(ERROR, "backorder: orders were noted and not settled");
+			break;
+		case XACT_EVENT_ABORT:
+			bo_store_reset();
+			/* FALLTHROUGH */
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_PREPARE:
+			pending = NULL;		/* its memory goes with the transaction */
+			bo_writing = false;
+			bo_announce_reset();
+			bo_dealt_reset();
+			break;
+		default:
+			break;
+	}
+}
+
+/* A younger subtransaction always has the greater number, so ">=" means "in it or below". */
+static void
+subxact_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
+{
+	ListCell   *lc;
+
+	if (event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	bo_store_reset();
+	if (pending == NULL)
+		return;
+	if (pending->queued_in >= mine)
+		pending->queued_in = InvalidSubTransactionId;
+	pending->requeued = false;
+	if (pending->worked_in < mine)
+		pending->worked_in = InvalidSubTransactionId;
+	foreach(lc, pending->order)
+	{
+		OrderNote  *note = lfirst(lc);
+
+		if (note->locked_in >= mine)
+			note->locked_in = InvalidSubTransactionId;
+		if (note->noted_in >= mine)
+		{
+			/* Noted only there: nothing of it is left, but looking costs little. */
+			if (note->dirty)
+				pending->ndirty--;
+			note->dirty = false;
+		}
+		else if (pending->worked_in != InvalidSubTransactionId && !note->dirty)
+		{
+			note->dirty = true;
+			pending->ndirty++;
+		}
+	}
+	foreach(lc, pending->moves)
+	{
+		LineMove   *move = lfirst(lc);
+
+		if (move->noted_in >= mine)
+			pending->moves = foreach_delete_current(pending->moves, lc);
+		else if (pending->worked_in != InvalidSubTransactionId)
+			move->done = false;
+	}
+	pending->worked_in = InvalidSubTransactionId;
+	pending->last_note = NULL;
+	if (pending->ndirty > 0 && pending->queued_in == InvalidSubTransactionId)
+		pending->queued_in = TopSubTransactionId;	/* PostgreSQL restores the event that fired in there */
+}
+
+static void
+relation_changed(Datum arg, Oid relid)
+{
+	HASH_SEQ_STATUS seq;
+	CapturedTable *table;
+
+	if (captured_tables == NULL)
+		return;
+	/* A change of the attached table matters to its partitions too: forget all. */
+	hash_seq_init(&seq, captured_tables);
+	while ((table = hash_seq_search(&seq)) != NULL)
+		table->valid = false;
+}
+
+void
+bo_capture_init(void)
+{
+	HASHCTL		ctl = {.keysize = sizeof(Oid),.entrysize = sizeof(CapturedTable)};
+
+	captured_tables = hash_create("backorder captured tables", 16, &ctl, HASH_ELEM | HASH_BLOBS);
+	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	RegisterXactCallback(xact_end, NULL);
+	RegisterSubXactCallback(subxact_end, NULL);
+}
+
+/* ---------- the commit event ---------- */
+
+/*
+ * Queues the deferred event that runs bo_commit_work: an "insert" of the one
+ * row of commit_work, which was there all the time.  Nothing is written.
+ */
+void
+bo_queue_commit_work(void)
+{
+	Pending    *p = need_pending();
+	Relation	rel;
+	TableScanDesc scan;
+	TupleTableSlot *slot;
+	EState	   *estate;
+	ResultRelInfo *rri;
+
+	if (p->queued_in != InvalidSubTransactionId)
+		return;
+	p->queued_in = GetCurrentSubTransactionId();
+	rel = table_open(bo_relation("commit_work"), RowExclusiveLock);
+	slot = table_slot_create(rel, NULL);
+	scan = table_beginscan(rel, SnapshotSelf, 0, NULL);
+	if (!table_scan_getnextslot(scan, ForwardScanDirection, slot))
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_PROTECTED),
+				 errmsg("table backorder.commit_work is empty"),
+				 errhint("Its one row is part of the extension: INSERT INTO backorder.commit_work DEFAULT VALUES.")));
+	estate = CreateExecutorState();
+	rri = makeNode(ResultRelInfo);
+	InitResultRelInfo(rri, rel, 1, NULL, 0);
+	AfterTriggerBeginQuery();
+	ExecARInsertTriggers(estate, rri, slot, NIL, NULL);
+	AfterTriggerEndQuery(estate);
+	ExecCloseResultRelations(estate);
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	FreeExecutorState(estate);
+	table_close(rel, NoLock);
+}
+
+/*
+ * The deferred trigger.  The first time it goes to the end of the queue, so
+ * that the application's own deferred triggers come first; then it settles
+ * what is noted and writes the events.
+ */
+Datum
+bo_commit_work(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || RelationGetRelid(trigdata->tg_relation) != bo_relation("commit_work"))
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_PROTECTED),
+				 errmsg("backorder.commit_work() is called by its own trigger only"),
+				 errhint("Use backorder.flush() to settle pending orders now.")));
+	if (pending == NULL)
+		PG_RETURN_POINTER(NULL);
+	pending->queued_in = InvalidSubTransactionId;
+	if (!pending->requeued)
+	{
+		pending->requeued = true;
+		bo_queue_commit_work();
+		PG_RETURN_POINTER(NULL);
+	}
+	pending->requeued = false;
+	(void) bo_settle_pending();
+	bo_announce();
+	PG_RETURN_POINTER(NULL);
+}
+
+/* ---------- notes ---------- */
+
+static OrderNote *
+note(Mapping *mapping, char *order_key)
+{
+	Pending    *p = need_pending();
+	NoteKey		key = {mapping->source_id, order_key};
+	OrderNote  *entry;
+	bool		found;
+
+	entry = hash_search(p->notes, &key, HASH_ENTER, &found);
+	if (!found)
+	{
+		MemoryContext old = MemoryContextSwitchTo(p->cx);
+
+		entry->key.order_key = pstrdup(order_key);
+		entry->tenant = pstrdup(mapping->tenant);
+		entry->seq = list_length(p->order);
+		memset(entry->native, 0, sizeof(entry->native));
+		entry->locked_in = InvalidSubTransactionId;
+		entry->fresh = false;
+		entry->dirty = false;
+		entry->noted_in = GetCurrentSubTransactionId();
+		p->order = lappend(p->order, entry);
+		MemoryContextSwitchTo(old);
+	}
+	if (!entry->dirty)
+	{
+		/* Once needed out here, it stays needed whatever happens further in. */
+		if (found && entry->noted_in > GetCurrentSubTransactionId())
+			entry->noted_in = GetCurrentSubTransactionId();
+		entry->dirty = true;
+		p->ndirty++;
+	}
+	p->last_mapping = mapping;
+	p->last_note = entry;
+	if (p->queued_in == InvalidSubTransactionId)
+		bo_queue_commit_work();
+	return entry;
+}
+
+static void
+keep_native(Mapping *mapping, OrderNote *entry, const Datum *native)
+{
+	MemoryContext old = MemoryContextSwitchTo(pending->cx);
+
+	for (int i = 0; i < mapping->line.nkeys; i++)
+		entry->native[i] = datumCopy(native[i], get_typbyval(mapping->line.key_type[i]), get_typlen(mapping->line.key_type[i]));
+	MemoryContextSwitchTo(old);
+}
+
+/* Notes an order by the native values of its key, as the line table has them. */
+void
+bo_note_order(Mapping *mapping, const Datum *native)
+{
+	OrderNote  *entry;
+	int			level = 0;
+
+	/* Most rows repeat the order of the row before. */
+	if (pending != NULL && pending->last_note != NULL && pending->last_mapping == mapping && pending->last_note->dirty &&
+		pending->last_note->key.source_id == mapping->source_id)
+	{
+		bool		same = true;
+
+		for (int i = 0; i < mapping->line.nkeys && same; i++)
+			same = datumIsEqual(native[i], pending->last_note->native[i],
+								get_typbyval(mapping->line.key_type[i]), get_typlen(mapping->line.key_type[i]));
+		if (same)
+			return;
+	}
+	if (mapping->pin_keys)
+		level = bo_pin_settings();
+	entry = note(mapping, bo_key_text(native, mapping->line.key_type, mapping->line.nkeys));
+	if (mapping->pin_keys)
+		AtEOXact_GUC(false, level);
+	if (entry->native[0] == (Datum) 0)
+		keep_native(mapping, entry, native);
+}
+
+/* Notes an order by its key as text, as it is recorded. */
+void
+bo_note_order_text(Mapping *mapping, const char *order_key)
+{
+	Datum		native[BO_MAX_KEYS];
+
+	if (!bo_key_native(mapping, order_key, native))
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_ARGUMENT),
+				 errmsg("\"%s\" is no order key of %s", order_key, mapping->line.name),
+				 errhint("A key of several columns is an array literal, such as {1,2}.")));
+	keep_native(mapping, note(mapping, pstrdup(order_key)), native);
+}
+
+static int
+compare_notes(const ListCell *a, const ListCell *b)
+{
+	const OrderNote *x = lfirst(a);
+	const OrderNote *y = lfirst(b);
+	int			cmp = strcmp(x->tenant, y->tenant);
+
+	if (cmp == 0 && x->key.source_id != y->key.source_id)
+		cmp = x->key.source_id < y->key.source_id ? -1 : 1;
+	return cmp != 0 ? cmp : strcmp(x->key.order_key, y->key.order_key);
+}
+
+/* The orders to reconcile, of OrderNote, sorted as they are to be locked. */
+List *
+bo_pending_orders(void)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	if (pending == NULL || pending->ndirty == 0)
+		return NIL;
+	foreach(lc, pending->order)
+		if (((OrderNote *) lfirst(lc))->dirty)
+			result = lappend(result, lfirst(lc));
+	list_sort(result, compare_notes);
+	return result;
+}
+
+/* The key updates not yet reconciled, of LineMove, as they happened. */
+List *
+bo_pending_moves(void)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	if (pending == NULL)
+		return NIL;
+	foreach(lc, pending->moves)
+		if (!((LineMove *) lfirst(lc))->done)
+			result = lappend(result, lfirst(lc));
+	return result;
+}
+
+/* These orders were reconciled in the current subtransaction. */
+void
+bo_pending_done(List *notes)
+{
+	ListCell   *lc;
+
+	foreach(lc, notes)
+	{
+		OrderNote  *entry = lfirst(lc);
+
+		if (entry->dirty)
+			pending->ndirty--;
+		entry->dirty = false;
+	}
+	foreach(lc, pending->moves)
+		((LineMove *) lfirst(lc))->done = true;
+	pending->worked_in = GetCurrentSubTransactionId();
+	pending->last_note = NULL;
+}
+
+/* ---------- the trigger on attached tables ---------- */
+
+/* The number in a partition of a column of the attached table. */
+static AttrNumber
+partition_column(Oid relid, const MappedTable *table, AttrNumber attnum)
+{
+	AttrNumber	result;
+
+	if (relid == table->relid)
+		return attnum;
+	result = get_attnum(relid, get_attname(table->relid, attnum, false));
+	if (result == InvalidAttrNumber)
+		elog(ERROR, "column %d of %s is missing in relation %u", attnum, table->name, relid);
+	return result;
+}
+
+static bool
+belongs_to(Oid relid, Oid attached)
+{
+	return OidIsValid(attached) &&
+		(relid == attached || (get_rel_relispartition(relid) && list_member_oid(get_partition_ancestors(relid), attached)));
+}
+
+/* What capture must know of this table; refuses one that is not attached. */
+static CapturedTable *
+captured_table(TriggerData *trigdata, Mapping **mapping)
+{
+	Oid			relid = RelationGetRelid(trigdata->tg_relation);
+	bool		found;
+	CapturedTable *table = hash_search(captured_tables, &relid, HASH_FIND, &found);
+	CapturedTable fresh;
+	const MappedTable *mapped;
+	int			attnum = -1;
+
+	if (found && table->valid)
+	{
+		*mapping = bo_mapping(table->source_id);
+		if (table->valid)
+			return table;
+	}
+	memset(&fresh, 0, sizeof(fresh));
+	fresh.relid = relid;
+	if (trigdata->tg_trigger->tgnargs == 2)
+		fresh.source_id = atoi(trigdata->tg_trigger->tgargs[0]);
+	fresh.is_header = trigdata->tg_trigger->tgnargs == 2 && strcmp(trigdata->tg_trigger->tgargs[1], "header") == 0;
+	if (fresh.source_id > 0)
+	{
+		*mapping = bo_mapping(fresh.source_id);
+		mapped = fresh.is_header ? &(*mapping)->header : &(*mapping)->line;
+	}
+	if (fresh.source_id <= 0 || !belongs_to(relid, mapped->relid) || (*mapping)->detached)
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_PROTECTED),
+				 errmsg("table \"%s\" is not attached", RelationGetRelationName(trigdata->tg_relation)),
+				 errhint("Create capture triggers with backorder.attach() only; drop this one.")));
+	for (int i = 0; i < mapped->nkeys; i++)
+		fresh.key[i] = partition_column(relid, mapped, mapped->key[i]);
+	if (!fresh.is_header)
+		for (int i = 0; i < (*mapping)->nline_keys; i++)
+			fresh.line_key[i] = partition_column(relid, mapped, (*mapping)->line_key[i]);
+	{
+		MemoryContext old = MemoryContextSwitchTo(CacheMemoryContext);
+
+		while ((attnum = bms_next_member(mapped->used, attnum)) >= 0)
+			fresh.used = bms_add_member(fresh.used, attnum == 0 ? 0 : partition_column(relid, mapped, attnum));
+		MemoryContextSwitchTo(old);
+	}
+	table = hash_search(captured_tables, &relid, HASH_ENTER, &found);
+	if (found && table->used)
+		bms_free(table->used);
+	fresh.valid = true;
+	*table = fresh;
+	return table;
+}
+
+/* Do two versions of a row differ in a column that the mapping reads? */
+static bool
+differs(CapturedTable *table, TupleDesc desc, TupleTableSlot *before, TupleTableSlot *after)
+{
+	int			attnum = -1;
+	bool		all = bms_is_member(0, table->used);
+
+	for (;;)
+	{
+		Datum		x;
+		Datum		y;
+		bool		xnull;
+		bool		ynull;
+		Form_pg_attribute att;
+
+		if (all)
+		{
+			attnum = Max(attnum, 0) + 1;
+			if (attnum > desc->natts)
+				return false;
+		}
+		else if ((attnum = bms_next_member(table->used, attnum)) < 0)
+			return false;
+		att = TupleDescAttr(desc, attnum - 1);
+		if (att->attisdropped)
+			continue;
+		x = slot_getattr(before, attnum, &xnull);
+		y = slot_getattr(after, attnum, &ynull);
+		if (xnull != ynull || (!xnull && !datum_image_eq(x, y, att->attbyval, att->attlen)))
+			return true;
+	}
+}
+
+/* False where a part of the key is NULL. */
+static bool
+get_key(TupleTableSlot *slot, const AttrNumber *columns, int n, Datum *values)
+{
+	for (int i = 0; i < n; i++)
+	{
+		bool		isnull;
+
+		values[i] = slot_getattr(slot, columns[i], &isnull);
+		if (isnull)
+			return false;
+	}
+	return true;
+}
+
+/* A varlena from a tuple, whole and in memory. */
+static void
+detoast(Datum *values, const Oid *types, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (get_typlen(types[i]) == -1)
+			values[i] = PointerGetDatum(PG_DETOAST_DATUM(values[i]));
+}
+
+static void
+note_row(CapturedTable *table, Mapping *mapping, TupleTableSlot *slot)
+{
+	Datum		values[BO_MAX_KEYS];
+	int			n = mapping->line.nkeys;
+
+	if (!get_key(slot, table->key, n, values))
+		return;
+	if (table->is_header)
+	{
+		detoast(values, mapping->header.key_type, n);
+		for (int i = 0; i < n; i++)
+			if (mapping->header.key_type[i] != mapping->line.key_type[i])
+			{
+				/* The line side's type, by way of text: what "=" joins reads alike. */
+				Oid			output;
+				Oid			input;
+				Oid			param;
+				bool		varlena;
+
+				getTypeOutputInfo(mapping->header.key_type[i], &output, &varlena);
+				getTypeInputInfo(mapping->line.key_type[i], &input, &param);
+				values[i] = OidInputFunctionCall(input, OidOutputFunctionCall(output, values[i]), param, -1);
+			}
+	}
+	else
+		detoast(values, mapping->line.key_type, n);
+	bo_note_order(mapping, values);
+}
+
+/* An UPDATE that changes the key of a line moves the line, with all it has. */
+static void
+note_move(CapturedTable *table, Mapping *mapping, TupleDesc desc, TupleTableSlot *before, TupleTableSlot *after)
+{
+	TupleTableSlot *slots[2] = {before, after};
+	char	   *keys[2][2];
+	bool		same = true;
+	LineMove   *move;
+	MemoryContext old;
+
+	for (int i = 0; i < mapping->line.nkeys + mapping->nline_keys && same; i++)
+	{
+		AttrNumber	attnum = i < mapping->line.nkeys ? table->key[i] : table->line_key[i - mapping->line.nkeys];
+		Form_pg_attribute att = TupleDescAttr(desc, attnum - 1);
+		bool		xnull;
+		bool		ynull;
+		Datum		x = slot_getattr(before, attnum, &xnull);
+		Datum		y = slot_getattr(after, attnum, &ynull);
+
+		same = xnull == ynull && (xnull || datum_image_eq(x, y, att->attbyval, att->attlen));
+	}
+	if (same)
+		return;
+	old = MemoryContextSwitchTo(need_pending()->cx);
+	for (int i = 0; i < 2; i++)
+	{
+		Datum		values[BO_MAX_KEYS];
+		int			level = bo_pin_settings();
+		bool		whole = get_key(slots[i], table->key, mapping->line.nkeys, values);
+
+		if (whole)
+			keys[i][0] = bo_key_text(values, mapping->line.key_type, mapping->line.nkeys);
+		whole = whole && get_key(slots[i], table->line_key, mapping->nline_keys, values);
+		if (whole)
+			keys[i][1] = bo_key_text(values, mapping->line_key_type, mapping->nline_keys);
+		AtEOXact_GUC(false, level);
+		if (!whole)
+		{
+			MemoryContextSwitchTo(old);
+			return;
+		}
+	}
+	move = palloc0(sizeof(LineMove));
+	move->source_id = mapping->source_id;
+	move->old_order = keys[0][0];
+	move->old_line = keys[0][1];
+	move->new_order = keys[1][0];
+	move->new_line = keys[1][1];
+	move->cid = GetCurrentCommandId(false);
+	move->noted_in = GetCurrentSubTransactionId();
+	pending->moves = lappend(pending->moves, move);
+	MemoryContextSwitchTo(old);
+}
+
+/* Every recorded order of the source: what TRUNCATE may have emptied. */
+static void
+note_recorded(Mapping *mapping)
+{
+	BoSection	section;
+	Datum		args[2] = {CStringGetTextDatum(mapping->tenant), Int32GetDatum(mapping->source_id)};
+	SPITupleTable *table;
+	uint64		n;
+
+	bo_enter(&section);
+	n = bo_exec(BO_READ_SOURCE_ORDERS, NULL, NULL, args, false);
+	table = SPI_tuptable;
+	for (uint64 row = 0; row < n; row++)
+	{
+		SPI_tuptable = table;
+		bo_note_order_text(mapping, bo_get_text(row, 1));
+	}
+	bo_leave(&section);
+}
+
+/* Notes every order recorded of a source, for resync. Expects no section. */
+void
+bo_note_recorded(Mapping *mapping)
+{
+	note_recorded(mapping);
+}
+
+/*
+ * capture(source_id, 'line' | 'header'): per row, after INSERT, UPDATE and
+ * DELETE; per statement, after TRUNCATE, and in immediate timing after the
+ * others too, where it settles.
+ */
+Datum
+bo_capture(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	CapturedTable *table;
+	Mapping    *mapping = NULL;
+	TupleDesc	desc;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_PROTECTED),
+				 errmsg("backorder.capture() is called by triggers only"),
+				 errhint("Use backorder.attach() to watch a table.")));
+	if (!TRIGGER_FIRED_AFTER(trigdata->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("backorder.capture() must be fired AFTER"),
+				 errhint("Create capture triggers with backorder.attach() only.")));
+	table = captured_table(trigdata, &mapping);
+	if (TRIGGER_FIRED_FOR_STATEMENT(trigdata->tg_event))
+	{
+		if (TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event))
+			note_recorded(mapping);
+		if (mapping->immediate)
+			(void) bo_settle_pending();
+		PG_RETURN_POINTER(NULL);
+	}
+	desc = RelationGetDescr(trigdata->tg_relation);
+	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
+	{
+		if (!differs(table, desc, trigdata->tg_trigslot, trigdata->tg_newslot))
+			PG_RETURN_POINTER(NULL);
+		note_row(table, mapping, trigdata->tg_trigslot);
+		note_row(table, mapping, trigdata->tg_newslot);
+		if (!table->is_header)
+			note_move(table, mapping, desc, trigdata->tg_trigslot, trigdata->tg_newslot);
+	}
+	else
+		note_row(table, mapping, trigdata->tg_trigslot);
+	PG_RETURN_POINTER(NULL);
+}
+
+/* Before changes of purchase orders: order rows come first in the lock order. */
+Datum
+bo_lock_pending(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_PROTECTED),
+				 errmsg("backorder.lock_pending() is called by triggers only"),
+				 errhint("Use backorder.flush() to settle pending orders now.")));
+	if (!bo_writing)
+		bo_lock_orders(bo_pending_orders());
+	PG_RETURN_POINTER(NULL);
+}

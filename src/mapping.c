@@ -1,0 +1,840 @@
+/*
+ * mapping.c
+ *		An attached table: its mapping as SQL text and plans.
+ *
+ * The only code that reads the application's tables.  Expressions are stored
+ * as text over "line" and "header"; at plan time both get alias lists that
+ * bind the names of attach time to columns by number, so a renamed column is
+ * followed.  Queries run as the owner of the tables in a security-restricted
+ * operation, inside the caller's section with its pinned settings.
+ */
+#include "backorder.h"
+
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/analyze.h"
+#include "parser/parser.h"
+#include "utils/guc.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+static HTAB *mappings;			/* by source_id */
+
+/* The mapped column and order that are being evaluated, for errors. */
+static char evaluating_column[NAMEDATALEN];
+static char evaluating_order[256];
+
+PG_FUNCTION_INFO_V1(bo_evaluating);
+
+/*
+ * evaluating(column, order) returns true: notes what the mapping query is at.
+ */
+Datum
+bo_evaluating(PG_FUNCTION_ARGS)
+{
+	if (!PG_ARGISNULL(0))
+		text_to_cstring_buffer(PG_GETARG_TEXT_PP(0), evaluating_column, sizeof(evaluating_column));
+	if (!PG_ARGISNULL(1))
+		text_to_cstring_buffer(PG_GETARG_TEXT_PP(1), evaluating_order, sizeof(evaluating_order));
+	PG_RETURN_BOOL(true);
+}
+
+/* Invalidation only sets flags; relid InvalidOid means everything. */
+static void
+relation_changed(Datum arg, Oid relid)
+{
+	HASH_SEQ_STATUS seq;
+	Mapping    *mapping;
+
+	if (mappings == NULL)
+		return;
+	hash_seq_init(&seq, mappings);
+	while ((mapping = hash_seq_search(&seq)) != NULL)
+		if (relid == InvalidOid || mapping->line.relid == relid || mapping->header.relid == relid)
+			mapping->valid = false;
+}
+
+void
+bo_mapping_init(void)
+{
+	HASHCTL		ctl = {.keysize = sizeof(int32),.entrysize = sizeof(Mapping)};
+
+	mappings = hash_create("backorder mappings", 16, &ctl, HASH_ELEM | HASH_BLOBS);
+	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+}
+
+/* The source's row was changed by this backend. */
+void
+bo_mapping_forget(int32 source_id)
+{
+	Mapping    *mapping = hash_search(mappings, &source_id, HASH_FIND, NULL);
+
+	if (mapping)
+		mapping->valid = false;
+}
+
+/* ---------- columns ---------- */
+
+/*
+ * Fills the names by which a mapping knows a table's columns: those of attach
+ * time (columns, by number) where the table is still the same, else its own.
+ */
+void
+bo_mapped_table(MappedTable *table, Oid relid, ArrayType *columns)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	TupleDesc	desc = RelationGetDescr(rel);
+	Datum	   *names = NULL;
+	int			nnames = 0;
+
+	if (columns != NULL)
+		deconstruct_array(columns, TEXTOID, -1, false, TYPALIGN_INT, &names, NULL, &nnames);
+	memset(table, 0, sizeof(*table));
+	table->relid = relid;
+	table->name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)), RelationGetRelationName(rel));
+	table->natts = desc->natts;
+	table->alias = palloc0(sizeof(char *) * Max(desc->natts, 1));
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (att->attisdropped)
+			continue;
+		table->alias[i] = pstrdup(NameStr(att->attname));
+		if (i < nnames)
+		{
+			char	   *name = TextDatumGetCString(names[i]);
+
+			if (name[0] != '\0')
+				table->alias[i] = name;
+		}
+	}
+	/* A column added later may have taken a name that the mapping uses for another. */
+	for (int i = nnames; columns != NULL && i < desc->natts; i++)
+		for (int j = 0; j < nnames && table->alias[i]; j++)
+			if (table->alias[j] && strcmp(table->alias[i], table->alias[j]) == 0)
+				table->alias[i] = psprintf("backorder_column_%d", i + 1);
+	table_close(rel, NoLock);
+}
+
+/* The column's number, or InvalidAttrNumber. */
+AttrNumber
+bo_mapped_column(const MappedTable *table, const char *name)
+{
+	for (int i = 0; i < table->natts; i++)
+		if (table->alias[i] != NULL && strcmp(table->alias[i], name) == 0)
+			return i + 1;
+	return InvalidAttrNumber;
+}
+
+static char *
+column_ref(const char *side, const MappedTable *table, AttrNumber attnum)
+{
+	return psprintf("%s.%s", side, quote_identifier(table->alias[attnum - 1]));
+}
+
+static char *
+aliased(const char *side, const MappedTable *table)
+{
+	StringInfoData s;
+	const char *comma = "";
+
+	initStringInfo(&s);
+	appendStringInfo(&s, "%s AS %s(", table->name, side);
+	for (int i = 0; i < table->natts; i++)
+	{
+		if (table->alias[i] == NULL)
+			continue;
+		appendStringInfo(&s, "%s%s", comma, quote_identifier(table->alias[i]));
+		comma = ", ";
+	}
+	appendStringInfoChar(&s, ')');
+	return s.data;
+}
+
+/* "=" for two types: the type's own where they are the same, wherever it lives. */
+static char *
+equals(Oid left, Oid right)
+{
+	if (left == right)
+	{
+		Oid			opr = lookup_type_cache(left, TYPECACHE_EQ_OPR)->eq_opr;
+
+		if (OidIsValid(opr))
+		{
+			HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(opr));
+			Form_pg_operator form;
+			char	   *text;
+
+			if (!HeapTupleIsValid(tuple))
+				elog(ERROR, "cache lookup failed for operator %u", opr);
+			form = (Form_pg_operator) GETSTRUCT(tuple);
+			text = psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(form->oprnamespace)), NameStr(form->oprname));
+			ReleaseSysCache(tuple);
+			return text;
+		}
+	}
+	return "=";
+}
+
+/* FROM, with line as range table entry 1 and header, if any, as 2. */
+char *
+bo_from_clause(const MappedTable *line, const MappedTable *header)
+{
+	StringInfoData s;
+
+	initStringInfo(&s);
+	appendStringInfo(&s, " FROM %s", aliased("line", line));
+	if (OidIsValid(header->relid))
+	{
+		appendStringInfo(&s, " LEFT JOIN %s ON ", aliased("header", header));
+		for (int i = 0; i < line->nkeys; i++)
+			appendStringInfo(&s, "%s%s %s %s", i ? " AND " : "", column_ref("header", header, header->key[i]),
+							 equals(header->key_type[i], line->key_type[i]), column_ref("line", line, line->key[i]));
+	}
+	return s.data;
+}
+
+/* ---------- keys as text ---------- */
+
+static bool
+key_depends_on_settings(Oid type)
+{
+	switch (type)
+	{
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+		case NUMERICOID:
+		case TEXTOID:
+		case VARCHAROID:
+		case BPCHAROID:
+		case UUIDOID:
+		case BOOLOID:
+			return false;
+		default:
+			return get_typtype(type) != TYPTYPE_ENUM;
+	}
+}
+
+static char *
+value_text(Datum value, Oid type)
+{
+	Oid			output;
+	bool		varlena;
+	char	   *text;
+
+	getTypeOutputInfo(type, &output, &varlena);
+	text = OidOutputFunctionCall(output, value);
+	if (type == BPCHAROID)		/* the padding is not part of the value */
+		for (size_t n = strlen(text); n > 0 && text[n - 1] == ' '; n--)
+			text[n - 1] = '\0';
+	return text;
+}
+
+/* A key as text: the value's own, or an array literal of several. */
+char *
+bo_key_text(const Datum *values, const Oid *types, int n)
+{
+	Datum		texts[BO_MAX_KEYS];
+	Oid			output;
+	bool		varlena;
+
+	if (n == 1)
+		return value_text(values[0], types[0]);
+	for (int i = 0; i < n; i++)
+		texts[i] = CStringGetTextDatum(value_text(values[i], types[i]));
+	getTypeOutputInfo(TEXTARRAYOID, &output, &varlena);
+	return OidOutputFunctionCall(output, PointerGetDatum(construct_array(texts, n, TEXTOID, -1, false, TYPALIGN_INT)));
+}
+
+/*
+ * The native values of an order key given as text, in the current context;
+ * an input error of the type is raised as it is.  False where the number of
+ * parts is wrong.
+ */
+bool
+bo_key_native(Mapping *mapping, const char *order_key, Datum *native)
+{
+	int			n = mapping->line.nkeys;
+	Datum	   *parts;
+	bool	   *nulls;
+	int			nparts;
+	Oid			input;
+	Oid			param;
+
+	if (n == 1)
+	{
+		getTypeInputInfo(mapping->line.key_type[0], &input, &param);
+		native[0] = OidInputFunctionCall(input, (char *) order_key, param, -1);
+		return true;
+	}
+	getTypeInputInfo(TEXTARRAYOID, &input, &param);
+	deconstruct_array(DatumGetArrayTypeP(OidInputFunctionCall(input, (char *) order_key, param, -1)),
+					  TEXTOID, -1, false, TYPALIGN_INT, &parts, &nulls, &nparts);
+	if (nparts != n)
+		return false;
+	for (int i = 0; i < n; i++)
+	{
+		if (nulls[i])
+			return false;
+		getTypeInputInfo(mapping->line.key_type[i], &input, &param);
+		native[i] = OidInputFunctionCall(input, TextDatumGetCString(parts[i]), param, -1);
+	}
+	return true;
+}
+
+/* ---------- loading ---------- */
+
+/* Does a table carry our capture trigger for this source? */
+static bool
+carries_capture(Oid relid, int32 source_id)
+{
+	Relation	rel = try_relation_open(relid, AccessShareLock);
+	Oid			capture = bo_function("capture");
+	bool		found = false;
+
+	if (rel == NULL)
+		return false;
+	for (int i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers && !found; i++)
+	{
+		Trigger    *t = &rel->trigdesc->triggers[i];
+
+		found = t->tgfoid == capture && t->tgnargs == 2 && atoi(t->tgargs[0]) == source_id;
+	}
+	relation_close(rel, NoLock);
+	return found;
+}
+
+/*
+ * The table of a source: the one it was attached to as long as that carries
+ * our trigger, whatever it is called now; after a restore, the name counts.
+ */
+static Oid
+resolve(Oid cached, char *schema, char *name, int32 source_id)
+{
+	Oid			nsp;
+
+	if (schema == NULL)
+		return InvalidOid;
+	if (OidIsValid(cached) && carries_capture(cached, source_id))
+		return cached;
+	nsp = get_namespace_oid(schema, true);
+	return OidIsValid(nsp) ? get_relname_relid(name, nsp) : InvalidOid;
+}
+
+static void
+resolve_keys(MappedTable *table, ArrayType *names, AttrNumber *keys, Oid *types, int *nkeys, const char *what)
+{
+	Datum	   *datums;
+	int			n;
+
+	deconstruct_array(names, TEXTOID, -1, false, TYPALIGN_INT, &datums, NULL, &n);
+	*nkeys = n;
+	for (int i = 0; i < n; i++)
+	{
+		char	   *name = TextDatumGetCString(datums[i]);
+
+		keys[i] = bo_mapped_column(table, name);
+		if (keys[i] == InvalidAttrNumber)
+			ereport(ERROR,
+					(errcode(ERRCODE_BO_EVALUATION),
+					 errmsg("mapping of table %s cannot be read", table->name),
+					 errdetail("Column \"%s\" of its %s does not exist any more.", name, what),
+					 errhint("Attach the table again with the columns it has now, or detach it with backorder.detach().")));
+		types[i] = getBaseType(get_atttype(table->relid, keys[i]));
+	}
+}
+
+/* One mapped expression, marked so that an error in it can be named. */
+static void
+append_expression(StringInfo s, Mapping *mapping, const char *column, const char *expression, const char *type, const char *fallback)
+{
+	if (expression == NULL)
+		appendStringInfo(s, ", %s", fallback);
+	else
+		appendStringInfo(s, ", CASE WHEN backorder.evaluating('%s', %s::text) THEN (%s)::%s END", column,
+						 column_ref("line", &mapping->line, mapping->line.key[0]), expression, type);
+}
+
+static ArrayType *
+get_array(int column)
+{
+	bool		isnull;
+	Datum		value = bo_get(0, column, &isnull);
+
+	return isnull ? NULL : DatumGetArrayTypePCopy(value);
+}
+
+/* Fills mapping->line.used and header.used by analyzing the query. */
+static void
+find_used_columns(Mapping *mapping)
+{
+	RawStmt    *raw = linitial(raw_parser(psprintf("%s%s", mapping->query, mapping->order_by), RAW_PARSE_DEFAULT));
+	Query	   *query = parse_analyze_fixedparams(raw, mapping->query, NULL, 0, NULL);
+	Bitmapset  *found[2] = {NULL, NULL};
+
+	for (int side = 0; side < 2; side++)
+	{
+		int			attnum = -1;
+		MappedTable *table = side == 0 ? &mapping->line : &mapping->header;
+
+		if (!OidIsValid(table->relid))
+			continue;
+		pull_varattnos((Node *) query->targetList, side + 1, &found[side]);
+		pull_varattnos((Node *) query->jointree, side + 1, &found[side]);
+		while ((attnum = bms_next_member(found[side], attnum)) >= 0)
+			table->used = bms_add_member(table->used, Max(attnum + FirstLowInvalidHeapAttributeNumber, 0));
+	}
+	if (query->hasSubLinks)		/* a sublink may read the outer row: all columns matter */
+	{
+		mapping->line.used = bms_add_member(mapping->line.used, 0);
+		mapping->header.used = bms_add_member(mapping->header.used, 0);
+	}
+}
+
+static void
+load(Mapping *mapping, int32 source_id)
+{
+	BoSection	section;
+	MemoryContext old;
+	Datum		arg = Int32GetDatum(source_id);
+	char	   *expr[12];
+	StringInfoData s;
+	char	   *line_schema;
+	char	   *line_table;
+	Oid			line_relid;
+	Oid			header_relid;
+
+	bo_enter(&section);
+	if (bo_exec(BO_READ_SOURCE, NULL, NULL, &arg, false) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_NOT_ATTACHED),
+				 errmsg("source %d does not exist", source_id),
+				 errhint("Its trigger is left over: drop it, or attach the table again.")));
+	old = MemoryContextSwitchTo(mapping->cx);
+	mapping->tenant = bo_get_text(0, 1);
+	mapping->source_id = source_id;
+	line_schema = bo_get_text(0, 3);
+	line_table = bo_get_text(0, 4);
+	line_relid = DatumGetObjectId(bo_get(0, 5, &(bool) {0}));
+	header_relid = DatumGetObjectId(bo_get(0, 8, &(bool) {0}));
+	for (int i = 0; i < 12; i++)
+		expr[i] = bo_get_text(0, 12 + i);
+	mapping->immediate = strcmp(bo_get_text(0, 26), "immediate") == 0;
+	mapping->refuse_overship = strcmp(bo_get_text(0, 27), "refuse") == 0;
+	mapping->detached = bo_get_bool(0, 28);
+	mapping->queued_mapped = expr[9] != NULL;
+
+	{
+		Oid			found = resolve(line_relid, line_schema, line_table, source_id);
+
+		if (!OidIsValid(found))
+			ereport(ERROR,
+					(errcode(ERRCODE_BO_NOT_ATTACHED),
+					 errmsg("table \"%s.%s\" of source %d does not exist", line_schema, line_table, source_id),
+					 errhint("It was dropped or renamed; attach it again.")));
+		bo_mapped_table(&mapping->line, found, found == line_relid ? get_array(24) : NULL);
+		resolve_keys(&mapping->line, get_array(9), mapping->line.key, mapping->line.key_type, &mapping->line.nkeys, "order key");
+		resolve_keys(&mapping->line, get_array(10), mapping->line_key, mapping->line_key_type, &mapping->nline_keys, "line key");
+		mapping->header.relid = InvalidOid;
+		if (bo_get_text(0, 6) != NULL)
+		{
+			found = resolve(header_relid, bo_get_text(0, 6), bo_get_text(0, 7), source_id);
+			if (!OidIsValid(found))
+				ereport(ERROR,
+						(errcode(ERRCODE_BO_NOT_ATTACHED),
+						 errmsg("table \"%s.%s\" of source %d does not exist", bo_get_text(0, 6), bo_get_text(0, 7), source_id),
+						 errhint("It was dropped or renamed; attach the line table again.")));
+			bo_mapped_table(&mapping->header, found, found == header_relid ? get_array(25) : NULL);
+			resolve_keys(&mapping->header, get_array(11), mapping->header.key, mapping->header.key_type, &mapping->header.nkeys, "header key");
+		}
+	}
+	for (int i = 0; i < mapping->line.nkeys; i++)
+	{
+		mapping->array_type[i] = get_array_type(mapping->line.key_type[i]);
+		mapping->pin_keys |= key_depends_on_settings(mapping->line.key_type[i]);
+	}
+	for (int i = 0; i < mapping->nline_keys; i++)
+		mapping->pin_keys |= key_depends_on_settings(mapping->line_key_type[i]);
+
+	/* The mapping query; bo_mapping_read knows its columns by position. */
+	initStringInfo(&s);
+	appendStringInfoString(&s, "SELECT ");
+	for (int i = 0; i < mapping->line.nkeys; i++)
+		appendStringInfo(&s, "%s, ", column_ref("line", &mapping->line, mapping->line.key[i]));
+	for (int i = 0; i < mapping->nline_keys; i++)
+		appendStringInfo(&s, "%s%s", i ? ", " : "", column_ref("line", &mapping->line, mapping->line_key[i]));
+	append_expression(&s, mapping, "item", expr[0], "text", "NULL::text");
+	append_expression(&s, mapping, "location", expr[6], "text", "''::text");
+	append_expression(&s, mapping, "customer", expr[7], "text", "NULL::text");
+	append_expression(&s, mapping, "quantity", expr[1], "numeric", "NULL::numeric");
+	append_expression(&s, mapping, "cancelled", expr[5], "numeric", "NULL::numeric");
+	append_expression(&s, mapping, "shipped", expr[3], "numeric", "NULL::numeric");
+	append_expression(&s, mapping, "picked", expr[4], "numeric", "NULL::numeric");
+	append_expression(&s, mapping, "live", expr[2], "boolean", "true");
+	append_expression(&s, mapping, "priority", expr[8], "integer", "0");
+	append_expression(&s, mapping, "queued_at", expr[9], "timestamptz", "NULL::timestamptz");
+	append_expression(&s, mapping, "requested_at", expr[10], "date", "NULL::date");
+	append_expression(&s, mapping, "held", expr[11], "boolean", "false");
+	appendStringInfoString(&s, bo_from_clause(&mapping->line, &mapping->header));
+	mapping->query = s.data;
+
+	initStringInfo(&s);
+	appendStringInfoString(&s, " WHERE ");
+	if (mapping->line.nkeys == 1)
+		appendStringInfo(&s, "%s %s ANY ($1)", column_ref("line", &mapping->line, mapping->line.key[0]),
+						 equals(mapping->line.key_type[0], mapping->line.key_type[0]));
+	else
+	{
+		appendStringInfoString(&s, "(");
+		for (int i = 0; i < mapping->line.nkeys; i++)
+			appendStringInfo(&s, "%s%s", i ? ", " : "", column_ref("line", &mapping->line, mapping->line.key[i]));
+		appendStringInfoString(&s, ") IN (SELECT * FROM unnest(");
+		for (int i = 0; i < mapping->line.nkeys; i++)
+			appendStringInfo(&s, "%s$%d", i ? ", " : "", i + 1);
+		appendStringInfoString(&s, "))");
+	}
+	mapping->where_keys = s.data;
+
+	initStringInfo(&s);
+	appendStringInfoString(&s, " ORDER BY ");
+	for (int i = 0; i < mapping->line.nkeys; i++)
+		appendStringInfo(&s, "%s, ", column_ref("line", &mapping->line, mapping->line.key[i]));
+	for (int i = 0; i < mapping->nline_keys; i++)
+		appendStringInfo(&s, "%s%s", i ? ", " : "", column_ref("line", &mapping->line, mapping->line_key[i]));
+	mapping->order_by = s.data;
+
+	initStringInfo(&s);
+	appendStringInfoString(&s, "SELECT DISTINCT ");
+	for (int i = 0; i < mapping->line.nkeys; i++)
+		appendStringInfo(&s, "%s%s", i ? ", " : "", column_ref("line", &mapping->line, mapping->line.key[i]));
+	appendStringInfo(&s, " FROM %s ORDER BY ", aliased("line", &mapping->line));
+	for (int i = 0; i < mapping->line.nkeys; i++)
+		appendStringInfo(&s, "%s%d", i ? ", " : "", i + 1);
+	mapping->keys_query = s.data;
+
+	find_used_columns(mapping);
+	{
+		HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(mapping->line.relid));
+
+		if (!HeapTupleIsValid(tuple))
+			elog(ERROR, "cache lookup failed for relation %u", mapping->line.relid);
+		mapping->owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+		ReleaseSysCache(tuple);
+	}
+	MemoryContextSwitchTo(old);
+	bo_leave(&section);
+}
+
+/*
+ * The mapping of a source, loaded again if anything about its tables changed.
+ * Takes no lock that lasts beyond AccessShare on the tables.
+ */
+Mapping *
+bo_mapping(int32 source_id)
+{
+	bool		found;
+	Mapping    *mapping = hash_search(mappings, &source_id, HASH_ENTER, &found);
+
+	if (!found)
+	{
+		memset(mapping, 0, sizeof(*mapping));
+		mapping->source_id = source_id;
+	}
+	if (!mapping->valid)
+	{
+		for (int i = 0; i < (int) lengthof(mapping->plans); i++)
+			if (mapping->plans[i])
+				SPI_freeplan(mapping->plans[i]);
+		if (mapping->cx)
+			MemoryContextDelete(mapping->cx);
+		memset(mapping, 0, sizeof(*mapping));
+		mapping->source_id = source_id;
+		mapping->cx = AllocSetContextCreate(CacheMemoryContext, "backorder mapping", ALLOCSET_SMALL_SIZES);
+		mapping->valid = true;	/* an invalidation while loading clears it again */
+		PG_TRY();
+		{
+			load(mapping, source_id);
+		}
+		PG_CATCH();
+		{
+			mapping->valid = false;
+			PG_RE_THROW();
+		}
+		PG_END_TRY();
+	}
+	return mapping;
+}
+
+/* ---------- reading ---------- */
+
+static SPIPlanPtr
+plan_for(Mapping *mapping, MappingScope scope)
+{
+	SPIPlanPtr	plan = mapping->plans[scope];
+
+	if (plan != NULL && SPI_plan_is_valid(plan))
+		return plan;
+	if (plan != NULL)
+		SPI_freeplan(plan);
+	mapping->plans[scope] = NULL;
+	plan = SPI_prepare_cursor(psprintf("%s%s%s", mapping->query, scope == MAPPING_ALL ? "" : mapping->where_keys, mapping->order_by),
+							  scope == MAPPING_ALL ? 0 : mapping->line.nkeys, mapping->array_type,
+							  scope == MAPPING_FEW ? CURSOR_OPT_GENERIC_PLAN : CURSOR_OPT_CUSTOM_PLAN);
+	if (plan == NULL || SPI_keepplan(plan) != 0)
+		elog(ERROR, "could not prepare mapping of %s", mapping->line.name);
+	mapping->plans[scope] = plan;
+	return plan;
+}
+
+/* For many orders the planner chooses; for few, the path by index is fixed. */
+static int
+allow_all_plans(void)
+{
+	static const char *const names[] = {"enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin", "enable_sort"};
+	int			level = NewGUCNestLevel();
+
+	for (int i = 0; i < (int) lengthof(names); i++)
+		(void) set_config_option(names[i], "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	return level;
+}
+
+static void
+check_quantity(Mapping *mapping, const char *column, Qty value, const char *order_key)
+{
+	if (value != NULL && !qty_finite(value))
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_QUANTITY),
+				 errmsg("%s of an order line is not finite", column),
+				 errdetail("Order %s in %s has %s.", order_key, mapping->line.name, qty_text(value)),
+				 errhint("Correct the line, or the mapping of \"%s\".", column)));
+}
+
+static Qty
+not_negative(Qty value)
+{
+	return value == NULL || qty_sign(value) < 0 ? qty_zero : value;
+}
+
+static void
+convert(Mapping *mapping, int row, MappedLine *line)
+{
+	Datum		keys[BO_MAX_KEYS];
+	int			c = 1;
+	bool		isnull;
+
+	memset(line, 0, sizeof(*line));
+	for (int i = 0; i < mapping->line.nkeys; i++)
+	{
+		keys[i] = bo_get(row, c++, &isnull);
+		if (isnull)
+			return;				/* belongs to no order yet */
+	}
+	line->order_key = bo_key_text(keys, mapping->line.key_type, mapping->line.nkeys);
+	for (int i = 0; i < mapping->nline_keys; i++)
+	{
+		keys[i] = bo_get(row, c++, &isnull);
+		if (isnull)
+		{
+			line->order_key = NULL;
+			return;
+		}
+	}
+	line->line_key = bo_key_text(keys, mapping->line_key_type, mapping->nline_keys);
+	line->item = bo_get_text(row, c++);
+	line->location = bo_get_text(row, c++);
+	if (line->location == NULL)
+		line->location = "";
+	line->customer = bo_get_text(row, c++);
+	line->quantity = bo_get_qty(row, c++);
+	check_quantity(mapping, "quantity", line->quantity, line->order_key);
+	line->cancelled = bo_get_qty(row, c++);
+	check_quantity(mapping, "cancelled", line->cancelled, line->order_key);
+	line->cancelled = not_negative(line->cancelled);
+	line->shipped = bo_get_qty(row, c++);
+	check_quantity(mapping, "shipped", line->shipped, line->order_key);
+	line->shipped = not_negative(line->shipped);
+	line->picked = bo_get_qty(row, c++);
+	check_quantity(mapping, "picked", line->picked, line->order_key);
+	line->picked = not_negative(line->picked);
+	line->live = bo_get_bool(row, c++);
+	line->priority = bo_get_int32(row, c++);
+	line->queued_at = DatumGetTimestampTz(bo_get(row, c++, &isnull));
+	line->has_queued_at = !isnull;
+	line->requested_at = DatumGetDateADT(bo_get(row, c++, &isnull));
+	line->has_requested_at = !isnull;
+	line->held = bo_get_bool(row, c++);
+	line->demand = line->live && line->item != NULL && line->quantity != NULL && qty_sign(line->quantity) > 0;
+}
+
+/* An error of the mapping, in words that name it. */
+static void
+report_evaluation(Mapping *mapping, MemoryContext cx)
+{
+	ErrorData  *error;
+	int			category;
+
+	MemoryContextSwitchTo(cx);
+	error = CopyErrorData();
+	category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+	if (category != ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION) &&
+		category != ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION) &&
+		category != ERRCODE_TO_CATEGORY(ERRCODE_PLPGSQL_ERROR))
+		PG_RE_THROW();
+	FlushErrorState();
+	if (evaluating_column[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_EVALUATION),
+				 errmsg("mapping of table %s cannot be read", mapping->line.name),
+				 errdetail("%s", error->message),
+				 errhint("Attach the table again with a mapping that fits the columns it has now, or detach it with backorder.detach().")));
+	ereport(ERROR,
+			(errcode(ERRCODE_BO_EVALUATION),
+			 errmsg("mapping \"%s\" of table %s failed for order %s", evaluating_column, mapping->line.name, evaluating_order),
+			 errdetail("%s", error->message),
+			 errhint("Correct the order, or attach the table again with another expression.")));
+}
+
+/*
+ * Reads lines through the mapping, with the active snapshot, and calls func
+ * for each in order of the keys.  notes (of OrderNote) say which orders; with
+ * MAPPING_ALL they do not matter.  Expects a section; runs as the owner of
+ * the table.  Errors in an expression become ERRCODE_BO_EVALUATION.
+ */
+void
+bo_mapping_read(Mapping *mapping, MappingScope scope, List *notes, MappedLineFunc func, void *arg)
+{
+	Datum		values[BO_MAX_KEYS];
+	Oid			userid;
+	int			sec_context;
+	int			level = 0;
+	MemoryContext cx = CurrentMemoryContext;
+
+	if (scope != MAPPING_ALL)
+	{
+		int			n = list_length(notes);
+		Datum	   *datums = palloc(sizeof(Datum) * n);
+
+		for (int k = 0; k < mapping->line.nkeys; k++)
+		{
+			int16		typlen;
+			bool		typbyval;
+			char		typalign;
+			int			i = 0;
+			ListCell   *lc;
+
+			foreach(lc, notes)
+				datums[i++] = ((OrderNote *) lfirst(lc))->native[k];
+			get_typlenbyvalalign(mapping->line.key_type[k], &typlen, &typbyval, &typalign);
+			values[k] = PointerGetDatum(construct_array(datums, n, mapping->line.key_type[k], typlen, typbyval, typalign));
+		}
+	}
+	GetUserIdAndSecContext(&userid, &sec_context);
+	evaluating_column[0] = '\0';
+	evaluating_order[0] = '\0';
+	PG_TRY();
+	{
+		SPIPlanPtr	plan;
+
+		if (scope != MAPPING_FEW)
+			level = allow_all_plans();
+		/* Prepared as ourselves: names of our own functions are looked up then. */
+		plan = plan_for(mapping, scope);
+		SetUserIdAndSecContext(mapping->owner,
+							   sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
+		if (SPI_execute_plan(plan, values, NULL, true, 0) < 0)
+			elog(ERROR, "mapping query failed");
+		SetUserIdAndSecContext(userid, sec_context);
+		if (scope != MAPPING_FEW)
+			AtEOXact_GUC(false, level);
+	}
+	PG_CATCH();
+	{
+		SetUserIdAndSecContext(userid, sec_context);
+		report_evaluation(mapping, cx);
+	}
+	PG_END_TRY();
+
+	{
+		SPITupleTable *table = SPI_tuptable;
+		uint64		n = SPI_processed;
+
+		for (uint64 row = 0; row < n; row++)
+		{
+			MappedLine *line = palloc(sizeof(MappedLine));
+
+			SPI_tuptable = table;
+			convert(mapping, row, line);
+			if (line->order_key != NULL)
+				func(mapping, line, arg);
+		}
+		SPI_freetuptable(table);
+	}
+}
+
+/* Notes every order of the attached table. Expects a section. */
+void
+bo_mapping_note_all(Mapping *mapping)
+{
+	Oid			userid;
+	int			sec_context;
+	int			level;
+	SPITupleTable *table;
+	uint64		n;
+
+	GetUserIdAndSecContext(&userid, &sec_context);
+	level = allow_all_plans();
+	SetUserIdAndSecContext(mapping->owner,
+						   sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
+	if (SPI_execute(mapping->keys_query, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read the order keys of %s", mapping->line.name);
+	SetUserIdAndSecContext(userid, sec_context);
+	AtEOXact_GUC(false, level);
+	table = SPI_tuptable;
+	n = SPI_processed;
+	for (uint64 row = 0; row < n; row++)
+	{
+		Datum		keys[BO_MAX_KEYS];
+		bool		isnull = false;
+
+		for (int i = 0; i < mapping->line.nkeys && !isnull; i++)
+			keys[i] = heap_getattr(table->vals[row], i + 1, table->tupdesc, &isnull);
+		if (!isnull)
+			bo_note_order(mapping, keys);
+	}
+	SPI_freetuptable(table);
+}
+
+/* The mapping of an attached table, or NULL. */
+Mapping *
+bo_mapping_of_table(Oid relid)
+{
+	BoSection	section;
+	Datum		args[3];
+	int32		source_id = 0;
+
+	bo_enter(&section);
+	args[0] = ObjectIdGetDatum(relid);
+	args[1] = bo_text(get_namespace_name(get_rel_namespace(relid)));
+	args[2] = bo_text(get_rel_name(relid));
+	if (bo_exec(BO_READ_SOURCE_BY_TABLE, NULL, NULL, args, false) > 0 && !bo_get_bool(0, 3))
+		source_id = bo_get_int32(0, 1);
+	bo_leave(&section);
+	return source_id ? bo_mapping(source_id) : NULL;
+}

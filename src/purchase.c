@@ -1,0 +1,146 @@
+/*
+ * purchase.c
+ *		Triggers on the input tables: stock movements and purchase orders.
+ *
+ * Both turn the rows of one statement into one settling, together with the
+ * orders that are pending in the transaction.  What to buy is decided by
+ * plan_purchases() in SQL; what of it is supply is decided here.
+ */
+#include "backorder.h"
+
+#include "commands/trigger.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+PG_FUNCTION_INFO_V1(bo_apply_movements);
+PG_FUNCTION_INFO_V1(bo_apply_purchases);
+
+/* Refuses to run as the trigger of any table but ours. */
+static TriggerData *
+own_trigger(FunctionCallInfo fcinfo, const char *function, const char *table, const char *other)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) ||
+		(RelationGetRelid(trigdata->tg_relation) != bo_relation(table) &&
+		 RelationGetRelid(trigdata->tg_relation) != bo_relation(other)))
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_PROTECTED),
+				 errmsg("backorder.%s() is called by its own triggers only", function),
+				 errhint("Insert into backorder.%s.", table)));
+	return trigdata;
+}
+
+/*
+ * After INSERT on stock_movement, per statement: applies the rows that this
+ * statement brought (a restore's have another applied_at) and settles.
+ */
+Datum
+bo_apply_movements(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = own_trigger(fcinfo, "apply_movements", "stock_movement", "stock_movement");
+	Settlement	settlement = {0};
+	BoSection	section;
+	MemoryContext cx;
+	MemoryContext old;
+	uint64		n;
+
+	if (bo_writing)
+		PG_RETURN_POINTER(NULL);
+	cx = AllocSetContextCreate(CurrentMemoryContext, "backorder movements", ALLOCSET_DEFAULT_SIZES);
+	bo_enter(&section);
+	if (SPI_register_trigger_data(trigdata) != SPI_OK_TD_REGISTER)
+		elog(ERROR, "could not register transition table");
+	n = bo_exec(BO_NEW_MOVEMENTS, NULL, NULL, NULL, false);
+	old = MemoryContextSwitchTo(cx);
+	for (uint64 i = 0; i < n; i++)
+	{
+		Movement   *m = palloc0(sizeof(Movement));
+		bool		isnull;
+
+		m->movement_id = bo_get_int64(i, 1);
+		m->tenant = bo_get_text(i, 2);
+		m->item = bo_get_text(i, 3);
+		m->location = bo_get_text(i, 4);
+		m->kind = bo_get_text(i, 5);
+		m->quantity = bo_get_qty(i, 6);
+		m->unavailable = bo_get_qty(i, 7);
+		(void) bo_get(i, 8, &isnull);
+		m->has_po = !isnull;
+		m->po_id = bo_get_int64(i, 8);
+		m->po_line_no = bo_get_int32(i, 9);
+		settlement.movements = lappend(settlement.movements, m);
+	}
+	MemoryContextSwitchTo(old);
+	bo_leave(&section);
+	if (settlement.movements != NIL)
+		(void) bo_reconcile_and_settle(&settlement, (ReconcileMode) {0});
+	MemoryContextDelete(cx);
+	PG_RETURN_POINTER(NULL);
+}
+
+/*
+ * After INSERT, UPDATE and DELETE on purchase_order_line, INSERT and UPDATE on
+ * purchase_order, per statement: makes supply what is placed, and settles.
+ */
+Datum
+bo_apply_purchases(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = own_trigger(fcinfo, "apply_purchases", "purchase_order_line", "purchase_order");
+	bool		of_lines = RelationGetRelid(trigdata->tg_relation) == bo_relation("purchase_order_line");
+	Settlement	settlement = {0};
+	BoStatement differences;
+	BoSection	section;
+	MemoryContext cx;
+	MemoryContext old;
+	SPITupleTable *table;
+	uint64		n;
+
+	if (bo_writing)
+		PG_RETURN_POINTER(NULL);
+	cx = AllocSetContextCreate(CurrentMemoryContext, "backorder purchases", ALLOCSET_DEFAULT_SIZES);
+	bo_enter(&section);
+	if (SPI_register_trigger_data(trigdata) != SPI_OK_TD_REGISTER)
+		elog(ERROR, "could not register transition table");
+	if (TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
+		differences = of_lines ? BO_LINE_INSERTED : BO_PO_INSERTED;
+	else if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
+		differences = of_lines ? BO_LINE_UPDATED : BO_PO_UPDATED;
+	else
+		differences = BO_LINE_DELETED;
+	if (of_lines)
+		(void) bo_exec(differences == BO_LINE_INSERTED ? BO_PO_REVISE_INSERTED :
+					   differences == BO_LINE_UPDATED ? BO_PO_REVISE_UPDATED : BO_PO_REVISE_DELETED,
+					   NULL, NULL, NULL, false);
+	n = bo_exec(differences, NULL, NULL, NULL, false);
+	table = SPI_tuptable;
+	old = MemoryContextSwitchTo(cx);
+	for (uint64 i = 0; i < n; i++)
+	{
+		SupplyChange *c = palloc0(sizeof(SupplyChange));
+		bool		isnull;
+
+		SPI_tuptable = table;
+		c->tenant = bo_get_text(i, 1);
+		c->po_id = bo_get_int64(i, 2);
+		c->line_no = bo_get_int32(i, 3);
+		c->wanted = bo_get_bool(i, 4);
+		c->status = bo_get_text(i, 5);
+		c->item = bo_get_text(i, 6);
+		c->location = bo_get_text(i, 7);
+		c->quantity = bo_get_qty(i, 8);
+		c->expected_at = DatumGetDateADT(bo_get(i, 9, &isnull));
+		c->has_expected_at = !isnull;
+		c->closed = bo_get_bool(i, 10);
+		c->old_item = bo_get_text(i, 11);
+		c->old_location = bo_get_text(i, 12);
+		if (c->wanted || c->old_item != NULL)
+			settlement.supplies = lappend(settlement.supplies, c);
+	}
+	MemoryContextSwitchTo(old);
+	bo_leave(&section);
+	if (settlement.supplies != NIL)
+		(void) bo_reconcile_and_settle(&settlement, (ReconcileMode) {0});
+	MemoryContextDelete(cx);
+	PG_RETURN_POINTER(NULL);
+}
