@@ -34,9 +34,9 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
-#include "utils/varlena.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
+#include "utils/varlena.h"
 
 PG_FUNCTION_INFO_V1(bo_attach);
 PG_FUNCTION_INFO_V1(bo_detach);
@@ -55,6 +55,8 @@ static const struct
 };
 
 #define NEXPRESSIONS ((int) lengthof(expressions))
+
+static void refuse(const char *message, const char *hint) pg_attribute_noreturn();
 
 static void
 refuse(const char *message, const char *hint)

@@ -458,7 +458,7 @@ captured_table(TriggerData *trigdata, Mapping **mapping)
 	bool		found;
 	CapturedTable *table = hash_search(captured_tables, &relid, HASH_FIND, &found);
 	CapturedTable fresh;
-	const MappedTable *mapped;
+	const MappedTable *mapped = NULL;
 	int			attnum = -1;
 
 	if (found && table->valid)
@@ -477,7 +477,7 @@ captured_table(TriggerData *trigdata, Mapping **mapping)
 		*mapping = bo_mapping(fresh.source_id);
 		mapped = fresh.is_header ? &(*mapping)->header : &(*mapping)->line;
 	}
-	if (fresh.source_id <= 0 || !belongs_to(relid, mapped->relid) || (*mapping)->detached)
+	if (mapped == NULL || !belongs_to(relid, mapped->relid) || (*mapping)->detached)
 		ereport(ERROR,
 				(errcode(ERRCODE_BO_PROTECTED),
 				 errmsg("table \"%s\" is not attached", RelationGetRelationName(trigdata->tg_relation)),
