@@ -3,17 +3,22 @@
  *		What was told minus what is true now = events.
  *
  * Settling only notes which orders it touched.  At commit the waiting_order
- * row of each is locked (the last lock of the order of locks), and one
- * statement compares what it was told with its lines, writes one event per
- * order and kind, and what is told from now on.  Orders that are never short
- * are not touched at all.
+ * row of each is locked (the last lock of the order of locks), what it was
+ * told is compared with its lines, and one event per order and kind is
+ * written, and what is told from now on.  Orders that are never short are not
+ * touched at all.
  */
 #include "backorder.h"
 
 #include "commands/async.h"
 #include "common/hashfn.h"
+#include "json.h"
+#include "miscadmin.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
+
+/* Orders are announced in pieces of this many, so that memory stays flat. */
+#define ANNOUNCE_PIECE 1000
 
 typedef struct Touched
 {
@@ -24,13 +29,64 @@ typedef struct Touched
 
 typedef struct Lost
 {
-	int64		line_id;
+	int64		line_id;		/* hash key */
 	Qty			covered;		/* allocated + shipped before the first loss */
 } Lost;
 
+/* A line as it is, or as its customer was told. */
+typedef struct LineState
+{
+	int64		line_id;
+	char	   *line_key;
+	char	   *item;
+	char	   *location;
+	char	   *customer;
+	Qty			ordered;
+	Qty			shipped;
+	Qty			allocated;
+	Qty			backordered;
+	bool		has_promised_at;
+	bool		has_first_promised_at;
+	DateADT		promised_at;
+	DateADT		first_promised_at;
+} LineState;
+
+/* The lines of one order, by line_id. */
+typedef struct OrderState
+{
+	LineState  *lines;
+	int			n;
+	char	   *customer;
+} OrderState;
+
+/* Kinds of events, in the order in which those of one order are written. */
+typedef enum EventKind
+{
+	EVENT_CANCELLED,
+	EVENT_DEALLOCATED,
+	EVENT_BACKORDERED,
+	EVENT_PROMISED,
+	EVENT_DELAYED,
+	EVENT_ADVANCED,
+	EVENT_ALLOCATED,
+	EVENT_READY,
+	EVENT_KINDS
+} EventKind;
+
+static const char *const event_names[] = {
+	[EVENT_CANCELLED] = "cancelled",
+	[EVENT_DEALLOCATED] = "deallocated",
+	[EVENT_BACKORDERED] = "backordered",
+	[EVENT_PROMISED] = "promised",
+	[EVENT_DELAYED] = "delayed",
+	[EVENT_ADVANCED] = "advanced",
+	[EVENT_ALLOCATED] = "allocated",
+	[EVENT_READY] = "ready",
+};
+
 static MemoryContext announce_cx;
 static HTAB *touched_orders;
-static List *lost_lines;
+static HTAB *lost_lines;
 
 static uint32
 touched_hash(const void *key, Size size)
@@ -86,13 +142,23 @@ bo_touch_order(const char *tenant, int32 source_id, const char *order_key, bool 
 void
 bo_lost(int64 line_id, Qty covered)
 {
-	MemoryContext old = MemoryContextSwitchTo(need_context());
-	Lost	   *lost = palloc(sizeof(Lost));
+	Lost	   *lost;
+	bool		found;
 
-	lost->line_id = line_id;
-	lost->covered = qty_add(covered, qty_zero);
-	lost_lines = lappend(lost_lines, lost);
-	MemoryContextSwitchTo(old);
+	if (lost_lines == NULL)
+	{
+		HASHCTL		ctl = {.keysize = sizeof(int64),.entrysize = sizeof(Lost),.hcxt = need_context()};
+
+		lost_lines = hash_create("backorder lost lines", 16, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	lost = hash_search(lost_lines, &line_id, HASH_ENTER, &found);
+	if (!found || qty_cmp(covered, lost->covered) > 0)
+	{
+		MemoryContext old = MemoryContextSwitchTo(need_context());
+
+		lost->covered = qty_add(covered, qty_zero);
+		MemoryContextSwitchTo(old);
+	}
 }
 
 /* Is there anything to announce before the transaction may commit? */
@@ -108,7 +174,7 @@ bo_announce_reset(void)
 {
 	announce_cx = NULL;
 	touched_orders = NULL;
-	lost_lines = NIL;
+	lost_lines = NULL;
 }
 
 static int
@@ -124,6 +190,260 @@ compare_touched(const void *a, const void *b)
 }
 
 /*
+ * The lines of the touched orders, as a statement returns them: by order and
+ * line_id.  Fills one state per order.
+ */
+static void
+read_states(BoStatement statement, BoRows *touched, OrderState *states, int norders)
+{
+	uint64		n = bo_exec(statement, touched, NULL, false);
+	SPITupleTable *table = SPI_tuptable;
+	LineState  *lines = palloc0(sizeof(LineState) * Max(n, 1));
+
+	memset(states, 0, sizeof(OrderState) * norders);
+	for (uint64 row = 0; row < n; row++)
+	{
+		OrderState *state = &states[bo_get_int32(row, 1)];
+		LineState  *line;
+		char	   *customer = bo_get_text(row, 2);
+		bool		isnull;
+
+		if (state->customer == NULL || (customer && strcmp(customer, state->customer) > 0))
+			state->customer = customer;
+		(void) bo_get(row, 3, &isnull);
+		if (isnull)
+			continue;			/* an order that was told nothing */
+		line = &lines[row];
+		if (state->n++ == 0)
+			state->lines = line;
+		line->line_id = bo_get_int64(row, 3);
+		line->line_key = bo_get_text(row, 4);
+		line->item = bo_get_text(row, 5);
+		line->location = bo_get_text(row, 6);
+		line->ordered = bo_get_qty(row, 7);
+		line->shipped = bo_get_qty(row, 8);
+		line->allocated = bo_get_qty(row, 9);
+		line->backordered = bo_get_qty(row, 10);
+		line->promised_at = DatumGetDateADT(bo_get(row, 11, &isnull));
+		line->has_promised_at = !isnull;
+		line->first_promised_at = DatumGetDateADT(bo_get(row, 12, &isnull));
+		line->has_first_promised_at = !isnull;
+	}
+	SPI_freetuptable(table);
+}
+
+static Qty
+covered_quantity(const LineState *line)
+{
+	return qty_add(line->allocated, line->shipped);
+}
+
+/*
+ * What is to be said of one line: was is what was told, NULL where nothing;
+ * now is what is true, NULL where the line is gone.  Returns a set of kinds,
+ * EVENT_READY left to the caller.
+ */
+static bits32
+compare_line(const LineState *was, const LineState *now)
+{
+	Qty			old_backordered = was ? was->backordered : qty_zero;
+	Qty			backordered = now ? now->backordered : qty_zero;
+	Qty			covered = now ? covered_quantity(now) : qty_zero;
+	Qty			old_covered = was ? covered_quantity(was) : qty_zero;
+	int			more = qty_cmp(backordered, old_backordered);
+	int			gained;
+	bits32		kinds = 0;
+
+	if (was == NULL && lost_lines != NULL)
+	{
+		Lost	   *lost = hash_search(lost_lines, &now->line_id, HASH_FIND, NULL);
+
+		if (lost)
+			old_covered = lost->covered;
+	}
+	gained = qty_cmp(covered, old_covered);
+	if (qty_sign(backordered) > 0 && (was == NULL || (more > 0 && gained >= 0)))
+		kinds |= 1 << EVENT_BACKORDERED;
+	if (more > 0 && gained < 0)
+		kinds |= 1 << EVENT_DEALLOCATED;
+	if (was == NULL)
+		return kinds;
+	if (more < 0 && gained > 0)
+		kinds |= 1 << EVENT_ALLOCATED;
+	if (more < 0 && qty_cmp(qty_add(covered, backordered), qty_add(old_covered, old_backordered)) < 0)
+		kinds |= 1 << EVENT_CANCELLED;
+	if (qty_sign(backordered) > 0)
+	{
+		if (!was->has_promised_at)
+			kinds |= now->has_promised_at ? 1 << EVENT_PROMISED : 0;
+		else if (!now->has_promised_at || now->promised_at > was->promised_at)
+			kinds |= 1 << EVENT_DELAYED;
+		else if (now->promised_at < was->promised_at)
+			kinds |= 1 << EVENT_ADVANCED;
+	}
+	return kinds;
+}
+
+static void
+append_change(StringInfo buf, const LineState *was, const LineState *now)
+{
+	const LineState *line = now ? now : was;
+
+	appendStringInfoString(buf, buf->len > 0 ? ", {" : "{");
+	json_text(buf, "line", line->line_key);
+	json_text(buf, "item", line->item);
+	json_text(buf, "location", line->location);
+	json_qty(buf, "ordered", line->ordered);
+	json_qty(buf, "shipped", line->shipped);
+	json_qty(buf, "allocated", now ? now->allocated : qty_zero);
+	json_qty(buf, "allocated_before", was ? was->allocated : qty_zero);
+	json_qty(buf, "backordered", now ? now->backordered : qty_zero);
+	json_qty(buf, "backordered_before", was ? was->backordered : qty_zero);
+	json_date(buf, "promised_at", now && now->has_promised_at, now ? now->promised_at : 0);
+	json_date(buf, "promised_before", was && was->has_promised_at, was ? was->promised_at : 0);
+	json_date(buf, "first_promised_at", now && now->has_first_promised_at, now ? now->first_promised_at : 0);
+	appendStringInfoChar(buf, '}');
+}
+
+/* What is told of a line that waits; told() in SQL says the same. */
+static void
+append_told(StringInfo buf, const LineState *line)
+{
+	appendStringInfo(buf, "%s\"" INT64_FORMAT "\": {", buf->len > 0 ? ", " : "", line->line_id);
+	json_text(buf, "line", line->line_key);
+	json_text(buf, "item", line->item);
+	json_text(buf, "location", line->location);
+	json_qty(buf, "ordered", line->ordered);
+	json_qty(buf, "shipped", line->shipped);
+	json_qty(buf, "allocated", line->allocated);
+	json_qty(buf, "backordered", line->backordered);
+	json_date(buf, "promised_at", line->has_promised_at, line->promised_at);
+	appendStringInfoChar(buf, '}');
+}
+
+static void
+put_event(BoRows *events, const Touched *order, EventKind kind, const char *customer, const char *changes)
+{
+	StringInfoData payload;
+	Datum		values[6];
+	bool		nulls[6] = {false};
+
+	initStringInfo(&payload);
+	appendStringInfoChar(&payload, '{');
+	json_text(&payload, "order", order->key.order_key);
+	json_text(&payload, "customer", customer);
+	appendStringInfo(&payload, ", \"lines\": [%s]}", changes);
+	values[0] = bo_text(order->tenant);
+	values[1] = Int32GetDatum(order->key.source_id);
+	values[2] = bo_text(order->key.order_key);
+	values[3] = bo_text(event_names[kind]);
+	values[4] = bo_text(customer);
+	nulls[4] = customer == NULL;
+	values[5] = bo_text(payload.data);
+	bo_rows_put(events, values, nulls);
+	pfree(payload.data);
+}
+
+/*
+ * Compares one order: puts its events, and what it is told from now on into
+ * `told`, or into `gone` where nothing of it waits any more.  Returns whether
+ * there were events.
+ */
+static bool
+announce_order(const Touched *order, const OrderState *was, const OrderState *now, BoRows *events, BoRows *told, BoRows *gone)
+{
+	StringInfoData changes[EVENT_KINDS] = {{0}};
+	StringInfoData waiting;
+	const char *customer = now->customer ? now->customer : was->customer;
+	bool		waits = false;
+	bool		said = false;
+	Datum		values[5];
+	bool		nulls[5] = {false};
+
+	for (int i = 0; i < now->n; i++)
+		waits |= qty_sign(now->lines[i].backordered) > 0;
+	initStringInfo(&waiting);
+	for (int i = 0, j = 0; i < was->n || j < now->n;)
+	{
+		const LineState *w = i < was->n ? &was->lines[i] : NULL;
+		const LineState *n = j < now->n ? &now->lines[j] : NULL;
+		bits32		kinds;
+
+		if (w && n && w->line_id != n->line_id)
+		{
+			if (w->line_id < n->line_id)
+				n = NULL;
+			else
+				w = NULL;
+		}
+		i += w != NULL;
+		j += n != NULL;
+		if (n && qty_sign(n->backordered) > 0)
+			append_told(&waiting, n);
+		if (order->quiet)
+			continue;
+		kinds = compare_line(w, n);
+		if (was->n > 0 && !waits && n && qty_sign(n->allocated) > 0)
+			kinds |= 1 << EVENT_READY;
+		for (int kind = 0; kinds != 0 && kind < EVENT_KINDS; kind++)
+		{
+			if ((kinds & (1 << kind)) == 0)
+				continue;
+			if (changes[kind].data == NULL)
+				initStringInfo(&changes[kind]);
+			append_change(&changes[kind], w, n);
+		}
+	}
+	for (int kind = 0; kind < EVENT_KINDS; kind++)
+		if (changes[kind].data != NULL)
+		{
+			put_event(events, order, kind, customer, changes[kind].data);
+			said = true;
+		}
+
+	values[0] = bo_text(order->tenant);
+	values[1] = Int32GetDatum(order->key.source_id);
+	values[2] = bo_text(order->key.order_key);
+	values[3] = bo_text(customer);
+	nulls[3] = customer == NULL;
+	values[4] = bo_text(psprintf("{%s}", waiting.data));
+	bo_rows_put(waits ? told : gone, values, nulls);
+	return said;
+}
+
+/* Announces a piece of the touched orders, given sorted. Returns whether there were events. */
+static bool
+announce_piece(Touched **orders, int n)
+{
+	BoRows	   *touched = bo_rows(BO_ROWS_TOUCHED);
+	BoRows	   *events = bo_rows(BO_ROWS_EVENTS);
+	BoRows	   *told = bo_rows(BO_ROWS_TOLD);
+	BoRows	   *gone = bo_rows(BO_ROWS_TOLD);
+	OrderState *was = palloc(sizeof(OrderState) * n);
+	OrderState *now = palloc(sizeof(OrderState) * n);
+	bool		said = false;
+
+	for (int i = 0; i < n; i++)
+	{
+		Datum		values[4] = {bo_text(orders[i]->tenant), Int32GetDatum(orders[i]->key.source_id), bo_text(orders[i]->key.order_key), Int32GetDatum(i)};
+		bool		nulls[4] = {false};
+
+		bo_rows_put(touched, values, nulls);
+	}
+	/* Locked in one statement, read in the next. */
+	(void) bo_exec(BO_LOCK_WAITING, touched, NULL, false);
+	read_states(BO_READ_TOLD, touched, was, n);
+	read_states(BO_READ_TOUCHED_LINES, touched, now, n);
+	for (int i = 0; i < n; i++)
+		said |= announce_order(orders[i], &was[i], &now[i], events, told, gone);
+	bo_write(BO_INSERT_EVENTS, events);
+	bo_write(BO_TELL, told);
+	bo_write(BO_FORGET_ORDERS, gone);
+	bo_rows_drop(touched);
+	return said;
+}
+
+/*
  * Writes the events of this transaction.  Called once at commit; locks the
  * waiting_order rows, sorted.
  */
@@ -131,15 +451,14 @@ void
 bo_announce(void)
 {
 	BoSection	section;
-	BoRows	   *rows;
-	BoRows	   *lost;
 	HASH_SEQ_STATUS seq;
 	Touched    *entry;
 	Touched   **sorted;
 	MemoryContext cx = announce_cx;
-	ListCell   *lc;
+	MemoryContext piece;
+	MemoryContext old;
 	int			n = 0;
-	int64		written;
+	bool		said = false;
 
 	if (!bo_announce_pending())
 		return;
@@ -150,31 +469,18 @@ bo_announce(void)
 	qsort(sorted, n, sizeof(Touched *), compare_touched);
 
 	bo_enter(&section);
-	rows = bo_rows(BO_ROWS_TOUCHED);
-	for (int i = 0; i < n; i++)
+	piece = AllocSetContextCreate(CurrentMemoryContext, "backorder announced orders", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(piece);
+	for (int i = 0; i < n; i += ANNOUNCE_PIECE)
 	{
-		Datum		values[4] = {bo_text(sorted[i]->tenant), Int32GetDatum(sorted[i]->key.source_id), bo_text(sorted[i]->key.order_key), BoolGetDatum(sorted[i]->quiet)};
-		bool		nulls[4] = {false};
-
-		bo_rows_put(rows, values, nulls);
+		CHECK_FOR_INTERRUPTS();
+		said |= announce_piece(sorted + i, Min(ANNOUNCE_PIECE, n - i));
+		MemoryContextReset(piece);
 	}
-	lost = bo_rows(BO_ROWS_LOST);
-	foreach(lc, lost_lines)
-	{
-		Lost	   *l = lfirst(lc);
-		Datum		values[2] = {Int64GetDatum(l->line_id), NumericGetDatum(l->covered)};
-		bool		nulls[2] = {false};
-
-		bo_rows_put(lost, values, nulls);
-	}
-	(void) bo_exec(BO_LOCK_WAITING, rows, NULL, NULL, false);
-	(void) bo_exec(BO_ANNOUNCE, rows, lost, NULL, false);
-	written = bo_get_int64(0, 1);
-	bo_rows_drop(rows);
-	bo_rows_drop(lost);
+	MemoryContextSwitchTo(old);
 	bo_leave(&section);
 	bo_announce_reset();
 	MemoryContextDelete(cx);
-	if (written > 0 && bo_notify)
+	if (said && bo_notify)
 		Async_Notify("backorder", "");
 }

@@ -482,7 +482,7 @@ bo_attach(PG_FUNCTION_ARGS)
 	{
 		Datum		key[3] = {ObjectIdGetDatum(line_relid), args[2], args[3]};
 
-		if (bo_exec(BO_READ_SOURCE_BY_TABLE, NULL, NULL, key, false) > 0)
+		if (bo_exec(BO_READ_SOURCE_BY_TABLE, NULL, key, false) > 0)
 		{
 			char	   *old_tenant = bo_get_text(0, 2);
 
@@ -497,12 +497,12 @@ bo_attach(PG_FUNCTION_ARGS)
 			bo_mapping_forget(source_id);
 		args[0] = CStringGetTextDatum(tenant);
 		args[1] = Int32GetDatum(source_id);
-		if (bo_exec(BO_CHANGE_SOURCE, NULL, NULL, args, false) == 0)
-			(void) bo_exec(BO_ADD_SOURCE, NULL, NULL, args, false);
+		if (bo_exec(BO_CHANGE_SOURCE, NULL, args, false) == 0)
+			(void) bo_exec(BO_ADD_SOURCE, NULL, args, false);
 		{
 			Datum		columns[5] = {Int32GetDatum(source_id), args[23], OidIsValid(header_relid) ? column_array(&header) : (Datum) 0, args[24], args[25]};
 
-			(void) bo_exec(BO_SET_SOURCE_COLUMNS, NULL, NULL, columns, false);
+			(void) bo_exec(BO_SET_SOURCE_COLUMNS, NULL, columns, false);
 		}
 	}
 	bo_leave(&section);
@@ -574,7 +574,7 @@ bo_detach(PG_FUNCTION_ARGS)
 	drop_triggers(line);
 	if (header)
 		drop_triggers(header);
-	(void) bo_exec(BO_DETACH_SOURCE, NULL, NULL, &arg, false);
+	(void) bo_exec(BO_DETACH_SOURCE, NULL, &arg, false);
 	bo_leave(&section);
 	bo_mapping_forget(source_id);
 	PG_RETURN_VOID();

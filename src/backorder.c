@@ -116,7 +116,7 @@ bo_repromise(PG_FUNCTION_ARGS)
 	uint64		n;
 
 	bo_enter(&section);
-	n = bo_exec(BO_READ_STALE_STOCK, NULL, NULL, &arg, false);
+	n = bo_exec(BO_READ_STALE_STOCK, NULL, &arg, false);
 	old = MemoryContextSwitchTo(cx);
 	for (uint64 i = 0; i < n; i++)
 	{

@@ -55,6 +55,7 @@ typedef struct BoSection
 	Oid			save_userid;
 	int			save_sec_context;
 	int			guc_level;
+	MemoryContext save_spi_cx;
 } BoSection;
 
 /* Kinds of row sets handed to statements; see bo_rows_kinds in store.c. */
@@ -71,7 +72,7 @@ typedef enum BoRowsKind
 	BO_ROWS_MOVEMENTS,
 	BO_ROWS_EVENTS,
 	BO_ROWS_TOUCHED,
-	BO_ROWS_LOST
+	BO_ROWS_TOLD
 } BoRowsKind;
 
 typedef struct BoRows BoRows;
@@ -102,7 +103,10 @@ typedef enum BoStatement
 	BO_INSERT_MOVEMENTS,
 	BO_INSERT_EVENTS,
 	BO_LOCK_WAITING,
-	BO_ANNOUNCE,
+	BO_READ_TOLD,
+	BO_READ_TOUCHED_LINES,
+	BO_TELL,
+	BO_FORGET_ORDERS,
 	BO_FORGET_WAITING,
 	BO_READ_SOURCE,
 	BO_READ_SOURCE_BY_TABLE,
@@ -131,7 +135,8 @@ extern Oid	bo_function(const char *name);
 extern BoRows *bo_rows(BoRowsKind kind);
 extern void bo_rows_put(BoRows *rows, const Datum *values, const bool *nulls);
 extern void bo_rows_drop(BoRows *rows);
-extern uint64 bo_exec(BoStatement statement, BoRows *rows, BoRows *more, const Datum *args, bool read_only);
+extern uint64 bo_exec(BoStatement statement, BoRows *rows, const Datum *args, bool read_only);
+extern void bo_write(BoStatement statement, BoRows *rows);
 extern Portal bo_open(BoStatement statement, const Datum *args);
 extern int64 bo_next_line_id(void);
 extern int64 bo_next_movement_id(void);

@@ -653,7 +653,7 @@ note_recorded(Mapping *mapping)
 	uint64		n;
 
 	bo_enter(&section);
-	n = bo_exec(BO_READ_SOURCE_ORDERS, NULL, NULL, args, false);
+	n = bo_exec(BO_READ_SOURCE_ORDERS, NULL, args, false);
 	table = SPI_tuptable;
 	for (uint64 row = 0; row < n; row++)
 	{

@@ -422,7 +422,7 @@ load(Mapping *mapping, int32 source_id)
 	Oid			header_relid;
 
 	bo_enter(&section);
-	if (bo_exec(BO_READ_SOURCE, NULL, NULL, &arg, false) == 0)
+	if (bo_exec(BO_READ_SOURCE, NULL, &arg, false) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_BO_NOT_ATTACHED),
 				 errmsg("source %d does not exist", source_id),
@@ -833,7 +833,7 @@ bo_mapping_of_table(Oid relid)
 	args[0] = ObjectIdGetDatum(relid);
 	args[1] = bo_text(get_namespace_name(get_rel_namespace(relid)));
 	args[2] = bo_text(get_rel_name(relid));
-	if (bo_exec(BO_READ_SOURCE_BY_TABLE, NULL, NULL, args, false) > 0 && !bo_get_bool(0, 3))
+	if (bo_exec(BO_READ_SOURCE_BY_TABLE, NULL, args, false) > 0 && !bo_get_bool(0, 3))
 		source_id = bo_get_int32(0, 1);
 	bo_leave(&section);
 	return source_id ? bo_mapping(source_id) : NULL;

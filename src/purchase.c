@@ -51,7 +51,7 @@ bo_apply_movements(PG_FUNCTION_ARGS)
 	bo_enter(&section);
 	if (SPI_register_trigger_data(trigdata) != SPI_OK_TD_REGISTER)
 		elog(ERROR, "could not register transition table");
-	n = bo_exec(BO_NEW_MOVEMENTS, NULL, NULL, NULL, false);
+	n = bo_exec(BO_NEW_MOVEMENTS, NULL, NULL, false);
 	old = MemoryContextSwitchTo(cx);
 	for (uint64 i = 0; i < n; i++)
 	{
@@ -111,8 +111,8 @@ bo_apply_purchases(PG_FUNCTION_ARGS)
 	if (of_lines)
 		(void) bo_exec(differences == BO_LINE_INSERTED ? BO_PO_REVISE_INSERTED :
 					   differences == BO_LINE_UPDATED ? BO_PO_REVISE_UPDATED : BO_PO_REVISE_DELETED,
-					   NULL, NULL, NULL, false);
-	n = bo_exec(differences, NULL, NULL, NULL, false);
+					   NULL, NULL, false);
+	n = bo_exec(differences, NULL, NULL, false);
 	table = SPI_tuptable;
 	old = MemoryContextSwitchTo(cx);
 	for (uint64 i = 0; i < n; i++)

@@ -120,7 +120,7 @@ bo_lock_orders(List *notes)
 		locked = lappend(locked, note);
 	}
 	/* One row comes back for each given, in the same order. */
-	if (bo_exec(BO_LOCK_ORDERS, rows, NULL, NULL, false) != (uint64) n)
+	if (bo_exec(BO_LOCK_ORDERS, rows, NULL, false) != (uint64) n)
 		elog(ERROR, "not all orders were locked");
 	n = 0;
 	foreach(lc, locked)
@@ -176,7 +176,7 @@ read_recorded(Reconcile *r, List *notes)
 		bo_rows_drop(rows);
 		return;
 	}
-	n = bo_exec(BO_READ_RECORDED, rows, NULL, NULL, true);
+	n = bo_exec(BO_READ_RECORDED, rows, NULL, true);
 	table = SPI_tuptable;
 	for (uint64 row = 0; row < n; row++)
 	{

@@ -17,8 +17,8 @@
 #include "executor/executor.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "json.h"
 #include "utils/hsearch.h"
-#include "utils/json.h"
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
 
@@ -172,7 +172,7 @@ static int
 lock_rows(Settle *st)
 {
 	BoRows	   *rows = place_rows(st);
-	uint64		n = bo_exec(BO_LOCK_STOCK, rows, NULL, NULL, false);
+	uint64		n = bo_exec(BO_LOCK_STOCK, rows, NULL, false);
 
 	for (uint64 row = 0; row < n; row++)
 	{
@@ -221,9 +221,9 @@ lock_stocks(Settle *st)
 	{
 		BoRows	   *rows = place_rows(st);
 
-		(void) bo_exec(BO_MISSING_STOCK, rows, NULL, NULL, false);
+		(void) bo_exec(BO_MISSING_STOCK, rows, NULL, false);
 		if (bo_get_int64(0, 1) > 0)
-			(void) bo_exec(BO_ADD_STOCK, rows, NULL, NULL, false);
+			(void) bo_exec(BO_ADD_STOCK, rows, NULL, false);
 		bo_rows_drop(rows);
 	}
 	if (lock_rows(st) < st->nstocks)
@@ -231,7 +231,7 @@ lock_stocks(Settle *st)
 		BoRows	   *rows = place_rows(st);
 
 		/* A row that was there once is gone: only a superuser can do that. */
-		(void) bo_exec(BO_ADD_STOCK, rows, NULL, NULL, false);
+		(void) bo_exec(BO_ADD_STOCK, rows, NULL, false);
 		bo_rows_drop(rows);
 		if (lock_rows(st) < st->nstocks)
 			ereport(ERROR,
@@ -689,7 +689,7 @@ read_supply(Settle *st)
 	}
 	if (rows == NULL)
 		return;
-	n = bo_exec(BO_READ_SUPPLY, rows, NULL, NULL, false);
+	n = bo_exec(BO_READ_SUPPLY, rows, NULL, false);
 	for (uint64 i = 0; i < n; i++)
 	{
 		SupplyRow  *row;
@@ -1154,7 +1154,7 @@ read_changed_lines(Settle *st)
 	}
 	if (rows == NULL)
 		return;
-	n = bo_exec(BO_READ_LINES, rows, NULL, NULL, false);
+	n = bo_exec(BO_READ_LINES, rows, NULL, false);
 	if (n != (uint64) count)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
@@ -1182,21 +1182,17 @@ note_discrepancy(Settle *st, Line *line, Qty missing)
 	bool		nulls[6] = {false};
 
 	initStringInfo(&payload);
-	appendStringInfoString(&payload, "{\"order\": ");
-	escape_json(&payload, line->order_key);
-	appendStringInfoString(&payload, ", \"customer\": ");
-	if (line->customer)
-		escape_json(&payload, line->customer);
-	else
-		appendStringInfoString(&payload, "null");
-	appendStringInfoString(&payload, ", \"lines\": [{\"line\": ");
-	escape_json(&payload, line->line_key);
-	appendStringInfoString(&payload, ", \"item\": ");
-	escape_json(&payload, line->stock->key.item);
-	appendStringInfoString(&payload, ", \"location\": ");
-	escape_json(&payload, line->stock->key.location);
-	appendStringInfo(&payload, ", \"ordered\": %s, \"shipped\": %s, \"adjusted\": %s}]}",
-					 qty_text(line->ordered), qty_text(line->shipped), qty_text(missing));
+	appendStringInfoChar(&payload, '{');
+	json_text(&payload, "order", line->order_key);
+	json_text(&payload, "customer", line->customer);
+	appendStringInfoString(&payload, ", \"lines\": [{");
+	json_text(&payload, "line", line->line_key);
+	json_text(&payload, "item", line->stock->key.item);
+	json_text(&payload, "location", line->stock->key.location);
+	json_qty(&payload, "ordered", line->ordered);
+	json_qty(&payload, "shipped", line->shipped);
+	json_qty(&payload, "adjusted", missing);
+	appendStringInfoString(&payload, "}]}");
 	values[0] = bo_text(line->stock->key.tenant);
 	values[1] = Int32GetDatum(line->source_id);
 	values[2] = bo_text(line->order_key);
@@ -1346,7 +1342,7 @@ static void
 read_profiles(Settle *st, Stock *stock, SupplyProfile *before, SupplyProfile *after)
 {
 	Datum		args[3] = {bo_text(stock->key.tenant), bo_text(stock->key.item), bo_text(stock->key.location)};
-	uint64		n = bo_exec(BO_READ_OPEN_SUPPLY, NULL, NULL, args, false);
+	uint64		n = bo_exec(BO_READ_OPEN_SUPPLY, NULL, args, false);
 	int			max = n + list_length(stock->supplies);
 	DatedSupply *old = palloc0(sizeof(DatedSupply) * Max(max, 1));
 	DatedSupply *now = palloc0(sizeof(DatedSupply) * Max(max, 1));
@@ -1416,7 +1412,7 @@ joins_at_end(Stock *stock, List *joining)
 
 	if (qty_cmp(stock->old_backordered, stock->old_held) == 0)
 		return true;
-	if (bo_exec(BO_READ_LAST_WAITING, NULL, NULL, args, false) == 0)
+	if (bo_exec(BO_READ_LAST_WAITING, NULL, args, false) == 0)
 		return true;
 	last.priority = bo_get_int32(0, 1);
 	last.queued_at = (TimestampTz) bo_get_int64(0, 2);
@@ -1578,15 +1574,6 @@ put(BoRows **rows, BoRowsKind kind, Line *line)
 }
 
 static void
-write_rows(BoStatement statement, BoRows *rows)
-{
-	if (rows == NULL)
-		return;
-	(void) bo_exec(statement, rows, NULL, NULL, false);
-	bo_rows_drop(rows);
-}
-
-static void
 write_lines(Settle *st)
 {
 	BoRows	   *inserted = NULL;
@@ -1633,9 +1620,9 @@ write_lines(Settle *st)
 				put(&inserted, BO_ROWS_LINES, line);
 		}
 	}
-	write_rows(BO_DELETE_LINES, deleted);
-	write_rows(BO_UPDATE_LINES, updated);
-	write_rows(BO_INSERT_LINES, inserted);
+	bo_write(BO_DELETE_LINES, deleted);
+	bo_write(BO_UPDATE_LINES, updated);
+	bo_write(BO_INSERT_LINES, inserted);
 }
 
 static void
@@ -1681,9 +1668,9 @@ write_supply(Settle *st)
 		else
 			put_supply(row->exists ? &updated : &inserted, row);
 	}
-	write_rows(BO_DELETE_SUPPLY, deleted);
-	write_rows(BO_UPDATE_SUPPLY, updated);
-	write_rows(BO_INSERT_SUPPLY, inserted);
+	bo_write(BO_DELETE_SUPPLY, deleted);
+	bo_write(BO_UPDATE_SUPPLY, updated);
+	bo_write(BO_INSERT_SUPPLY, inserted);
 }
 
 static void
@@ -1713,7 +1700,7 @@ write_stock(Settle *st)
 			rows = bo_rows(BO_ROWS_STOCK);
 		bo_rows_put(rows, values, nulls);
 	}
-	write_rows(BO_WRITE_STOCK, rows);
+	bo_write(BO_WRITE_STOCK, rows);
 }
 
 /* ---------- the settling ---------- */
@@ -1797,9 +1784,9 @@ bo_settle(Settlement *settlement)
 			settlement->lines_changed += list_length(st.stocks[i]->lines);
 	write_lines(&st);
 	write_supply(&st);
-	write_rows(BO_INSERT_MOVEMENTS, st.movements);
-	write_rows(BO_INSERT_ALLOCATIONS, st.allocations);
-	write_rows(BO_INSERT_EVENTS, st.events);
+	bo_write(BO_INSERT_MOVEMENTS, st.movements);
+	bo_write(BO_INSERT_ALLOCATIONS, st.allocations);
+	bo_write(BO_INSERT_EVENTS, st.events);
 	write_stock(&st);
 }
 

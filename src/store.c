@@ -33,6 +33,9 @@
 #include "utils/syscache.h"
 #include "utils/tuplestore.h"
 
+/* Of the current section: what SPI keeps about row sets outlives any context of its callers. */
+static MemoryContext spi_cx;
+
 /* While our own statements run, the triggers on our own tables stand aside. */
 bool		bo_writing = false;
 
@@ -93,10 +96,10 @@ static const RowsKind bo_rows_kinds[] = {
 			{"payload", TEXTOID}
 	}},
 	[BO_ROWS_TOUCHED] = {"given_touched", {
-			{"tenant", TEXTOID}, {"source_id", INT4OID}, {"order_key", TEXTOID}, {"quiet", BOOLOID}
+			{"tenant", TEXTOID}, {"source_id", INT4OID}, {"order_key", TEXTOID}, {"n", INT4OID}
 	}},
-	[BO_ROWS_LOST] = {"given_lost", {
-			{"line_id", INT8OID}, {"covered", NUMERICOID}
+	[BO_ROWS_TOLD] = {"given_told", {
+			{"tenant", TEXTOID}, {"source_id", INT4OID}, {"order_key", TEXTOID}, {"customer", TEXTOID}, {"told", TEXTOID}
 	}},
 };
 
@@ -150,7 +153,6 @@ static TupleDesc row_descs[lengthof(bo_rows_kinds)];
 typedef struct Statement
 {
 	int			rows;			/* BoRowsKind, or -1 */
-	int			more;			/* a second row set, or -1 */
 	int			nargs;
 	Oid			args[26];
 	const char *sql;
@@ -158,233 +160,174 @@ typedef struct Statement
 
 static const Statement bo_statements[] = {
 	/* reconcile */
-	[BO_LOCK_ORDERS] = {BO_ROWS_ORDERS, -1, 0, {0},
+	[BO_LOCK_ORDERS] = {BO_ROWS_ORDERS, 0, {0},
 		"INSERT INTO backorder.sales_order (tenant, source_id, order_key) "
 		"SELECT g.tenant, g.source_id, g.order_key FROM given_orders g "
 		"ON CONFLICT (tenant, source_id, order_key) DO UPDATE SET revision = sales_order.revision + 1 "
 	"RETURNING revision"},
-	[BO_READ_RECORDED] = {BO_ROWS_ORDERS, -1, 0, {0},
+	[BO_READ_RECORDED] = {BO_ROWS_ORDERS, 0, {0},
 		"SELECT g.n, l.line_key, l.item, l.location, l.customer, l.ordered, l.cancelled, l.shipped, l.picked, l.live, l.deleted, "
 		"l.priority, l.queued_at, l.requested_at, l.held, l.line_id "
 		"FROM given_orders g JOIN backorder.order_line l ON l.tenant = g.tenant AND l.source_id = g.source_id AND l.order_key = g.order_key "
 	"ORDER BY g.n, l.line_id"},
-	[BO_READ_SOURCE_ORDERS] = {-1, -1, 2, {TEXTOID, INT4OID},
+	[BO_READ_SOURCE_ORDERS] = {-1, 2, {TEXTOID, INT4OID},
 		"SELECT DISTINCT l.order_key FROM backorder.order_line l WHERE l.tenant = $1 AND l.source_id = $2"},
 
 	/* stock */
-	[BO_MISSING_STOCK] = {BO_ROWS_PLACES, -1, 0, {0},
+	[BO_MISSING_STOCK] = {BO_ROWS_PLACES, 0, {0},
 		"SELECT count(*) FROM given_places g WHERE NOT EXISTS (SELECT FROM backorder.stock s "
 	"WHERE s.tenant = g.tenant AND s.item = g.item AND s.location = g.location)"},
-	[BO_ADD_STOCK] = {BO_ROWS_PLACES, -1, 0, {0},
+	[BO_ADD_STOCK] = {BO_ROWS_PLACES, 0, {0},
 		"INSERT INTO backorder.stock (tenant, item, location) SELECT g.tenant, g.item, g.location FROM given_places g "
 		"WHERE NOT EXISTS (SELECT FROM backorder.stock s WHERE s.tenant = g.tenant AND s.item = g.item AND s.location = g.location) "
 	"ON CONFLICT DO NOTHING"},
-	[BO_LOCK_STOCK] = {BO_ROWS_PLACES, -1, 0, {0},
+	[BO_LOCK_STOCK] = {BO_ROWS_PLACES, 0, {0},
 		"SELECT g.n, s.on_hand, s.unavailable, s.allocated, s.backordered, s.backordered_held, s.on_order, s.promises_stale, "
 		"coalesce(p.handling_time, 0) FROM given_places g "
 		"JOIN backorder.stock s ON s.tenant = g.tenant AND s.item = g.item AND s.location = g.location "
 		"LEFT JOIN backorder.item_policy p ON p.tenant = g.tenant AND p.item = g.item AND p.location = g.location "
 	"ORDER BY g.n FOR NO KEY UPDATE OF s"},
-	[BO_WRITE_STOCK] = {BO_ROWS_STOCK, -1, 0, {0},
+	[BO_WRITE_STOCK] = {BO_ROWS_STOCK, 0, {0},
 		"UPDATE backorder.stock s SET on_hand = g.on_hand, unavailable = g.unavailable, allocated = g.allocated, "
 		"backordered = g.backordered, backordered_held = g.backordered_held, on_order = g.on_order, "
 		"promises_stale = g.promises_stale, version = s.version + 1 "
 	"FROM given_stock g WHERE s.tenant = g.tenant AND s.item = g.item AND s.location = g.location"},
-	[BO_READ_STALE_STOCK] = {-1, -1, 1, {TEXTOID},
+	[BO_READ_STALE_STOCK] = {-1, 1, {TEXTOID},
 		"SELECT s.tenant, s.item, s.location FROM backorder.stock s WHERE s.promises_stale AND ($1 IS NULL OR s.item = $1) "
 	"ORDER BY s.tenant, s.item, s.location"},
 
 	/* lines */
-	[BO_READ_LINES] = {BO_ROWS_LINE_KEYS, -1, 0, {0},
+	[BO_READ_LINES] = {BO_ROWS_LINE_KEYS, 0, {0},
 		"SELECT " LINE_COLUMNS ", g.n FROM given_keys g JOIN backorder.order_line l "
 	"ON l.tenant = g.tenant AND l.source_id = g.source_id AND l.order_key = g.order_key AND l.line_key = g.line_key"},
-	[BO_READ_QUEUE] = {-1, -1, 3, {TEXTOID, TEXTOID, TEXTOID},
+	[BO_READ_QUEUE] = {-1, 3, {TEXTOID, TEXTOID, TEXTOID},
 		"SELECT " LINE_COLUMNS " FROM backorder.order_line l "
 		"WHERE l.tenant = $1 AND l.item = $2 AND l.location = $3 AND l.backordered > 0 AND NOT l.held "
 	"ORDER BY l.priority DESC, l.queued_at, l.line_id"},
-	[BO_READ_ALLOCATED] = {-1, -1, 3, {TEXTOID, TEXTOID, TEXTOID},
+	[BO_READ_ALLOCATED] = {-1, 3, {TEXTOID, TEXTOID, TEXTOID},
 		"SELECT " LINE_COLUMNS " FROM backorder.order_line l "
 		"WHERE l.tenant = $1 AND l.item = $2 AND l.location = $3 AND l.allocated > 0 "
 	"ORDER BY l.priority, l.queued_at DESC, l.line_id DESC"},
-	[BO_READ_LAST_WAITING] = {-1, -1, 3, {TEXTOID, TEXTOID, TEXTOID},
+	[BO_READ_LAST_WAITING] = {-1, 3, {TEXTOID, TEXTOID, TEXTOID},
 		"SELECT l.priority, l.queued_at, l.line_id FROM backorder.order_line l "
 		"WHERE l.tenant = $1 AND l.item = $2 AND l.location = $3 AND l.backordered > 0 AND NOT l.held "
 	"ORDER BY l.priority, l.queued_at DESC, l.line_id DESC LIMIT 1"},
-	[BO_INSERT_LINES] = {BO_ROWS_LINES, -1, 0, {0},
+	[BO_INSERT_LINES] = {BO_ROWS_LINES, 0, {0},
 		"INSERT INTO backorder.order_line (tenant, line_id, source_id, priority, live, deleted, held, queued_at, requested_at, "
 		"first_promised_at, promised_at, order_key, line_key, item, location, customer, ordered, cancelled, auto_cancelled, "
 		"shipped, picked, allocated, first_allocated) "
 		"SELECT g.tenant, g.line_id, g.source_id, g.priority, g.live, g.deleted, g.held, g.queued_at, g.requested_at, "
 		"g.first_promised_at, g.promised_at, g.order_key, g.line_key, g.item, g.location, g.customer, g.ordered, g.cancelled, "
 	"g.auto_cancelled, g.shipped, g.picked, g.allocated, g.first_allocated FROM given_lines g"},
-	[BO_UPDATE_LINES] = {BO_ROWS_LINES, -1, 0, {0},
+	[BO_UPDATE_LINES] = {BO_ROWS_LINES, 0, {0},
 		"UPDATE backorder.order_line l SET line_id = g.line_id, priority = g.priority, live = g.live, deleted = g.deleted, "
 		"held = g.held, queued_at = g.queued_at, requested_at = g.requested_at, first_promised_at = g.first_promised_at, "
 		"promised_at = g.promised_at, item = g.item, location = g.location, customer = g.customer, ordered = g.ordered, "
 		"cancelled = g.cancelled, auto_cancelled = g.auto_cancelled, shipped = g.shipped, picked = g.picked, "
 		"allocated = g.allocated, first_allocated = g.first_allocated "
 	"FROM given_lines g WHERE l.ctid = g.tid"},
-	[BO_DELETE_LINES] = {BO_ROWS_LINES, -1, 0, {0},
+	[BO_DELETE_LINES] = {BO_ROWS_LINES, 0, {0},
 	"DELETE FROM backorder.order_line l USING given_lines g WHERE l.ctid = g.tid"},
-	[BO_INSERT_ALLOCATIONS] = {BO_ROWS_ALLOCATIONS, -1, 0, {0},
+	[BO_INSERT_ALLOCATIONS] = {BO_ROWS_ALLOCATIONS, 0, {0},
 		"INSERT INTO backorder.allocation (tenant, line_id, item, location, quantity, cause, movement_id, po_id, po_line_no) "
 	"SELECT g.tenant, g.line_id, g.item, g.location, g.quantity, g.cause, g.movement_id, g.po_id, g.po_line_no FROM given_allocations g"},
 
 	/* movements and supply */
-	[BO_NEW_MOVEMENTS] = {-1, -1, 0, {0},
+	[BO_NEW_MOVEMENTS] = {-1, 0, {0},
 		"SELECT r.movement_id, r.tenant, r.item, r.location, r.kind, r.quantity, r.unavailable, r.po_id, r.po_line_no "
 	"FROM new_rows r WHERE r.applied_at = now() ORDER BY r.movement_id"},
-	[BO_INSERT_MOVEMENTS] = {BO_ROWS_MOVEMENTS, -1, 0, {0},
+	[BO_INSERT_MOVEMENTS] = {BO_ROWS_MOVEMENTS, 0, {0},
 		"INSERT INTO backorder.stock_movement (tenant, movement_id, item, location, kind, quantity, line_id, reason) "
 	"SELECT g.tenant, g.movement_id, g.item, g.location, g.kind, g.quantity, g.line_id, g.reason FROM given_movements g"},
-	[BO_READ_OPEN_SUPPLY] = {-1, -1, 3, {TEXTOID, TEXTOID, TEXTOID},
+	[BO_READ_OPEN_SUPPLY] = {-1, 3, {TEXTOID, TEXTOID, TEXTOID},
 		"SELECT y.po_id, y.line_no, y.open, y.expected_at FROM backorder.supply y "
 	"WHERE y.tenant = $1 AND y.item = $2 AND y.location = $3 AND y.open > 0"},
-	[BO_READ_SUPPLY] = {BO_ROWS_SUPPLY_KEYS, -1, 0, {0},
+	[BO_READ_SUPPLY] = {BO_ROWS_SUPPLY_KEYS, 0, {0},
 		"SELECT y.tenant, y.po_id, y.line_no, y.item, y.location, y.quantity, y.received, y.expected_at, y.closed, y.open "
 	"FROM given_supply_keys g JOIN backorder.supply y ON y.tenant = g.tenant AND y.po_id = g.po_id AND y.line_no = g.line_no"},
-	[BO_INSERT_SUPPLY] = {BO_ROWS_SUPPLY, -1, 0, {0},
+	[BO_INSERT_SUPPLY] = {BO_ROWS_SUPPLY, 0, {0},
 		"INSERT INTO backorder.supply (tenant, po_id, line_no, item, location, quantity, received, expected_at, closed) "
 	"SELECT g.tenant, g.po_id, g.line_no, g.item, g.location, g.quantity, g.received, g.expected_at, g.closed FROM given_supply g"},
-	[BO_UPDATE_SUPPLY] = {BO_ROWS_SUPPLY, -1, 0, {0},
+	[BO_UPDATE_SUPPLY] = {BO_ROWS_SUPPLY, 0, {0},
 		"UPDATE backorder.supply y SET item = g.item, location = g.location, quantity = g.quantity, received = g.received, "
 		"expected_at = g.expected_at, closed = g.closed "
 	"FROM given_supply g WHERE y.tenant = g.tenant AND y.po_id = g.po_id AND y.line_no = g.line_no"},
-	[BO_DELETE_SUPPLY] = {BO_ROWS_SUPPLY, -1, 0, {0},
+	[BO_DELETE_SUPPLY] = {BO_ROWS_SUPPLY, 0, {0},
 		"DELETE FROM backorder.supply y USING given_supply g "
 	"WHERE y.tenant = g.tenant AND y.po_id = g.po_id AND y.line_no = g.line_no"},
 
 	/* purchase orders */
-	[BO_LINE_INSERTED] = {-1, -1, 0, {0},
+	[BO_LINE_INSERTED] = {-1, 0, {0},
 	PURCHASE_DIFFERENCES("SELECT r.tenant, r.po_id, r.line_no FROM new_rows r WHERE r.applied_at = now()")},
-	[BO_LINE_UPDATED] = {-1, -1, 0, {0},
+	[BO_LINE_UPDATED] = {-1, 0, {0},
 	PURCHASE_DIFFERENCES("SELECT r.tenant, r.po_id, r.line_no FROM new_rows r")},
-	[BO_LINE_DELETED] = {-1, -1, 0, {0},
+	[BO_LINE_DELETED] = {-1, 0, {0},
 	PURCHASE_DIFFERENCES("SELECT r.tenant, r.po_id, r.line_no FROM old_rows r")},
-	[BO_PO_INSERTED] = {-1, -1, 0, {0},
+	[BO_PO_INSERTED] = {-1, 0, {0},
 		PURCHASE_DIFFERENCES("SELECT o.tenant, o.po_id, o.line_no FROM new_rows r "
 		"JOIN backorder.purchase_order_line o ON o.tenant = r.tenant AND o.po_id = r.po_id WHERE r.applied_at = now()")},
-	[BO_PO_UPDATED] = {-1, -1, 0, {0},
+	[BO_PO_UPDATED] = {-1, 0, {0},
 		PURCHASE_DIFFERENCES("SELECT o.tenant, o.po_id, o.line_no FROM new_rows r "
 		"JOIN backorder.purchase_order_line o ON o.tenant = r.tenant AND o.po_id = r.po_id")},
-	[BO_PO_REVISE_INSERTED] = {-1, -1, 0, {0},
+	[BO_PO_REVISE_INSERTED] = {-1, 0, {0},
 	REVISE_PURCHASE_ORDERS("SELECT r.tenant, r.po_id FROM new_rows r WHERE r.applied_at = now()")},
-	[BO_PO_REVISE_UPDATED] = {-1, -1, 0, {0},
+	[BO_PO_REVISE_UPDATED] = {-1, 0, {0},
 	REVISE_PURCHASE_ORDERS("SELECT r.tenant, r.po_id FROM new_rows r")},
-	[BO_PO_REVISE_DELETED] = {-1, -1, 0, {0},
+	[BO_PO_REVISE_DELETED] = {-1, 0, {0},
 	REVISE_PURCHASE_ORDERS("SELECT r.tenant, r.po_id FROM old_rows r")},
 
 	/* events */
-	[BO_INSERT_EVENTS] = {BO_ROWS_EVENTS, -1, 0, {0},
+	[BO_INSERT_EVENTS] = {BO_ROWS_EVENTS, 0, {0},
 		"INSERT INTO backorder.event (tenant, aggregatetype, aggregateid, type, payload, source_id, customer, generation) "
-		"SELECT g.tenant, 'order', g.order_key, g.type, g.payload::jsonb, g.source_id, g.customer, i.generation "
+		"SELECT g.tenant, 'order', g.order_key, g.type, "
+		"g.payload::jsonb || jsonb_build_object('source', backorder.source_relation(g.source_id)::text), "
+		"g.source_id, g.customer, i.generation "
 	"FROM given_events g CROSS JOIN backorder.installation i"},
-	[BO_LOCK_WAITING] = {BO_ROWS_TOUCHED, -1, 0, {0},
+	[BO_LOCK_WAITING] = {BO_ROWS_TOUCHED, 0, {0},
 		"INSERT INTO backorder.waiting_order (tenant, source_id, order_key) "
 		"SELECT g.tenant, g.source_id, g.order_key FROM given_touched g "
 	"ON CONFLICT (tenant, source_id, order_key) DO UPDATE SET told = excluded.told WHERE false"},
-	[BO_FORGET_WAITING] = {-1, -1, 2, {TEXTOID, INT4OID},
+	[BO_FORGET_WAITING] = {-1, 2, {TEXTOID, INT4OID},
 	"DELETE FROM backorder.waiting_order w WHERE w.tenant = $1 AND w.source_id = $2"},
 
-	/*
-	 * announce: what each touched order was last told (o) against its lines
-	 * now (n), per line; then one event per order and kind, and what is told
-	 * from now on.  covered = allocated + shipped.
-	 */
-	[BO_ANNOUNCE] = {BO_ROWS_TOUCHED, BO_ROWS_LOST, 0, {0},
-		"WITH touched AS MATERIALIZED ("
-		"SELECT g.tenant, g.source_id, g.order_key, g.quiet, w.customer, w.told "
+	/* announce: what touched orders were told, and their lines, both by order and line_id in one layout */
+	[BO_READ_TOLD] = {BO_ROWS_TOUCHED, 0, {0},
+		"SELECT g.n, w.customer, e.key::bigint, e.value->>'line', e.value->>'item', e.value->>'location', "
+		"(e.value->>'ordered')::numeric, (e.value->>'shipped')::numeric, (e.value->>'allocated')::numeric, "
+		"(e.value->>'backordered')::numeric, (e.value->>'promised_at')::date, NULL::date "
 		"FROM given_touched g JOIN backorder.waiting_order w "
-		"ON w.tenant = g.tenant AND w.source_id = g.source_id AND w.order_key = g.order_key"
-		"), line AS MATERIALIZED ("
-		"SELECT t.tenant, t.source_id, t.order_key, l.line_id, l.line_key, l.item, l.location, l.customer, l.ordered, l.shipped, "
-		"l.allocated, l.backordered, l.promised_at, l.first_promised_at, l AS whole "
-		"FROM touched t JOIN backorder.order_line l "
-		"ON l.tenant = t.tenant AND l.source_id = t.source_id AND l.order_key = t.order_key"
-		"), told AS MATERIALIZED ("
-		"SELECT t.tenant, t.source_id, t.order_key, e.key::bigint AS line_id, e.value->>'line' AS line_key, e.value->>'item' AS item, "
-		"e.value->>'location' AS location, (e.value->>'ordered')::numeric AS ordered, (e.value->>'shipped')::numeric AS shipped, "
-		"(e.value->>'allocated')::numeric AS allocated, (e.value->>'backordered')::numeric AS backordered, "
-		"(e.value->>'promised_at')::date AS promised_at "
-		"FROM touched t CROSS JOIN LATERAL jsonb_each(t.told) e"
-		"), lost AS MATERIALIZED ("
-		"SELECT l.line_id, max(l.covered) AS covered FROM given_lost l GROUP BY l.line_id"
-		"), compared AS ("
-		"SELECT coalesce(n.tenant, o.tenant) AS tenant, coalesce(n.source_id, o.source_id) AS source_id, "
-		"coalesce(n.order_key, o.order_key) AS order_key, coalesce(n.line_id, o.line_id) AS line_id, "
-		"coalesce(n.line_key, o.line_key) AS line_key, coalesce(n.item, o.item) AS item, coalesce(n.location, o.location) AS location, "
-		"coalesce(n.ordered, o.ordered) AS ordered, coalesce(n.shipped, o.shipped) AS shipped, "
-		"coalesce(n.allocated, 0) AS allocated, coalesce(n.backordered, 0) AS backordered, n.promised_at, n.first_promised_at, "
-		"o.line_id IS NOT NULL AS was_told, coalesce(o.allocated, 0) AS old_allocated, "
-		"coalesce(o.backordered, 0) AS old_backordered, o.promised_at AS old_promised_at, "
-		"coalesce(n.allocated + n.shipped, 0) AS covered, "
-		"coalesce(o.allocated + o.shipped, d.covered, 0) AS old_covered "
-		"FROM line n FULL JOIN told o ON o.tenant = n.tenant AND o.source_id = n.source_id AND o.order_key = n.order_key AND o.line_id = n.line_id "
-		"LEFT JOIN lost d ON d.line_id = n.line_id "
-		"WHERE o.line_id IS NOT NULL OR n.allocated > 0 OR n.backordered > 0"
-		"), said AS ("
-		"SELECT c.*, "
-		"c.backordered > 0 AND (NOT c.was_told OR (c.backordered > c.old_backordered AND c.covered >= c.old_covered)) AS is_backordered, "
-		"c.backordered > c.old_backordered AND c.covered < c.old_covered AS is_deallocated, "
-		"c.was_told AND c.backordered < c.old_backordered AND c.covered > c.old_covered AS is_allocated, "
-		"c.was_told AND c.backordered < c.old_backordered AND c.covered + c.backordered < c.old_covered + c.old_backordered AS is_cancelled, "
-		"c.was_told AND c.backordered > 0 AND c.old_promised_at IS NULL AND c.promised_at IS NOT NULL AS is_promised, "
-		"c.was_told AND c.backordered > 0 AND c.old_promised_at IS NOT NULL AND coalesce(c.promised_at > c.old_promised_at, true) AS is_delayed, "
-		"c.was_told AND c.backordered > 0 AND c.promised_at < c.old_promised_at AS is_advanced "
-		"FROM compared c"
-		"), state AS MATERIALIZED ("
-		"SELECT l.tenant, l.source_id, l.order_key, sum(l.backordered) > 0 AS waits, sum(l.allocated) > 0 AS has_stock, "
-		"max(l.customer) AS customer, backorder.told(array_agg(l.whole)) AS told "
-		"FROM line l GROUP BY 1, 2, 3"
-		"), written AS ("
-		"INSERT INTO backorder.event (tenant, aggregatetype, aggregateid, type, payload, source_id, customer, generation) "
-		"SELECT t.tenant, 'order', t.order_key, k.type, "
-		"jsonb_build_object('order', t.order_key, 'source', backorder.source_relation(t.source_id)::text, 'customer', coalesce(s.customer, t.customer), "
-		"'lines', jsonb_agg(jsonb_build_object('line', d.line_key, 'item', d.item, 'location', d.location, 'ordered', d.ordered, "
-		"'shipped', d.shipped, 'allocated', d.allocated, 'allocated_before', d.old_allocated, 'backordered', d.backordered, "
-		"'backordered_before', d.old_backordered, 'promised_at', d.promised_at, 'promised_before', d.old_promised_at, "
-		"'first_promised_at', d.first_promised_at) ORDER BY d.line_id)), "
-		"t.source_id, coalesce(s.customer, t.customer), i.generation "
-		"FROM touched t "
-		"LEFT JOIN state s ON s.tenant = t.tenant AND s.source_id = t.source_id AND s.order_key = t.order_key "
-		"JOIN said d ON d.tenant = t.tenant AND d.source_id = t.source_id AND d.order_key = t.order_key "
-		"CROSS JOIN LATERAL (VALUES "
-		"(1, 'cancelled', d.is_cancelled), (2, 'deallocated', d.is_deallocated), (3, 'backordered', d.is_backordered), "
-		"(4, 'promised', d.is_promised), (5, 'delayed', d.is_delayed), (6, 'advanced', d.is_advanced), (7, 'allocated', d.is_allocated), "
-		"(8, 'ready', t.told <> '{}' AND NOT s.waits AND s.has_stock AND d.allocated > 0)) AS k (ordinal, type, holds) "
-		"CROSS JOIN backorder.installation i "
-		"WHERE k.holds AND NOT t.quiet "
-		"GROUP BY t.tenant, t.source_id, t.order_key, k.ordinal, k.type, coalesce(s.customer, t.customer), i.generation "
-		"ORDER BY t.tenant, t.source_id, t.order_key, k.ordinal "
-		"RETURNING 1"
-		"), updated AS ("
-		"UPDATE backorder.waiting_order w SET told = s.told, customer = s.customer "
-		"FROM state s WHERE s.waits AND w.tenant = s.tenant AND w.source_id = s.source_id AND w.order_key = s.order_key "
-		"AND (w.told, w.customer) IS DISTINCT FROM (s.told, s.customer)"
-		"), gone AS ("
-		"DELETE FROM backorder.waiting_order w USING touched t "
-		"WHERE w.tenant = t.tenant AND w.source_id = t.source_id AND w.order_key = t.order_key "
-		"AND NOT EXISTS (SELECT FROM state s WHERE s.waits AND s.tenant = t.tenant AND s.source_id = t.source_id AND s.order_key = t.order_key)"
-	") SELECT count(*) FROM written"},
+		"ON w.tenant = g.tenant AND w.source_id = g.source_id AND w.order_key = g.order_key "
+	"LEFT JOIN LATERAL jsonb_each(w.told) e ON true ORDER BY g.n, e.key::bigint"},
+	[BO_READ_TOUCHED_LINES] = {BO_ROWS_TOUCHED, 0, {0},
+		"SELECT g.n, l.customer, l.line_id, l.line_key, l.item, l.location, l.ordered, l.shipped, l.allocated, l.backordered, "
+		"l.promised_at, l.first_promised_at FROM given_touched g JOIN backorder.order_line l "
+	"ON l.tenant = g.tenant AND l.source_id = g.source_id AND l.order_key = g.order_key ORDER BY g.n, l.line_id"},
+	[BO_TELL] = {BO_ROWS_TOLD, 0, {0},
+		"UPDATE backorder.waiting_order w SET told = g.told::jsonb, customer = g.customer FROM given_told g "
+		"WHERE w.tenant = g.tenant AND w.source_id = g.source_id AND w.order_key = g.order_key "
+	"AND (w.told, w.customer) IS DISTINCT FROM (g.told::jsonb, g.customer)"},
+	[BO_FORGET_ORDERS] = {BO_ROWS_TOLD, 0, {0},
+		"DELETE FROM backorder.waiting_order w USING given_told g "
+	"WHERE w.tenant = g.tenant AND w.source_id = g.source_id AND w.order_key = g.order_key"},
 
 	/* sources */
-	[BO_READ_SOURCE] = {-1, -1, 1, {INT4OID},
+	[BO_READ_SOURCE] = {-1, 1, {INT4OID},
 		"SELECT s.tenant, s.source_id, s.line_schema, s.line_table, s.line_relid, s.header_schema, s.header_table, s.header_relid, "
 		"s.order_key, s.line_key, s.header_key, s.item, s.quantity, s.live, s.shipped, s.picked, s.cancelled, s.location, s.customer, "
 		"s.priority, s.queued_at, s.requested_at, s.held, s.line_columns, s.header_columns, s.timing, s.overship, s.detached_at IS NOT NULL "
 	"FROM backorder.source s WHERE s.source_id = $1"},
-	[BO_ADD_SOURCE] = {-1, -1, 26, {TEXTOID, INT4OID, SOURCE_TYPES},
+	[BO_ADD_SOURCE] = {-1, 26, {TEXTOID, INT4OID, SOURCE_TYPES},
 		"INSERT INTO backorder.source (tenant, source_id, " SOURCE_COLUMNS ") "
 	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)"},
-	[BO_CHANGE_SOURCE] = {-1, -1, 26, {TEXTOID, INT4OID, SOURCE_TYPES},
+	[BO_CHANGE_SOURCE] = {-1, 26, {TEXTOID, INT4OID, SOURCE_TYPES},
 		"UPDATE backorder.source SET (" SOURCE_COLUMNS ", detached_at) = "
 		"($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, NULL) "
 	"WHERE tenant = $1 AND source_id = $2"},
-	[BO_SET_SOURCE_COLUMNS] = {-1, -1, 5, {INT4OID, TEXTARRAYOID, TEXTARRAYOID, TEXTOID, TEXTOID},
+	[BO_SET_SOURCE_COLUMNS] = {-1, 5, {INT4OID, TEXTARRAYOID, TEXTARRAYOID, TEXTOID, TEXTOID},
 		"UPDATE backorder.source SET line_columns = $2, header_columns = $3, timing = $4, overship = $5 WHERE source_id = $1"},
-	[BO_DETACH_SOURCE] = {-1, -1, 1, {INT4OID},
+	[BO_DETACH_SOURCE] = {-1, 1, {INT4OID},
 	"UPDATE backorder.source SET detached_at = now() WHERE source_id = $1"},
-	[BO_READ_SOURCE_BY_TABLE] = {-1, -1, 3, {OIDOID, TEXTOID, TEXTOID},
+	[BO_READ_SOURCE_BY_TABLE] = {-1, 3, {OIDOID, TEXTOID, TEXTOID},
 		"SELECT s.source_id, s.tenant, s.detached_at IS NOT NULL FROM backorder.source s "
 		"WHERE (s.line_schema = $2 AND s.line_table = $3) OR s.line_relid = $1 "
 	"ORDER BY (s.line_schema = $2 AND s.line_table = $3) DESC, s.detached_at IS NOT NULL LIMIT 1"},
@@ -484,6 +427,8 @@ bo_enter(BoSection *section)
 {
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
+	section->save_spi_cx = spi_cx;
+	spi_cx = CurrentMemoryContext;
 	GetUserIdAndSecContext(&section->save_userid, &section->save_sec_context);
 	SetUserIdAndSecContext(bo_owner(),
 						   section->save_sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
@@ -497,6 +442,7 @@ bo_leave(BoSection *section)
 	SetUserIdAndSecContext(section->save_userid, section->save_sec_context);
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
+	spi_cx = section->save_spi_cx;
 }
 
 /* ---------- row sets ---------- */
@@ -556,6 +502,8 @@ bo_rows_drop(BoRows *rows)
 static void
 register_rows(BoRows *rows, EphemeralNamedRelationData *enr)
 {
+	MemoryContext old = MemoryContextSwitchTo(spi_cx);
+
 	enr->md.name = (char *) bo_rows_kinds[rows->kind].name;
 	enr->md.reliddesc = InvalidOid;
 	enr->md.tupdesc = rows_desc(rows->kind);
@@ -564,6 +512,7 @@ register_rows(BoRows *rows, EphemeralNamedRelationData *enr)
 	enr->reldata = rows->store;
 	if (SPI_register_relation(enr) != SPI_OK_REL_REGISTER)
 		elog(ERROR, "could not register row set %s", enr->md.name);
+	MemoryContextSwitchTo(old);
 }
 
 /* ---------- running statements ---------- */
@@ -588,25 +537,23 @@ prepared(BoStatement statement)
 }
 
 /*
- * Runs a statement over up to two row sets, or with arguments (NULL for no
+ * Runs a statement over a row set, or with arguments (NULL for no
  * argument: none is SQL NULL but one given as pointer 0).  read_only reads
  * with the active snapshot; otherwise with a new one in READ COMMITTED.
  * Returns the number of rows; results are in SPI_tuptable.
  */
 uint64
-bo_exec(BoStatement statement, BoRows *rows, BoRows *more, const Datum *args, bool read_only)
+bo_exec(BoStatement statement, BoRows *rows, const Datum *args, bool read_only)
 {
 	const Statement *s = &bo_statements[statement];
-	EphemeralNamedRelationData enr[2];
+	EphemeralNamedRelationData enr;
 	char		nulls[lengthof(s->args)];
 	bool		save_writing = bo_writing;
 	int			rc;
 
-	Assert((rows == NULL) == (s->rows < 0) && (more == NULL) == (s->more < 0));
+	Assert((rows == NULL) == (s->rows < 0));
 	if (rows)
-		register_rows(rows, &enr[0]);
-	if (more)
-		register_rows(more, &enr[1]);
+		register_rows(rows, &enr);
 	for (int i = 0; i < s->nargs; i++)
 		nulls[i] = (s->args[i] == TEXTOID || s->args[i] == TEXTARRAYOID) && args[i] == (Datum) 0 ? 'n' : ' ';
 	PG_TRY();
@@ -622,10 +569,19 @@ bo_exec(BoStatement statement, BoRows *rows, BoRows *more, const Datum *args, bo
 	if (rc < 0)
 		elog(ERROR, "statement %d failed: %s", statement, SPI_result_code_string(rc));
 	if (rows)
-		SPI_unregister_relation(enr[0].md.name);
-	if (more)
-		SPI_unregister_relation(enr[1].md.name);
+		SPI_unregister_relation(enr.md.name);
 	return SPI_processed;
+}
+
+/* Runs a statement that writes a row set, and drops the set; nothing for NULL or none. */
+void
+bo_write(BoStatement statement, BoRows *rows)
+{
+	if (rows == NULL)
+		return;
+	if (rows->n > 0)
+		(void) bo_exec(statement, rows, NULL, false);
+	bo_rows_drop(rows);
 }
 
 /* Opens a cursor over a statement that reads, with a new snapshot in READ COMMITTED. */
