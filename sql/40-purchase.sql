@@ -133,3 +133,4 @@ COMMENT ON COLUMN backorder.purchase_order_line.planned IS 'Quantity that the pl
 COMMENT ON COLUMN backorder.purchase_order_line.for_backorders IS 'Part of the planned quantity that order lines wait for.';
 COMMENT ON COLUMN backorder.purchase_order_line.for_reorder IS 'Part of the planned quantity that fills up to the reorder level.';
 COMMENT ON COLUMN backorder.purchase_order_line.for_rounding IS 'Part of the planned quantity that comes from minimum and multiple.';
+COMMENT ON COLUMN backorder.purchase_order_line.applied_at IS 'When the line was written; not to be written by users.';

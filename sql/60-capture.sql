@@ -23,6 +23,10 @@ CREATE FUNCTION backorder.lock_pending() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'bo_lock_pending';
 COMMENT ON FUNCTION backorder.lock_pending() IS 'Trigger before changes of purchase orders: locks the transaction''s pending orders first, as the lock order wants it.';
 
+CREATE FUNCTION backorder.lock_orders() RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'bo_lock_pending_orders';
+COMMENT ON FUNCTION backorder.lock_orders() IS 'Internal: locks the transaction''s pending orders, the first in the order of locks.';
+
 CREATE FUNCTION backorder.apply_purchases() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'bo_apply_purchases';
 COMMENT ON FUNCTION backorder.apply_purchases() IS 'Trigger on purchase orders and their lines: makes supply equal to what is placed and settles.';
@@ -74,10 +78,26 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION backorder.check_purchase_order() IS 'Trigger: which changes of a purchase order are allowed in which state.';
 
+CREATE FUNCTION backorder.day_of(at timestamptz) RETURNS date
+LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'bo_day_of';
+COMMENT ON FUNCTION backorder.day_of(timestamptz) IS 'The day of a moment in backorder.timezone.';
+
+-- placed + lead time of the supplier for the item, or of the supplier; NULL where neither is known.
+CREATE FUNCTION backorder.lead_time_date(tenant text, supplier text, item text, placed_at timestamptz) RETURNS date
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT backorder.day_of($4) + coalesce(i.lead_time, s.lead_time)
+	FROM backorder.supplier s
+	LEFT JOIN backorder.supplier_item i ON i.tenant = s.tenant AND i.supplier = s.supplier AND i.item = $3
+	WHERE s.tenant = $1 AND s.supplier = $2
+$$;
+COMMENT ON FUNCTION backorder.lead_time_date(text, text, text, timestamptz) IS 'Internal: the day on which a purchase order line placed then is expected by lead time.';
+
 CREATE FUNCTION backorder.check_purchase_order_line() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	po_status text;
+	po_supplier text;
+	po_placed_at timestamptz;
 BEGIN
 	IF TG_OP = 'INSERT' AND NEW.applied_at IS DISTINCT FROM now() THEN
 		RETURN NEW;
@@ -90,7 +110,8 @@ BEGIN
 		END IF;
 		RETURN OLD;
 	END IF;
-	SELECT p.status INTO po_status FROM backorder.purchase_order p WHERE p.tenant = NEW.tenant AND p.po_id = NEW.po_id;
+	SELECT p.status, p.supplier, p.placed_at INTO po_status, po_supplier, po_placed_at
+	FROM backorder.purchase_order p WHERE p.tenant = NEW.tenant AND p.po_id = NEW.po_id;
 	IF po_status IN ('closed', 'cancelled') THEN
 		RAISE EXCEPTION 'cannot change line % of purchase order %', NEW.line_no, NEW.po_id USING ERRCODE = 'OB006',
 			DETAIL = format('It is %s.', po_status), HINT = 'Write a new purchase order.';
@@ -103,6 +124,9 @@ BEGIN
 		RAISE EXCEPTION 'invalid quantity in line % of purchase order %', NEW.line_no, NEW.po_id USING ERRCODE = 'OB003',
 			DETAIL = format('Ordered %s, cancelled %s.', NEW.ordered, NEW.cancelled),
 			HINT = 'Both are finite and not negative, and no more is cancelled than ordered.';
+	END IF;
+	IF TG_OP = 'INSERT' AND po_status = 'placed' AND NEW.expected_at IS NULL THEN
+		NEW.expected_at := backorder.lead_time_date(NEW.tenant, po_supplier, NEW.item, po_placed_at);
 	END IF;
 	RETURN NEW;
 END $$;
@@ -121,7 +145,7 @@ CREATE TRIGGER lock_pending BEFORE INSERT OR UPDATE OR DELETE ON backorder.purch
 CREATE TRIGGER apply_insert AFTER INSERT ON backorder.purchase_order
 	REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder.apply_purchases();
 CREATE TRIGGER apply_update AFTER UPDATE ON backorder.purchase_order
-	REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder.apply_purchases();
+	REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder.apply_purchases();
 CREATE TRIGGER apply_insert AFTER INSERT ON backorder.purchase_order_line
 	REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder.apply_purchases();
 CREATE TRIGGER apply_update AFTER UPDATE ON backorder.purchase_order_line
@@ -133,26 +157,45 @@ CREATE TRIGGER apply_delete AFTER DELETE ON backorder.purchase_order_line
 CREATE FUNCTION backorder.policy_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	changed record;
+	places text[][];
 BEGIN
-	IF TG_OP = 'UPDATE' AND NEW = OLD THEN
-		RETURN NULL;
+	IF TG_OP = 'INSERT' THEN
+		SELECT array_agg(ARRAY[n.tenant, n.item, n.location]) INTO places FROM new_rows n WHERE n.handling_time <> 0;
+	ELSIF TG_OP = 'DELETE' THEN
+		SELECT array_agg(ARRAY[o.tenant, o.item, o.location]) INTO places FROM old_rows o WHERE o.handling_time <> 0;
+	ELSE
+		SELECT array_agg(ARRAY[coalesce(n.tenant, o.tenant), coalesce(n.item, o.item), coalesce(n.location, o.location)]) INTO places
+		FROM old_rows o FULL JOIN new_rows n ON n.tenant = o.tenant AND n.item = o.item AND n.location = o.location
+		WHERE coalesce(n.handling_time, 0) <> coalesce(o.handling_time, 0);
 	END IF;
-	FOR changed IN
-		SELECT DISTINCT k.tenant, k.item, k.location
-		FROM (VALUES (OLD.tenant, OLD.item, OLD.location, OLD.handling_time),
-		             (NEW.tenant, NEW.item, NEW.location, NEW.handling_time)) AS k (tenant, item, location, handling_time)
-		WHERE k.item IS NOT NULL AND coalesce(NEW.handling_time, 0) <> coalesce(OLD.handling_time, 0)
-		ORDER BY 1, 2, 3
-	LOOP
-		UPDATE backorder.stock s SET promises_stale = true, version = s.version + 1
-		WHERE s.tenant = changed.tenant AND s.item = changed.item AND s.location = changed.location AND s.on_order > 0;
-	END LOOP;
+	PERFORM backorder.policies_changed(places);
 	RETURN NULL;
 END $$;
 COMMENT ON FUNCTION backorder.policy_changed() IS 'Trigger on item_policy: promises made with another handling time are to be made again.';
-CREATE TRIGGER policy_changed AFTER INSERT OR UPDATE OR DELETE ON backorder.item_policy
-	FOR EACH ROW EXECUTE FUNCTION backorder.policy_changed();
+
+-- Marks the stock rows in one pass, locked in the order of settling.
+CREATE FUNCTION backorder.policies_changed(places text[][]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF places IS NULL THEN
+		RETURN;
+	END IF;
+	PERFORM backorder.flush();
+	PERFORM FROM backorder.stock s
+	JOIN generate_subscripts(places, 1) AS g (n) ON s.tenant = places[g.n][1] AND s.item = places[g.n][2] AND s.location = places[g.n][3]
+	ORDER BY s.tenant, s.item, s.location FOR NO KEY UPDATE OF s;
+	UPDATE backorder.stock s SET promises_stale = true, version = s.version + 1
+	FROM generate_subscripts(places, 1) AS g (n)
+	WHERE s.tenant = places[g.n][1] AND s.item = places[g.n][2] AND s.location = places[g.n][3] AND s.on_order > 0;
+END $$;
+COMMENT ON FUNCTION backorder.policies_changed(text[]) IS 'Internal: marks the promises of these stock rows (tenant, item, location) as to be made again.';
+
+CREATE TRIGGER policy_inserted AFTER INSERT ON backorder.item_policy
+	REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder.policy_changed();
+CREATE TRIGGER policy_updated AFTER UPDATE ON backorder.item_policy
+	REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder.policy_changed();
+CREATE TRIGGER policy_deleted AFTER DELETE ON backorder.item_policy
+	REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder.policy_changed();
 
 CREATE FUNCTION backorder.evaluating(mapped_column text, order_key text) RETURNS boolean
 LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'bo_evaluating';

@@ -30,6 +30,10 @@ CREATE FUNCTION backorder.detach(line_table regclass) RETURNS void
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_detach';
 COMMENT ON FUNCTION backorder.detach(regclass) IS 'Stops watching a table: its open lines leave and their stock is dealt to others; the ledger stays.';
 
+CREATE FUNCTION backorder.detach_source(source_id integer) RETURNS void
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_detach_source';
+COMMENT ON FUNCTION backorder.detach_source(integer) IS 'The same for a source whose table was dropped and cannot be named any more; for the owner of the extension.';
+
 CREATE FUNCTION backorder.resync(line_table regclass, order_key text DEFAULT NULL) RETURNS bigint
 LANGUAGE c AS 'MODULE_PATHNAME', 'bo_resync';
 COMMENT ON FUNCTION backorder.resync(regclass, text) IS 'Reconciles one order, or all orders of a table, with what is recorded. Returns the number of lines that changed.';
@@ -75,6 +79,13 @@ DECLARE
 	written bigint;
 	other record;
 BEGIN
+	IF EXISTS (SELECT FROM unnest(movements) AS m WHERE m.item IS NULL OR m.location IS NULL OR m.tenant IS NULL) THEN
+		RAISE EXCEPTION 'item, location or tenant of a stock movement is NULL' USING ERRCODE = 'OB009',
+			HINT = 'Name the item; location and tenant are an empty text where there is one only.';
+	END IF;
+	IF EXISTS (SELECT FROM unnest(movements) AS m WHERE m.quantity IS NULL OR m.unavailable IS NULL) THEN
+		RAISE EXCEPTION 'quantity of a stock movement is NULL' USING ERRCODE = 'OB003', HINT = 'Quantities are numbers.';
+	END IF;
 	PERFORM backorder.collect_dealt();
 	INSERT INTO backorder.stock_movement (tenant, item, location, kind, quantity, unavailable, po_id, po_line_no, reference, reason, occurred_at)
 	SELECT m.tenant, m.item, m.location, m.kind, m.quantity, m.unavailable, m.po_id, m.po_line_no, m.reference, m.reason, m.occurred_at
@@ -88,9 +99,11 @@ BEGIN
 			OR (s.quantity, s.unavailable) IS DISTINCT FROM (m.quantity, m.unavailable) AND m.kind <> 'count'
 		ORDER BY m.reference LIMIT 1;
 		IF FOUND OR written > 0 THEN
-			RAISE EXCEPTION 'reference "%" was used for another movement', coalesce(other.reference, movements[1].reference) USING ERRCODE = 'OB008',
-				DETAIL = coalesce(format('It is a %s of %s of item %L at location %L.', other.kind, other.quantity, other.item, other.location),
-					'Only some of the movements are there already.'),
+			RAISE EXCEPTION 'reference "%" was used for another movement', coalesce(other.reference, (
+				SELECT m.reference FROM unnest(movements) AS m JOIN backorder.stock_movement s ON s.tenant = m.tenant AND s.reference = m.reference
+				ORDER BY s.movement_id LIMIT 1)) USING ERRCODE = 'OB008',
+				DETAIL = CASE WHEN FOUND THEN format('It is a %s of %s of item %L at location %L.', other.kind, other.quantity, other.item, other.location)
+					ELSE 'Only some of the movements are there already.' END,
 				HINT = 'A reference is an idempotency key: use a new one for a new movement.';
 		END IF;
 	END IF;
@@ -135,7 +148,12 @@ RETURNS SETOF backorder.dealt LANGUAGE plpgsql SECURITY DEFINER SET search_path 
 DECLARE
 	present numeric;
 BEGIN
-	PERFORM backorder.lock_stock(ARRAY[count_stock.item], count_stock.location, count_stock.tenant);
+	IF NOT (counted >= 0 AND counted < 'Infinity') THEN
+		RAISE EXCEPTION 'invalid count % of item "%"', counted, item USING ERRCODE = 'OB003', HINT = 'What is counted is finite and not negative.';
+	END IF;
+	IF item IS NOT NULL AND location IS NOT NULL AND tenant IS NOT NULL THEN
+		PERFORM backorder.lock_stock(ARRAY[count_stock.item], count_stock.location, count_stock.tenant);
+	END IF;
 	SELECT s.on_hand INTO present FROM backorder.stock s
 	WHERE s.tenant = count_stock.tenant AND s.item = count_stock.item AND s.location = count_stock.location;
 	RETURN QUERY SELECT * FROM backorder.post_movements(ARRAY[backorder.movement('count', count_stock.item, count_stock.location,
@@ -228,13 +246,14 @@ BEGIN
 			AND m.reference = receive_purchase_order.reference || '/' || m.po_line_no) THEN
 		RETURN;
 	END IF;
+	PERFORM backorder.lock_supply(po_id, tenant);
+	-- Read after the lock: whoever closes or cancels it settles under the same.
 	SELECT p.status INTO po_status FROM backorder.purchase_order p
 	WHERE p.tenant = receive_purchase_order.tenant AND p.po_id = receive_purchase_order.po_id;
 	IF po_status IS DISTINCT FROM 'placed' THEN
 		RAISE EXCEPTION 'purchase order % cannot be received', po_id USING ERRCODE = 'OB006',
-			DETAIL = coalesce(format('It is %s.', po_status), 'It does not exist.'), HINT = 'Only a placed purchase order can be received.';
+			DETAIL = 'It ' || coalesce('is ' || po_status, 'does not exist') || '.', HINT = 'Only a placed purchase order can be received.';
 	END IF;
-	PERFORM backorder.lock_supply(po_id, tenant);
 	SELECT array_agg(backorder.movement('receipt', s.item, s.location, s.open, 0,
 			receive_purchase_order.reference || '/' || s.line_no, NULL, at, s.tenant, s.po_id, s.line_no) ORDER BY s.line_no)
 	INTO arrived
@@ -246,20 +265,12 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION backorder.receive_purchase_order(bigint, text, timestamptz, text) IS 'All that is open of a purchase order arrived. The movements get the reference with / and the line number.';
 
--- Locks the stock rows of a purchase order's supply, in the order of settling.
+-- Locks the stock rows of a purchase order's supply, in the order of settling; it has one location.
 CREATE FUNCTION backorder.lock_supply(po_id bigint, tenant text) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	place text;
-	items text[];
-BEGIN
-	FOR place, items IN
-		SELECT s.location, array_agg(s.item) FROM backorder.supply s
-		WHERE s.tenant = lock_supply.tenant AND s.po_id = lock_supply.po_id AND s.open > 0 GROUP BY s.location
-	LOOP
-		PERFORM backorder.lock_stock(items, place, lock_supply.tenant);
-	END LOOP;
-END $$;
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT backorder.lock_stock(array_agg(s.item), s.location, $2) FROM backorder.supply s
+	WHERE s.tenant = $2 AND s.po_id = $1 AND s.open > 0 GROUP BY s.location
+$$;
 COMMENT ON FUNCTION backorder.lock_supply(bigint, text) IS 'Internal: locks the stock rows of a purchase order''s open lines.';
 
 CREATE FUNCTION backorder.available_from(item text, quantity numeric, location text DEFAULT '', tenant text DEFAULT '') RETURNS date

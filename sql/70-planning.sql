@@ -86,8 +86,10 @@ DECLARE
 	p_tenant CONSTANT text := tenant;
 	changed record;
 BEGIN
-	PERFORM backorder.flush();
-
+	PERFORM backorder.lock_orders();
+	-- Planners of a supplier go one after the other: no line of the planner appears between the steps below.
+	PERFORM FROM backorder.supplier s WHERE s.tenant = p_tenant AND (p_supplier IS NULL OR s.supplier = p_supplier)
+	ORDER BY s.supplier FOR NO KEY UPDATE;
 	-- Lock: lines of the planner's drafts, then the drafts, sorted; missing drafts are created by the
 	-- same pass.  What follows reads with a snapshot taken after that.
 	PERFORM FROM backorder.purchase_order_line l
@@ -96,6 +98,12 @@ BEGIN
 		AND (p_supplier IS NULL OR o.supplier = p_supplier) AND (p_location IS NULL OR o.location = p_location)
 		AND (p_item IS NULL OR l.item = p_item)
 	ORDER BY l.po_id, l.line_no FOR UPDATE OF l;
+	PERFORM FROM backorder.purchase_order o
+	WHERE o.tenant = p_tenant AND o.planner AND o.status = 'draft'
+		AND (p_supplier IS NULL OR o.supplier = p_supplier) AND (p_location IS NULL OR o.location = p_location)
+	ORDER BY o.tenant, o.po_id FOR NO KEY UPDATE;
+	-- Stock comes after purchase orders, also that of the orders which this transaction has pending.
+	PERFORM backorder.flush();
 	INSERT INTO backorder.purchase_order (tenant, supplier, location, planner)
 	SELECT p_tenant, d.supplier, d.location, true
 	FROM (

@@ -106,14 +106,14 @@ GROUP BY l.tenant, a.bucket;
 COMMENT ON VIEW backorder.aging IS 'Waiting lines by how long they have waited.';
 
 CREATE VIEW backorder.fill_rate AS
-SELECT l.tenant, l.item, l.location, count(*) AS lines,
-	count(*) FILTER (WHERE l.first_allocated >= l.ordered - l.cancelled) AS lines_filled,
-	sum(l.ordered - l.cancelled) AS ordered, sum(least(l.first_allocated, l.ordered - l.cancelled)) AS filled,
-	round(sum(least(l.first_allocated, l.ordered - l.cancelled)) / nullif(sum(l.ordered - l.cancelled), 0), 4) AS fill_rate
+SELECT l.tenant, l.item, l.location, count(*) AS lines, count(*) FILTER (WHERE f.filled >= f.wanted) AS lines_filled,
+	sum(f.wanted) AS ordered, sum(f.filled) AS filled, round(sum(f.filled) / nullif(sum(f.wanted), 0), 4) AS fill_rate
 FROM backorder.order_line l
+CROSS JOIN LATERAL (SELECT l.ordered - l.cancelled AS wanted,
+	least(l.first_allocated + coalesce(l.first_shipped, 0), l.ordered - l.cancelled) AS filled) f
 WHERE l.live
 GROUP BY l.tenant, l.item, l.location;
-COMMENT ON VIEW backorder.fill_rate IS 'First-pass fill rate: the share of the ordered quantity that was allocated when the line was first settled.';
+COMMENT ON VIEW backorder.fill_rate IS 'First-pass fill rate: the share of the ordered quantity that was allocated, or shipped already, when the line was first settled.';
 
 CREATE FUNCTION backorder.explain(order_key text, source regclass DEFAULT NULL)
 RETURNS TABLE (source_ regclass, line text, item text, location text, ordered numeric, shipped numeric, has numeric, waits_for numeric,
@@ -139,7 +139,8 @@ BEGIN
 			WHEN l.backordered = 0 THEN 'nothing is open'
 			WHEN l.held THEN 'held: not served until the hold ends'
 			WHEN l.promised_at IS NOT NULL AND l.promised_at < backorder.today() THEN format('late: was promised for %s', l.promised_at)
-			WHEN l.promised_at IS NOT NULL THEN format('covered by placed purchase orders by %s', l.promised_at)
+			WHEN l.promised_at IS NOT NULL THEN concat_ws('; ', CASE WHEN q.ahead > 0 THEN format('%s ahead of it', trim_scale(q.ahead)) END,
+				format('covered by placed purchase orders by %s', l.promised_at))
 			WHEN s.promises_stale THEN 'the promise is to be made: repromise() finishes it'
 			WHEN s.on_order = 0 AND EXISTS (SELECT FROM backorder.unsourced n WHERE n.tenant = l.tenant AND n.item = l.item AND n.location = l.location)
 				THEN 'nothing is on order, and there is no supplier to plan with'

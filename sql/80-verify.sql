@@ -102,7 +102,7 @@ BEGIN
 		WHERE o.status IN ('placed', 'closed')
 	) p ON p.tenant = y.tenant AND p.po_id = y.po_id AND p.line_no = y.line_no
 	WHERE (y.item, y.location, y.quantity, y.closed) IS DISTINCT FROM (p.item, p.location, p.quantity, p.closed)
-		OR p.expected_at <> y.expected_at;
+		OR p.expected_at IS DISTINCT FROM y.expected_at;
 
 	-- Promises, and what customers were told.
 	RETURN QUERY
@@ -111,8 +111,8 @@ BEGIN
 	FROM backorder.expected_promise e WHERE e.promised_at IS DISTINCT FROM e.expected;
 	RETURN QUERY
 	SELECT 'order_line.promised_at', format('line %s of order %s in %s', l.line_key, l.order_key, backorder.source_relation(l.source_id)),
-		'none: the line does not wait', l.promised_at::text
-	FROM backorder.order_line l WHERE l.backordered = 0 AND l.promised_at IS NOT NULL;
+		'none: the line is not served', l.promised_at::text
+	FROM backorder.order_line l WHERE (l.backordered = 0 OR l.held) AND l.promised_at IS NOT NULL;
 	RETURN QUERY
 	SELECT 'waiting_order', format('order %s in %s', coalesce(w.order_key, n.order_key), backorder.source_relation(coalesce(w.source_id, n.source_id))),
 		coalesce(n.told::text, 'none'), coalesce(w.told::text, 'none')
@@ -147,37 +147,42 @@ BEGIN
 		SELECT 'source.trigger', format('table %I.%I', r.nsp, r.rel), 'capture triggers, enabled', CASE WHEN count(t.oid) < 2 THEN 'missing' ELSE 'disabled' END
 		FROM (VALUES (attached.line_schema, attached.line_table), (attached.header_schema, attached.header_table)) AS r (nsp, rel)
 		JOIN pg_class c ON c.oid = to_regclass(format('%I.%I', r.nsp, r.rel))
-		LEFT JOIN pg_trigger t ON t.tgrelid = c.oid AND t.tgfoid = 'backorder.capture()'::regprocedure AND NOT t.tgisinternal
+		LEFT JOIN pg_trigger t ON t.tgrelid = c.oid AND t.tgname IN (format('backorder_capture_%s', attached.source_id), format('backorder_capture_%s_statement', attached.source_id))
+			AND t.tgfoid = 'backorder.capture()'::regprocedure AND NOT t.tgisinternal
 		WHERE r.rel IS NOT NULL
 		GROUP BY r.nsp, r.rel
 		HAVING count(t.oid) < 2 OR bool_or(t.tgenabled = 'D');
-		RETURN QUERY
-		WITH mapped AS (
-			SELECT m.*, m.live AND m.item IS NOT NULL AND m.quantity > 0 AS demand FROM backorder.mapped_lines(attached.source_id) m
-		), recorded AS (
-			SELECT l.* FROM backorder.order_line l WHERE l.tenant = attached.tenant AND l.source_id = attached.source_id
-		)
-		SELECT 'order_line', format('line %s of order %s in %s', coalesce(m.line_key, r.line_key), coalesce(m.order_key, r.order_key), attached.relation),
-			CASE
-				WHEN m.line_key IS NULL OR m.item IS NULL THEN 'no line'
-				WHEN m.demand THEN format('%s of %s at %s, cancelled %s, shipped %s, picked %s, priority %s, customer %s%s', m.quantity, m.item, quote_literal(m.location), m.cancelled, m.shipped, m.picked, m.priority, coalesce(m.customer, 'none'), CASE WHEN m.held THEN ', held' END)
-				WHEN m.shipped > 0 THEN format('not live, shipped %s', m.shipped)
-				ELSE 'no line'
-			END,
-			CASE
-				WHEN r.line_key IS NULL THEN 'no line'
-				WHEN r.live THEN format('%s of %s at %s, cancelled %s, shipped %s, picked %s, priority %s, customer %s%s', r.ordered, r.item, quote_literal(r.location), r.cancelled, r.shipped, r.picked, r.priority, coalesce(r.customer, 'none'), CASE WHEN r.held THEN ', held' END)
-				ELSE format('not live, shipped %s', r.shipped)
-			END
-		FROM mapped m FULL JOIN recorded r ON r.order_key = m.order_key AND r.line_key = m.line_key
-		WHERE CASE
-			WHEN m.line_key IS NULL OR m.item IS NULL THEN r.live
-			WHEN m.demand THEN r.line_key IS NULL OR NOT r.live OR r.deleted
-				OR (m.item, m.location, m.customer, m.quantity, m.cancelled, m.shipped, m.picked, m.priority, m.held, m.requested_at)
-					IS DISTINCT FROM (r.item, r.location, r.customer, r.ordered, r.cancelled, r.shipped, r.picked, r.priority, r.held, r.requested_at)
-				OR m.queued_at <> r.queued_at
-			WHEN m.shipped > 0 THEN r.line_key IS NULL OR r.live OR r.shipped <> m.shipped
-			ELSE r.line_key IS NOT NULL AND (r.live OR r.shipped > 0 AND NOT r.deleted)
+		BEGIN
+			RETURN QUERY
+			WITH mapped AS (
+				SELECT m.*, m.live AND m.item IS NOT NULL AND m.quantity > 0 AS demand FROM backorder.mapped_lines(attached.source_id) m
+			), recorded AS (
+				SELECT l.* FROM backorder.order_line l WHERE l.tenant = attached.tenant AND l.source_id = attached.source_id
+			)
+			SELECT 'order_line', format('line %s of order %s in %s', coalesce(m.line_key, r.line_key), coalesce(m.order_key, r.order_key), attached.relation),
+				CASE
+					WHEN m.line_key IS NULL OR m.item IS NULL THEN 'no line'
+					WHEN m.demand THEN format('%s of %s at %s, cancelled %s, shipped %s, picked %s, priority %s, customer %s%s', m.quantity, m.item, quote_literal(m.location), m.cancelled, m.shipped, m.picked, m.priority, coalesce(m.customer, 'none'), CASE WHEN m.held THEN ', held' END)
+					WHEN m.shipped > 0 THEN format('not live, shipped %s', m.shipped)
+					ELSE 'no line'
+				END,
+				CASE
+					WHEN r.line_key IS NULL THEN 'no line'
+					WHEN r.live THEN format('%s of %s at %s, cancelled %s, shipped %s, picked %s, priority %s, customer %s%s', r.ordered, r.item, quote_literal(r.location), r.cancelled, r.shipped, r.picked, r.priority, coalesce(r.customer, 'none'), CASE WHEN r.held THEN ', held' END)
+					ELSE format('not live, shipped %s', r.shipped)
+				END
+			FROM mapped m FULL JOIN recorded r ON r.order_key = m.order_key AND r.line_key = m.line_key
+			WHERE CASE
+				WHEN m.line_key IS NULL OR m.item IS NULL THEN r.live
+				WHEN m.demand THEN r.line_key IS NULL OR NOT r.live OR r.deleted
+					OR (m.item, m.location, m.customer, m.quantity, m.cancelled, m.shipped, m.picked, m.priority, m.held, m.requested_at)
+						IS DISTINCT FROM (r.item, r.location, r.customer, r.ordered, r.cancelled, r.shipped, r.picked, r.priority, r.held, r.requested_at)
+					OR m.queued_at <> r.queued_at
+				WHEN m.shipped > 0 THEN r.line_key IS NULL OR r.live OR r.shipped <> m.shipped
+				ELSE r.line_key IS NOT NULL AND (r.live OR r.shipped > 0 AND NOT r.deleted)
+			END;
+		EXCEPTION WHEN OTHERS THEN
+			RETURN QUERY SELECT 'source', format('source %s', attached.source_id), 'a mapping that can be read', SQLERRM;
 		END;
 	END LOOP;
 END $$;

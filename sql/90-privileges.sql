@@ -1,6 +1,8 @@
 -- Rights, and what a dump carries.
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA backorder FROM PUBLIC;
+-- To name the two functions below; nothing else in the schema is PUBLIC's.
+GRANT USAGE ON SCHEMA backorder TO PUBLIC;
 -- Creating a partition, or restoring a dump, checks this right; the function refuses any table that is not attached.
 GRANT EXECUTE ON FUNCTION backorder.capture() TO PUBLIC;
 -- Mapping queries call it as the owner of the attached table; it returns true and remembers two words for an error message.

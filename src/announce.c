@@ -11,7 +11,6 @@
 #include "backorder.h"
 
 #include "commands/async.h"
-#include "common/hashfn.h"
 #include "json.h"
 #include "miscadmin.h"
 #include "utils/hsearch.h"
@@ -24,14 +23,21 @@ typedef struct Touched
 {
 	NoteKey		key;			/* hash key */
 	char	   *tenant;
-	bool		quiet;
+	struct
+	{
+		bool		pending;	/* to be announced */
+		bool		quiet;
+	}			state;			/* follows savepoints */
 } Touched;
 
-typedef struct Lost
+/* A line before the transaction first changed what it has. */
+typedef struct LineBefore
 {
 	int64		line_id;		/* hash key */
-	Qty			covered;		/* allocated + shipped before the first loss */
-} Lost;
+	bool		counts;			/* follows savepoints */
+	Qty			allocated;
+	Qty			covered;		/* allocated + shipped */
+} LineBefore;
 
 /* A line as it is, or as its customer was told. */
 typedef struct LineState
@@ -86,24 +92,8 @@ static const char *const event_names[] = {
 
 static MemoryContext announce_cx;
 static HTAB *touched_orders;
-static HTAB *lost_lines;
-
-static uint32
-touched_hash(const void *key, Size size)
-{
-	const NoteKey *k = key;
-
-	return string_hash(k->order_key, strlen(k->order_key) + 1) ^ ((uint32) k->source_id * 0x9e3779b9u);
-}
-
-static int
-touched_match(const void *a, const void *b, Size size)
-{
-	const NoteKey *x = a;
-	const NoteKey *y = b;
-
-	return x->source_id != y->source_id || strcmp(x->order_key, y->order_key) != 0;
-}
+static int64 npending;			/* touched orders to be announced; follows savepoints */
+static HTAB *lines_before;
 
 static MemoryContext
 need_context(void)
@@ -113,7 +103,7 @@ need_context(void)
 	return announce_cx;
 }
 
-/* An order of which a line waits, or waited, was changed. quiet: no events. */
+/* An order of which a line waits, or waited, was changed. quiet: no events. The settling queues the commit work. */
 void
 bo_touch_order(const char *tenant, int32 source_id, const char *order_key, bool quiet)
 {
@@ -123,7 +113,7 @@ bo_touch_order(const char *tenant, int32 source_id, const char *order_key, bool 
 
 	if (touched_orders == NULL)
 	{
-		HASHCTL		ctl = {.keysize = sizeof(NoteKey),.entrysize = sizeof(Touched),.hash = touched_hash,.match = touched_match,.hcxt = need_context()};
+		HASHCTL		ctl = {.keysize = sizeof(NoteKey),.entrysize = sizeof(Touched),.hash = bo_note_key_hash,.match = bo_note_key_match,.hcxt = need_context()};
 
 		touched_orders = hash_create("backorder touched orders", 16, &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
 	}
@@ -132,31 +122,47 @@ bo_touch_order(const char *tenant, int32 source_id, const char *order_key, bool 
 	{
 		entry->key.order_key = MemoryContextStrdup(announce_cx, order_key);
 		entry->tenant = MemoryContextStrdup(announce_cx, tenant);
-		entry->quiet = quiet;
+		memset(&entry->state, 0, sizeof(entry->state));
 	}
-	entry->quiet |= quiet;
-	bo_queue_commit_work();
+	if (entry->state.pending && (entry->state.quiet || !quiet))
+		return;
+	bo_save(&entry->state, sizeof(entry->state));
+	entry->state.quiet = quiet || (entry->state.pending && entry->state.quiet);
+	if (!entry->state.pending)
+	{
+		bo_save(&npending, sizeof(npending));
+		npending++;
+	}
+	entry->state.pending = true;
 }
 
-/* Allocation was taken back from a line that had covered = allocated + shipped. */
+/*
+ * A line that waits or waited is changed: this is what it had until now.
+ * Only the first call in a transaction counts.
+ */
 void
-bo_lost(int64 line_id, Qty covered)
+bo_line_before(int64 line_id, Qty allocated, Qty covered)
 {
-	Lost	   *lost;
+	LineBefore *before;
 	bool		found;
 
-	if (lost_lines == NULL)
+	if (lines_before == NULL)
 	{
-		HASHCTL		ctl = {.keysize = sizeof(int64),.entrysize = sizeof(Lost),.hcxt = need_context()};
+		HASHCTL		ctl = {.keysize = sizeof(int64),.entrysize = sizeof(LineBefore),.hcxt = need_context()};
 
-		lost_lines = hash_create("backorder lost lines", 16, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+		lines_before = hash_create("backorder lines before", 16, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	}
-	lost = hash_search(lost_lines, &line_id, HASH_ENTER, &found);
-	if (!found || qty_cmp(covered, lost->covered) > 0)
+	before = hash_search(lines_before, &line_id, HASH_ENTER, &found);
+	if (!found)
+		before->counts = false;
+	if (!before->counts)
 	{
 		MemoryContext old = MemoryContextSwitchTo(need_context());
 
-		lost->covered = qty_add(covered, qty_zero);
+		bo_save(&before->counts, sizeof(before->counts));
+		before->counts = true;
+		before->allocated = qty_add(allocated, qty_zero);
+		before->covered = qty_add(covered, qty_zero);
 		MemoryContextSwitchTo(old);
 	}
 }
@@ -165,7 +171,7 @@ bo_lost(int64 line_id, Qty covered)
 bool
 bo_announce_pending(void)
 {
-	return touched_orders != NULL && hash_get_num_entries(touched_orders) > 0;
+	return npending > 0;
 }
 
 /* The transaction is over, or all is said. */
@@ -174,7 +180,8 @@ bo_announce_reset(void)
 {
 	announce_cx = NULL;
 	touched_orders = NULL;
-	lost_lines = NULL;
+	lines_before = NULL;
+	npending = 0;
 }
 
 static int
@@ -238,30 +245,44 @@ covered_quantity(const LineState *line)
 	return qty_add(line->allocated, line->shipped);
 }
 
-/*
- * What is to be said of one line: was is what was told, NULL where nothing;
- * now is what is true, NULL where the line is gone.  Returns a set of kinds,
- * EVENT_READY left to the caller.
- */
-static bits32
-compare_line(const LineState *was, const LineState *now)
+/* One line of an order, before and now. */
+typedef struct Comparison
 {
+	const LineState *was;		/* as told; NULL: nothing was */
+	const LineState *now;		/* NULL: the line is gone */
+	Qty			old_allocated;
+	Qty			old_covered;
+} Comparison;
+
+/* A line of which nothing was told has what it had, unless this transaction changed that. */
+static Comparison
+compare(const LineState *was, const LineState *now)
+{
+	Comparison	c = {.was = was,.now = now};
+	LineBefore *before = NULL;
+
+	if (was == NULL && lines_before != NULL)
+		before = hash_search(lines_before, &now->line_id, HASH_FIND, NULL);
+	if (before && !before->counts)
+		before = NULL;
+	c.old_allocated = was ? was->allocated : before ? before->allocated : now->allocated;
+	c.old_covered = was ? covered_quantity(was) : before ? before->covered : covered_quantity(now);
+	return c;
+}
+
+/* What is to be said of one line: a set of kinds, EVENT_READY left to the caller. */
+static bits32
+event_kinds(const Comparison *c)
+{
+	const LineState *was = c->was;
+	const LineState *now = c->now;
 	Qty			old_backordered = was ? was->backordered : qty_zero;
 	Qty			backordered = now ? now->backordered : qty_zero;
 	Qty			covered = now ? covered_quantity(now) : qty_zero;
-	Qty			old_covered = was ? covered_quantity(was) : qty_zero;
 	int			more = qty_cmp(backordered, old_backordered);
-	int			gained;
+	int			gained = qty_cmp(covered, c->old_covered);
 	bits32		kinds = 0;
 
-	if (was == NULL && lost_lines != NULL)
-	{
-		Lost	   *lost = hash_search(lost_lines, &now->line_id, HASH_FIND, NULL);
-
-		if (lost)
-			old_covered = lost->covered;
-	}
-	gained = qty_cmp(covered, old_covered);
 	if (qty_sign(backordered) > 0 && (was == NULL || (more > 0 && gained >= 0)))
 		kinds |= 1 << EVENT_BACKORDERED;
 	if (more > 0 && gained < 0)
@@ -270,7 +291,7 @@ compare_line(const LineState *was, const LineState *now)
 		return kinds;
 	if (more < 0 && gained > 0)
 		kinds |= 1 << EVENT_ALLOCATED;
-	if (more < 0 && qty_cmp(qty_add(covered, backordered), qty_add(old_covered, old_backordered)) < 0)
+	if (more < 0 && qty_cmp(qty_add(covered, backordered), qty_add(c->old_covered, old_backordered)) < 0)
 		kinds |= 1 << EVENT_CANCELLED;
 	if (qty_sign(backordered) > 0)
 	{
@@ -285,8 +306,10 @@ compare_line(const LineState *was, const LineState *now)
 }
 
 static void
-append_change(StringInfo buf, const LineState *was, const LineState *now)
+append_change(StringInfo buf, const Comparison *c)
 {
+	const LineState *was = c->was;
+	const LineState *now = c->now;
 	const LineState *line = now ? now : was;
 
 	appendStringInfoString(buf, buf->len > 0 ? ", {" : "{");
@@ -296,7 +319,7 @@ append_change(StringInfo buf, const LineState *was, const LineState *now)
 	json_qty(buf, "ordered", line->ordered);
 	json_qty(buf, "shipped", line->shipped);
 	json_qty(buf, "allocated", now ? now->allocated : qty_zero);
-	json_qty(buf, "allocated_before", was ? was->allocated : qty_zero);
+	json_qty(buf, "allocated_before", c->old_allocated);
 	json_qty(buf, "backordered", now ? now->backordered : qty_zero);
 	json_qty(buf, "backordered_before", was ? was->backordered : qty_zero);
 	json_date(buf, "promised_at", now && now->has_promised_at, now ? now->promised_at : 0);
@@ -367,6 +390,7 @@ announce_order(const Touched *order, const OrderState *was, const OrderState *no
 	{
 		const LineState *w = i < was->n ? &was->lines[i] : NULL;
 		const LineState *n = j < now->n ? &now->lines[j] : NULL;
+		Comparison	c;
 		bits32		kinds;
 
 		if (w && n && w->line_id != n->line_id)
@@ -380,9 +404,10 @@ announce_order(const Touched *order, const OrderState *was, const OrderState *no
 		j += n != NULL;
 		if (n && qty_sign(n->backordered) > 0)
 			append_told(&waiting, n);
-		if (order->quiet)
+		if (order->state.quiet)
 			continue;
-		kinds = compare_line(w, n);
+		c = compare(w, n);
+		kinds = event_kinds(&c);
 		if (was->n > 0 && !waits && n && qty_sign(n->allocated) > 0)
 			kinds |= 1 << EVENT_READY;
 		for (int kind = 0; kinds != 0 && kind < EVENT_KINDS; kind++)
@@ -391,7 +416,7 @@ announce_order(const Touched *order, const OrderState *was, const OrderState *no
 				continue;
 			if (changes[kind].data == NULL)
 				initStringInfo(&changes[kind]);
-			append_change(&changes[kind], w, n);
+			append_change(&changes[kind], &c);
 		}
 	}
 	for (int kind = 0; kind < EVENT_KINDS; kind++)
@@ -443,6 +468,30 @@ announce_piece(Touched **orders, int n)
 	return said;
 }
 
+/* What was announced in a subtransaction is to be announced again if that is rolled back. */
+static void
+all_said(Touched **orders, int n)
+{
+	HASH_SEQ_STATUS seq;
+	LineBefore *before;
+
+	for (int i = 0; i < n; i++)
+	{
+		bo_save(&orders[i]->state, sizeof(orders[i]->state));
+		orders[i]->state.pending = false;
+	}
+	bo_save(&npending, sizeof(npending));
+	npending = 0;
+	if (lines_before == NULL)
+		return;
+	hash_seq_init(&seq, lines_before);
+	while ((before = hash_seq_search(&seq)) != NULL)
+	{
+		bo_save(&before->counts, sizeof(before->counts));
+		before->counts = false;
+	}
+}
+
 /*
  * Writes the events of this transaction.  Called once at commit; locks the
  * waiting_order rows, sorted.
@@ -465,7 +514,8 @@ bo_announce(void)
 	sorted = palloc(sizeof(Touched *) * hash_get_num_entries(touched_orders));
 	hash_seq_init(&seq, touched_orders);
 	while ((entry = hash_seq_search(&seq)) != NULL)
-		sorted[n++] = entry;
+		if (entry->state.pending)
+			sorted[n++] = entry;
 	qsort(sorted, n, sizeof(Touched *), compare_touched);
 
 	bo_enter(&section);
@@ -479,8 +529,14 @@ bo_announce(void)
 	}
 	MemoryContextSwitchTo(old);
 	bo_leave(&section);
-	bo_announce_reset();
-	MemoryContextDelete(cx);
+	if (GetCurrentSubTransactionId() == TopSubTransactionId)
+	{
+		bo_forget_saved();
+		bo_announce_reset();
+		MemoryContextDelete(cx);
+	}
+	else
+		all_said(sorted, n);
 	if (said && bo_notify)
 		Async_Notify("backorder", "");
 }

@@ -40,6 +40,7 @@
 
 PG_FUNCTION_INFO_V1(bo_attach);
 PG_FUNCTION_INFO_V1(bo_detach);
+PG_FUNCTION_INFO_V1(bo_detach_source);
 PG_FUNCTION_INFO_V1(bo_resync);
 
 /* The mapped expressions, in the order of attach()'s arguments and of the source table. */
@@ -147,7 +148,7 @@ key_columns(MappedTable *table, const char *names, const char *what)
 			all = all && bo_mapped_column(table, part) != InvalidAttrNumber;
 			parts = lappend(parts, part);
 		}
-		if (!all && !SplitIdentifierString(pstrdup(names), ',', &parts))
+		if (!all && (!SplitIdentifierString(pstrdup(names), ',', &parts) || parts == NIL))
 			refuse(psprintf("invalid %s \"%s\"", what, names), "Name one column, or several separated by commas.");
 	}
 	foreach(lc, parts)
@@ -259,69 +260,77 @@ parse_expression(const char *name, const char *text)
 	return target->val;
 }
 
-/*
- * Parses, checks and deparses the mapped expressions; texts become the stored
- * ones.
- */
-static void
-prepare_expressions(MappedTable *line, MappedTable *header, char **texts)
+/* SELECT expression FROM the attached tables, analyzed; an error of it names the mapping. */
+static Query *
+analyze_expression(const char *name, const char *text, const char *from)
 {
-	char	   *from = bo_from_clause(line, header);
-	RawStmt    *raw = linitial(raw_parser(psprintf("SELECT NULL%s", from), RAW_PARSE_DEFAULT));
-	SelectStmt *stmt = (SelectStmt *) raw->stmt;
+	MemoryContext cx = CurrentMemoryContext;
+	Query	   *query = NULL;
+
+	PG_TRY();
+	{
+		RawStmt    *raw = linitial(raw_parser(psprintf("SELECT NULL%s", from), RAW_PARSE_DEFAULT));
+		ResTarget  *target = linitial(((SelectStmt *) raw->stmt)->targetList);
+
+		target->val = parse_expression(name, text);
+		query = parse_analyze_fixedparams(raw, from, NULL, 0, NULL);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(cx);
+		error = CopyErrorData();
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION))
+			PG_RE_THROW();
+		FlushErrorState();
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_MAPPING),
+				 errmsg("mapping \"%s\" is not valid", name),
+				 errdetail("%s", error->message),
+				 errhint("Give a column, or one SQL expression over line and header.")));
+	}
+	PG_END_TRY();
+	if (query->hasAggs || query->hasWindowFuncs || query->hasTargetSRFs)
+		refuse(psprintf("mapping \"%s\" has aggregates, window functions or set-returning functions", name),
+			   "Give one scalar expression.");
+	return query;
+}
+
+/* Parses, checks and deparses a mapped expression. Returns the text to store, every name qualified. */
+static char *
+prepare_expression(const char *name, Oid type, char *text, MappedTable *line, MappedTable *header)
+{
 	Query	   *query;
-	List	   *names = NIL;
-	List	   *context;
 	PlannedStmt *fake;
+	List	   *names = NIL;
+	Node	   *expr;
 	ListCell   *lc;
 	int			level;
-	int			which[NEXPRESSIONS];
-	int			n = 0;
 
-	stmt->targetList = NIL;
-	for (int i = 0; i < NEXPRESSIONS; i++)
-	{
-		ResTarget  *target;
-
-		if (texts[i] == NULL)
-			continue;
-		target = makeNode(ResTarget);
-		if (bo_mapped_column(line, texts[i]) != InvalidAttrNumber)
-			texts[i] = psprintf("line.%s", quote_identifier(texts[i]));
-		else if (OidIsValid(header->relid) && bo_mapped_column(header, texts[i]) != InvalidAttrNumber)
-			texts[i] = psprintf("header.%s", quote_identifier(texts[i]));
-		target->val = parse_expression(expressions[i].name, texts[i]);
-		target->name = pstrdup(expressions[i].name);
-		target->location = -1;
-		stmt->targetList = lappend(stmt->targetList, target);
-		which[n++] = i;
-	}
-	query = parse_analyze_fixedparams(raw, from, NULL, 0, NULL);
-	if (query->hasAggs || query->hasWindowFuncs || query->hasTargetSRFs)
-		refuse("a mapping cannot have aggregates, window functions or set-returning functions", "Give one scalar expression per column.");
+	if (bo_mapped_column(line, text) != InvalidAttrNumber)
+		text = psprintf("line.%s", quote_identifier(text));
+	else if (OidIsValid(header->relid) && bo_mapped_column(header, text) != InvalidAttrNumber)
+		text = psprintf("header.%s", quote_identifier(text));
+	query = analyze_expression(name, text, bo_from_clause(line, header));
+	expr = (Node *) ((TargetEntry *) linitial(query->targetList))->expr;
+	if (contain_volatile_functions(expr))
+		refuse(psprintf("mapping \"%s\" is volatile", name), "The same order must give the same values each time it is read.");
+	if (depends_on_time(expr, NULL))
+		refuse(psprintf("mapping \"%s\" depends on the current time", name), "An order must change only when its rows do; write the time to a column.");
+	if (!can_coerce_type(1, &(Oid) {exprType(expr)}, &type, COERCION_EXPLICIT) &&
+		find_coercion_pathway(type, exprType(expr), COERCION_EXPLICIT, &(Oid) {InvalidOid}) == COERCION_PATH_NONE)
+		refuse(psprintf("mapping \"%s\" is of type %s", name, format_type_be(exprType(expr))),
+			   psprintf("It must be one that can be cast to %s.", format_type_be(type)));
 
 	fake = makeNode(PlannedStmt);
 	fake->rtable = query->rtable;
 	foreach(lc, query->rtable)
 		names = lappend(names, ((RangeTblEntry *) lfirst(lc))->eref->aliasname);
-	context = deparse_context_for_plan_tree(fake, names);
 	level = bo_pin_settings();	/* with nothing in the search_path every name is qualified */
-	for (int i = 0; i < n; i++)
-	{
-		Node	   *expr = (Node *) ((TargetEntry *) list_nth(query->targetList, i))->expr;
-		const char *name = expressions[which[i]].name;
-
-		if (contain_volatile_functions(expr))
-			refuse(psprintf("mapping \"%s\" is volatile", name), "The same order must give the same values each time it is read.");
-		if (depends_on_time(expr, NULL))
-			refuse(psprintf("mapping \"%s\" depends on the current time", name), "An order must change only when its rows do; write the time to a column.");
-		if (!can_coerce_type(1, &(Oid) {exprType(expr)}, &expressions[which[i]].type, COERCION_EXPLICIT) &&
-			find_coercion_pathway(expressions[which[i]].type, exprType(expr), COERCION_EXPLICIT, &(Oid) {InvalidOid}) == COERCION_PATH_NONE)
-			refuse(psprintf("mapping \"%s\" is of type %s", name, format_type_be(exprType(expr))),
-				   psprintf("It must be one that can be cast to %s.", format_type_be(expressions[which[i]].type)));
-		texts[which[i]] = deparse_expression(expr, context, true, false);
-	}
+	text = deparse_expression(expr, deparse_context_for_plan_tree(fake, names), true, false);
 	AtEOXact_GUC(false, level);
+	return text;
 }
 
 /* ---------- triggers ---------- */
@@ -333,29 +342,40 @@ run_ddl(const char *sql)
 		elog(ERROR, "could not run %s", sql);
 }
 
+/* The triggers of one source: a table may have those of others too. */
 static void
-drop_triggers(const char *table)
+drop_triggers(const char *table, int32 source_id)
 {
 	int			level = NewGUCNestLevel();
 
 	(void) set_config_option("client_min_messages", "warning", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	run_ddl(psprintf("DROP TRIGGER IF EXISTS backorder_capture ON %s", table));
-	run_ddl(psprintf("DROP TRIGGER IF EXISTS backorder_capture_statement ON %s", table));
+	run_ddl(psprintf("DROP TRIGGER IF EXISTS backorder_capture_%d ON %s", source_id, table));
+	run_ddl(psprintf("DROP TRIGGER IF EXISTS backorder_capture_%d_statement ON %s", source_id, table));
 	AtEOXact_GUC(false, level);
+}
+
+/* The triggers of a source on a table go, if there is the table. */
+static void
+release_table(Oid relid, int32 source_id)
+{
+	char	   *name = OidIsValid(relid) ? get_rel_name(relid) : NULL;
+
+	if (name != NULL)
+		drop_triggers(quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name), source_id);
 }
 
 static void
 create_triggers(const char *table, int32 source_id, const char *role, bool immediate)
 {
-	drop_triggers(table);
-	run_ddl(psprintf("CREATE TRIGGER backorder_capture AFTER INSERT OR UPDATE OR DELETE ON %s "
-					 "FOR EACH ROW EXECUTE FUNCTION backorder.capture('%d', '%s')", table, source_id, role));
-	run_ddl(psprintf("CREATE TRIGGER backorder_capture_statement AFTER TRUNCATE%s ON %s "
+	drop_triggers(table, source_id);
+	run_ddl(psprintf("CREATE TRIGGER backorder_capture_%d AFTER INSERT OR UPDATE OR DELETE ON %s "
+					 "FOR EACH ROW EXECUTE FUNCTION backorder.capture('%d', '%s')", source_id, table, source_id, role));
+	run_ddl(psprintf("CREATE TRIGGER backorder_capture_%d_statement AFTER TRUNCATE%s ON %s "
 					 "FOR EACH STATEMENT EXECUTE FUNCTION backorder.capture('%d', '%s')",
-					 immediate ? " OR INSERT OR UPDATE OR DELETE" : "", table, source_id, role));
+					 source_id, immediate ? " OR INSERT OR UPDATE OR DELETE" : "", table, source_id, role));
 	/* So DROP EXTENSION takes them along. */
-	run_ddl(psprintf("ALTER TRIGGER backorder_capture ON %s DEPENDS ON EXTENSION backorder", table));
-	run_ddl(psprintf("ALTER TRIGGER backorder_capture_statement ON %s DEPENDS ON EXTENSION backorder", table));
+	run_ddl(psprintf("ALTER TRIGGER backorder_capture_%d ON %s DEPENDS ON EXTENSION backorder", source_id, table));
+	run_ddl(psprintf("ALTER TRIGGER backorder_capture_%d_statement ON %s DEPENDS ON EXTENSION backorder", source_id, table));
 }
 
 /* ---------- attach ---------- */
@@ -370,24 +390,37 @@ one_of(FunctionCallInfo fcinfo, int arg, const char *name, const char *first, co
 	return value;
 }
 
-/* Reconciles all orders of a source; expects none pending that matter. */
+/* Reconciles all orders of a source, in one settling of their own. */
 static int64
-reconcile_source(int32 source_id, ReconcileMode mode)
+reconcile_source(Mapping *mapping, ReconcileMode mode)
 {
 	Settlement	settlement = {0};
-	Mapping    *mapping = bo_mapping(source_id);
+	int64		changed = 0;
 
+	mode.whole = true;
 	(void) bo_settle_pending();
-	bo_note_recorded(mapping);
-	if (mode.detach == 0)
+	bo_pause_commit_work(true);
+	PG_TRY();
 	{
-		BoSection	section;
+		bo_note_recorded(mapping);
+		if (mode.detach == NULL)
+		{
+			BoSection	section;
 
-		bo_enter(&section);
-		bo_mapping_note_all(mapping);
-		bo_leave(&section);
+			bo_enter(&section);
+			bo_mapping_note_all(mapping);
+			bo_leave(&section);
+		}
+		changed = bo_reconcile_and_settle(&settlement, mode);
 	}
-	return bo_reconcile_and_settle(&settlement, mode);
+	PG_CATCH();
+	{
+		bo_pause_commit_work(false);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	bo_pause_commit_work(false);
+	return changed;
 }
 
 /*
@@ -406,8 +439,11 @@ bo_attach(PG_FUNCTION_ARGS)
 	char	   *timing;
 	char	   *overship;
 	char	   *tenant;
-	int32		source_id = 0;
+	int32		source_id;
 	bool		again = false;
+	bool		detached = false;
+	Oid			old_header = InvalidOid;
+	char	   *old_tenant = NULL;
 	Datum		args[26] = {0};
 	BoSection	section;
 	Oid			line_relid;
@@ -430,17 +466,11 @@ bo_attach(PG_FUNCTION_ARGS)
 		bo_mapped_table(&header, header_relid, NULL);
 		if (PG_ARGISNULL(4))
 			refuse("header_table needs order_key", "Name the column of the line table that refers to the header.");
-		{
-			HeapTuple	a = SearchSysCache1(RELOID, ObjectIdGetDatum(line_relid));
-			HeapTuple	b = SearchSysCache1(RELOID, ObjectIdGetDatum(header_relid));
-			bool		same = ((Form_pg_class) GETSTRUCT(a))->relowner == ((Form_pg_class) GETSTRUCT(b))->relowner;
-
-			ReleaseSysCache(a);
-			ReleaseSysCache(b);
-			if (!same)
-				refuse("line and header tables have different owners", "The mapping runs as their owner: give both to one role.");
-		}
+		if (bo_relation_owner(line_relid) != bo_relation_owner(header_relid))
+			refuse("line and header tables have different owners", "The mapping runs as their owner: give both to one role.");
 	}
+	else if (!PG_ARGISNULL(6))
+		refuse("header_key needs header_table", "Name the table of order headers.");
 	line_key = PG_ARGISNULL(3) ? primary_key(&line, "line_key") : key_columns(&line, arg_text(fcinfo, 3), "line_key");
 	order_key = PG_ARGISNULL(4) ? list_copy(line_key) : key_columns(&line, arg_text(fcinfo, 4), "order_key");
 	set_key(&line, order_key, "order_key");
@@ -457,7 +487,9 @@ bo_attach(PG_FUNCTION_ARGS)
 		texts[i] = arg_text(fcinfo, expressions[i].arg);
 	if (texts[2] == NULL)
 		texts[2] = "true";
-	prepare_expressions(&line, &header, texts);
+	for (int i = 0; i < NEXPRESSIONS; i++)
+		if (texts[i] != NULL)
+			texts[i] = prepare_expression(expressions[i].name, expressions[i].type, texts[i], &line, &header);
 
 	/* The source's row. */
 	args[2] = CStringGetTextDatum(get_namespace_name(get_rel_namespace(line_relid)));
@@ -478,105 +510,117 @@ bo_attach(PG_FUNCTION_ARGS)
 	args[24] = CStringGetTextDatum(timing);
 	args[25] = CStringGetTextDatum(overship);
 	(void) bo_settle_pending();
-	bo_enter(&section);
+	source_id = bo_source_of_table(line_relid, &old_tenant, &detached);
+	if (source_id != 0)
 	{
-		Datum		key[3] = {ObjectIdGetDatum(line_relid), args[2], args[3]};
+		again = !detached;
+		if (strcmp(old_tenant, tenant) != 0)
+			refuse(psprintf("table %s is recorded for tenant \"%s\"", line.name, old_tenant), "A table belongs to one tenant.");
+		old_header = bo_mapping_stub(source_id)->header.relid;
+		bo_mapping_forget(source_id);
+	}
+	bo_enter(&section);
+	args[0] = CStringGetTextDatum(tenant);
+	args[1] = Int32GetDatum(source_id != 0 ? source_id : bo_next_source_id());
+	if (source_id == 0)
+		(void) bo_exec(BO_ADD_SOURCE, NULL, args, false);
+	else if (bo_exec(BO_CHANGE_SOURCE, NULL, args, false) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access due to concurrent update of source %d", source_id)));
+	source_id = DatumGetInt32(args[1]);
+	{
+		Datum		columns[5] = {args[1], args[23], OidIsValid(header_relid) ? column_array(&header) : (Datum) 0, args[24], args[25]};
 
-		if (bo_exec(BO_READ_SOURCE_BY_TABLE, NULL, key, false) > 0)
-		{
-			char	   *old_tenant = bo_get_text(0, 2);
-
-			source_id = bo_get_int32(0, 1);
-			again = !bo_get_bool(0, 3);
-			if (strcmp(old_tenant, tenant) != 0)
-				refuse(psprintf("table %s is recorded for tenant \"%s\"", line.name, old_tenant), "A table belongs to one tenant.");
-		}
-		if (source_id == 0)
-			source_id = bo_next_source_id();
-		else
-			bo_mapping_forget(source_id);
-		args[0] = CStringGetTextDatum(tenant);
-		args[1] = Int32GetDatum(source_id);
-		if (bo_exec(BO_CHANGE_SOURCE, NULL, args, false) == 0)
-			(void) bo_exec(BO_ADD_SOURCE, NULL, args, false);
-		{
-			Datum		columns[5] = {Int32GetDatum(source_id), args[23], OidIsValid(header_relid) ? column_array(&header) : (Datum) 0, args[24], args[25]};
-
-			(void) bo_exec(BO_SET_SOURCE_COLUMNS, NULL, columns, false);
-		}
+		(void) bo_exec(BO_SET_SOURCE_COLUMNS, NULL, columns, false);
 	}
 	bo_leave(&section);
 
 	/* As the caller, who owns the tables. */
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	{
-		Oid			userid;
-		int			sec_context;
-		HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(line_relid));
-		Oid			owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-
-		ReleaseSysCache(tuple);
-		GetUserIdAndSecContext(&userid, &sec_context);
-		/* Naming our function needs USAGE on our schema, creating a trigger ownership: one role has both. */
-		SetUserIdAndSecContext(superuser_arg(bo_owner()) ? bo_owner() : owner, sec_context | SECURITY_LOCAL_USERID_CHANGE);
-		create_triggers(line.name, source_id, "line", strcmp(timing, "immediate") == 0);
-		if (OidIsValid(header_relid))
-			create_triggers(header.name, source_id, "header", strcmp(timing, "immediate") == 0);
-		SetUserIdAndSecContext(userid, sec_context);
-	}
+	release_table(old_header, source_id);
+	create_triggers(line.name, source_id, "line", strcmp(timing, "immediate") == 0);
+	if (OidIsValid(header_relid))
+		create_triggers(header.name, source_id, "header", strcmp(timing, "immediate") == 0);
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
 	CommandCounterIncrement();
 	bo_mapping_forget(source_id);
-	(void) reconcile_source(source_id, again ? (ReconcileMode) {0} : (ReconcileMode) {.baseline = true});
+	(void) reconcile_source(bo_mapping(source_id), (ReconcileMode) {.baseline = !again});
 	PG_RETURN_INT32(source_id);
 }
 
-/* The attached table named by the first argument, which the caller must own. */
-static Mapping *
+/* The source of the attached table named by the first argument, which the caller must own. */
+static int32
 attached_argument(FunctionCallInfo fcinfo)
 {
-	Mapping    *mapping;
+	Oid			relid;
+	int32		source_id;
+	char	   *tenant;
+	bool		detached = false;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_BO_ARGUMENT),
 				 errmsg("line_table is NULL"),
 				 errhint("Name an attached table.")));
-	mapping = bo_mapping_of_table(PG_GETARG_OID(0));
-	if (mapping == NULL)
+	relid = PG_GETARG_OID(0);
+	source_id = bo_source_of_table(relid, &tenant, &detached);
+	if (source_id == 0 || detached)
 		ereport(ERROR,
 				(errcode(ERRCODE_BO_NOT_ATTACHED),
-				 errmsg("table \"%s\" is not attached", get_rel_name(PG_GETARG_OID(0)) ? get_rel_name(PG_GETARG_OID(0)) : "?"),
+				 errmsg("table \"%s\" is not attached", get_rel_name(relid) ? get_rel_name(relid) : "?"),
 				 errhint("Attached tables are listed in backorder.source.")));
-	if (!bo_owns_relation(mapping->line.relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(mapping->line.relid));
-	return mapping;
+	if (!bo_owns_relation(relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relid));
+	return source_id;
 }
 
-/* detach(): triggers go, open lines leave, what they had is dealt. */
-Datum
-bo_detach(PG_FUNCTION_ARGS)
+/* Open lines leave, triggers go; works without a mapping that can be read. */
+static void
+detach(int32 source_id)
 {
-	Mapping    *mapping = attached_argument(fcinfo);
-	int32		source_id = mapping->source_id;
-	char	   *line = pstrdup(mapping->line.name);
-	char	   *header = OidIsValid(mapping->header.relid) ? pstrdup(mapping->header.name) : NULL;
+	Mapping    *mapping = bo_mapping_stub(source_id);
 	Datum		arg = Int32GetDatum(source_id);
 	BoSection	section;
 
-	LockRelationOid(mapping->line.relid, ShareRowExclusiveLock);
-	if (header)
+	if (mapping->detached)
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_NOT_ATTACHED),
+				 errmsg("source %d is detached", source_id),
+				 errhint("Attached tables are listed in backorder.source.")));
+	if (OidIsValid(mapping->line.relid))
+		LockRelationOid(mapping->line.relid, ShareRowExclusiveLock);
+	if (OidIsValid(mapping->header.relid))
 		LockRelationOid(mapping->header.relid, ShareRowExclusiveLock);
-	(void) reconcile_source(source_id, (ReconcileMode) {.detach = source_id});
+	(void) reconcile_source(mapping, (ReconcileMode) {.detach = mapping});
 	bo_enter(&section);
-	drop_triggers(line);
-	if (header)
-		drop_triggers(header);
+	release_table(mapping->line.relid, source_id);
+	release_table(mapping->header.relid, source_id);
 	(void) bo_exec(BO_DETACH_SOURCE, NULL, &arg, false);
 	bo_leave(&section);
 	bo_mapping_forget(source_id);
+}
+
+/* detach(line_table): for the table's owner. */
+Datum
+bo_detach(PG_FUNCTION_ARGS)
+{
+	detach(attached_argument(fcinfo));
+	PG_RETURN_VOID();
+}
+
+/* detach_source(source_id): where the table is gone and cannot be named; for a superuser, or who owns the extension's tables. */
+Datum
+bo_detach_source(PG_FUNCTION_ARGS)
+{
+	if (!has_privs_of_role(GetUserId(), bo_owner()))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to detach source %d", PG_GETARG_INT32(0)),
+				 errhint("Only the owner of the extension may detach a source by its number; a table's owner uses backorder.detach().")));
+	detach(PG_GETARG_INT32(0));
 	PG_RETURN_VOID();
 }
 
@@ -584,16 +628,14 @@ bo_detach(PG_FUNCTION_ARGS)
 Datum
 bo_resync(PG_FUNCTION_ARGS)
 {
-	Mapping    *mapping = attached_argument(fcinfo);
+	Mapping    *mapping = bo_mapping(attached_argument(fcinfo));
 	Settlement	settlement = {0};
 	BoSection	section;
-	int64		changed;
 
 	if (PG_ARGISNULL(1))
-		PG_RETURN_INT64(reconcile_source(mapping->source_id, (ReconcileMode) {0}));
+		PG_RETURN_INT64(reconcile_source(mapping, (ReconcileMode) {0}));
 	bo_enter(&section);			/* the key is read under pinned settings */
 	bo_note_order_text(mapping, text_to_cstring(PG_GETARG_TEXT_PP(1)));
 	bo_leave(&section);
-	changed = bo_reconcile_and_settle(&settlement, (ReconcileMode) {0});
-	PG_RETURN_INT64(changed);
+	PG_RETURN_INT64(bo_reconcile_and_settle(&settlement, (ReconcileMode) {0}));
 }

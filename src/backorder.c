@@ -24,6 +24,7 @@ PG_FUNCTION_INFO_V1(bo_lock_stock);
 PG_FUNCTION_INFO_V1(bo_repromise);
 PG_FUNCTION_INFO_V1(bo_mapped_lines);
 PG_FUNCTION_INFO_V1(bo_today);
+PG_FUNCTION_INFO_V1(bo_day_of);
 
 bool		bo_notify = false;
 int			bo_repromise_limit = 10000;
@@ -66,7 +67,7 @@ bo_flush(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(bo_settle_pending());
 }
 
-/* lock_stock(items, location, tenant): locks stock rows sorted; pending orders are locked first. */
+/* lock_stock(items, location, tenant): locks stock rows sorted; pending orders are settled in the same step. */
 Datum
 bo_lock_stock(PG_FUNCTION_ARGS)
 {
@@ -94,8 +95,14 @@ bo_lock_stock(PG_FUNCTION_ARGS)
 		key->location = location;
 		places = lappend(places, key);
 	}
-	bo_lock_orders(bo_pending_orders());
-	if (places != NIL)
+	if (bo_pending_orders() != NIL)
+	{
+		/* One locking step: the stock of the pending orders is locked with it, sorted. */
+		Settlement	settlement = {.places = places};
+
+		(void) bo_reconcile_and_settle(&settlement, (ReconcileMode) {0});
+	}
+	else if (places != NIL)
 	{
 		bo_enter(&section);
 		bo_lock_places(places);
@@ -192,4 +199,15 @@ bo_today(PG_FUNCTION_ARGS)
 
 	AtEOXact_GUC(false, level);
 	PG_RETURN_DATEADT(day);
+}
+
+/* day_of(at): the day of a moment in backorder.timezone. */
+Datum
+bo_day_of(PG_FUNCTION_ARGS)
+{
+	int			level = bo_pin_settings();
+	Datum		day = DirectFunctionCall1(timestamptz_date, PG_GETARG_DATUM(0));
+
+	AtEOXact_GUC(false, level);
+	PG_RETURN_DATUM(day);
 }

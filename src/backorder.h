@@ -124,12 +124,14 @@ typedef enum BoStatement
 	BO_PO_REVISE_INSERTED,
 	BO_PO_REVISE_UPDATED,
 	BO_PO_REVISE_DELETED,
+	BO_DATE_PLACED,
 	BO_STATEMENTS				/* how many there are */
 } BoStatement;
 
 extern void bo_enter(BoSection *section);
 extern void bo_leave(BoSection *section);
 extern Oid	bo_owner(void);
+extern Oid	bo_relation_owner(Oid relid);
 extern Oid	bo_relation(const char *name);
 extern Oid	bo_function(const char *name);
 extern BoRows *bo_rows(BoRowsKind kind);
@@ -231,14 +233,16 @@ typedef enum MappingScope
 typedef void (*MappedLineFunc) (Mapping *mapping, MappedLine *line, void *arg);
 
 extern Mapping *bo_mapping(int32 source_id);
-extern Mapping *bo_mapping_of_table(Oid relid);
+extern Mapping *bo_mapping_if_exists(int32 source_id);
+extern Mapping *bo_mapping_stub(int32 source_id);
+extern int32 bo_source_of_table(Oid relid, char **tenant, bool *detached);
 extern void bo_mapping_init(void);
 extern void bo_mapping_forget(int32 source_id);
 extern void bo_mapping_read(Mapping *mapping, MappingScope scope, List *notes,
 							MappedLineFunc func, void *arg);
 extern void bo_mapping_note_all(Mapping *mapping);
 extern char *bo_key_text(const Datum *values, const Oid *types, int n);
-extern bool bo_key_native(Mapping *mapping, const char *order_key, Datum *native);
+extern void bo_key_native(Mapping *mapping, const char *order_key, Datum *native);
 extern void bo_mapped_table(MappedTable *table, Oid relid, ArrayType *columns);
 extern AttrNumber bo_mapped_column(const MappedTable *table, const char *name);
 extern char *bo_from_clause(const MappedTable *line, const MappedTable *header);
@@ -258,10 +262,12 @@ typedef struct OrderNote
 	char	   *tenant;
 	int64		seq;			/* orders as first noted */
 	Datum		native[BO_MAX_KEYS];
-	SubTransactionId noted_in;
-	SubTransactionId locked_in; /* sales_order row locked, or InvalidSubTransactionId */
-	bool		fresh;			/* the order was new when it was locked */
-	bool		dirty;			/* to be reconciled */
+	struct
+	{
+		bool		locked;		/* its sales_order row is */
+		bool		fresh;		/* the order was new when it was locked, and has no lines yet */
+		bool		dirty;		/* to be reconciled */
+	}			state;			/* follows savepoints */
 } OrderNote;
 
 /* A line whose key was updated. */
@@ -273,8 +279,7 @@ typedef struct LineMove
 	char	   *new_order;
 	char	   *new_line;
 	CommandId	cid;
-	SubTransactionId noted_in;
-	bool		done;
+	bool		done;			/* reconciled; follows savepoints */
 } LineMove;
 
 extern void bo_note_order(Mapping *mapping, const Datum *native);
@@ -283,8 +288,17 @@ extern List *bo_pending_orders(void);
 extern List *bo_pending_moves(void);
 extern void bo_pending_done(List *notes);
 extern void bo_queue_commit_work(void);
+extern void bo_pause_commit_work(bool pause);
+extern uint32 bo_note_key_hash(const void *key, Size size);
+extern int	bo_note_key_match(const void *a, const void *b, Size size);
 extern void bo_note_recorded(Mapping *mapping);
 extern void bo_capture_init(void);
+
+/* ---------- savepoint.c ---------- */
+
+extern void bo_save(void *where, Size size);
+extern void bo_restore(SubTransactionId mine);
+extern void bo_forget_saved(void);
 
 /* ---------- settle.c ---------- */
 
@@ -316,6 +330,7 @@ typedef struct Line
 	Qty			picked;
 	Qty			allocated;
 	Qty			first_allocated;
+	Qty			first_shipped;	/* NULL: nothing */
 	int32		priority;
 	bool		held;
 	bool		live;
@@ -356,6 +371,7 @@ typedef struct LineChange
 	Mapping    *mapping;
 	bool		baseline;		/* shipped is taken as it is, without a movement */
 	bool		quiet;			/* no event */
+	bool		displaced;		/* another line has its key: its row goes */
 	char	   *order_key;
 	char	   *old_order_key;	/* where the recorded row is */
 	char	   *old_line_key;
@@ -376,6 +392,7 @@ typedef struct Movement
 	Qty			quantity;
 	Qty			unavailable;
 	bool		has_po;
+	bool		half_po;		/* po_id or po_line_no alone */
 	int64		po_id;
 	int32		po_line_no;
 } Movement;
@@ -463,8 +480,9 @@ extern DateADT bo_current_day(void);
 
 typedef struct ReconcileMode
 {
+	bool		whole;			/* all orders of a source, those too that an older snapshot does not see */
 	bool		baseline;		/* attach: take shipped as it is, no events */
-	int32		detach;			/* all lines of this source leave, without events; 0: none */
+	Mapping    *detach;			/* all lines of this source leave, without events */
 } ReconcileMode;
 
 extern void bo_lock_orders(List *notes);
@@ -475,7 +493,7 @@ extern int64 bo_reconcile_and_settle(Settlement *settlement, ReconcileMode mode)
 /* ---------- announce.c ---------- */
 
 extern void bo_touch_order(const char *tenant, int32 source_id, const char *order_key, bool quiet);
-extern void bo_lost(int64 line_id, Qty covered);
+extern void bo_line_before(int64 line_id, Qty allocated, Qty covered);
 extern void bo_forget_source(const char *tenant, int32 source_id);
 extern bool bo_announce_pending(void);
 extern void bo_announce(void);

@@ -34,11 +34,12 @@
 PG_FUNCTION_INFO_V1(bo_capture);
 PG_FUNCTION_INFO_V1(bo_commit_work);
 PG_FUNCTION_INFO_V1(bo_lock_pending);
+PG_FUNCTION_INFO_V1(bo_lock_pending_orders);
 
-/* What capture has to know of one table that fires it; by relid. */
+/* What capture has to know of a table that fires it; by trigger, as one table may carry those of several sources. */
 typedef struct CapturedTable
 {
-	Oid			relid;			/* hash key */
+	Oid			trigger;		/* hash key */
 	bool		valid;
 	int32		source_id;
 	bool		is_header;
@@ -55,11 +56,16 @@ typedef struct Pending
 	MemoryContext cx;
 	HTAB	   *notes;			/* NoteKey -> OrderNote */
 	List	   *order;			/* of OrderNote, as first noted */
-	int			ndirty;
 	List	   *moves;			/* of LineMove */
-	SubTransactionId queued_in; /* where the commit event was queued, or Invalid */
-	bool		requeued;		/* it has gone to the end of the queue once */
-	SubTransactionId worked_in; /* the youngest subtransaction that settled */
+	struct
+	{
+		int			ndirty;		/* notes to reconcile */
+		int			nmoves;		/* moves that count */
+		bool		queued;		/* the commit event is */
+		bool		requeued;	/* it has gone to the end of the queue once */
+	}			state;			/* follows savepoints */
+	bool		queueing;		/* the event is being queued: one that fires now does not wait */
+	bool		paused;			/* whoever set this does the commit work, or queues it */
 	Mapping    *last_mapping;	/* the last note, as most rows repeat it */
 	OrderNote  *last_note;
 } Pending;
@@ -68,16 +74,17 @@ static Pending *pending;
 
 /* ---------- life cycle ---------- */
 
-static uint32
-note_hash(const void *key, Size size)
+/* Hash functions of tables keyed by NoteKey. */
+uint32
+bo_note_key_hash(const void *key, Size size)
 {
 	const NoteKey *k = key;
 
 	return string_hash(k->order_key, strlen(k->order_key) + 1) ^ ((uint32) k->source_id * 0x9e3779b9u);
 }
 
-static int
-note_match(const void *a, const void *b, Size size)
+int
+bo_note_key_match(const void *a, const void *b, Size size)
 {
 	const NoteKey *x = a;
 	const NoteKey *y = b;
@@ -92,7 +99,7 @@ need_pending(void)
 	{
 		MemoryContext cx = AllocSetContextCreate(TopTransactionContext, "backorder notes", ALLOCSET_DEFAULT_SIZES);
 		Pending    *p = MemoryContextAllocZero(cx, sizeof(Pending));
-		HASHCTL		ctl = {.keysize = sizeof(NoteKey),.entrysize = sizeof(OrderNote),.hash = note_hash,.match = note_match,.hcxt = cx};
+		HASHCTL		ctl = {.keysize = sizeof(NoteKey),.entrysize = sizeof(OrderNote),.hash = bo_note_key_hash,.match = bo_note_key_match,.hcxt = cx};
 
 		p->cx = cx;
 		p->notes = hash_create("backorder notes", 16, &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
@@ -108,7 +115,7 @@ xact_end(XactEvent event, void *arg)
 	{
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
-			if ((pending != NULL && pending->ndirty > 0) || bo_announce_pending())
+			if ((pending != NULL && pending->state.ndirty > 0) || bo_announce_pending())
 				elog(ERROR, "backorder: orders were noted and not settled");
 			break;
 		case XACT_EVENT_ABORT:
@@ -117,6 +124,7 @@ xact_end(XactEvent event, void *arg)
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PREPARE:
 			pending = NULL;		/* its memory goes with the transaction */
+			bo_forget_saved();
 			bo_writing = false;
 			bo_announce_reset();
 			bo_dealt_reset();
@@ -126,54 +134,16 @@ xact_end(XactEvent event, void *arg)
 	}
 }
 
-/* A younger subtransaction always has the greater number, so ">=" means "in it or below". */
 static void
 subxact_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
 {
-	ListCell   *lc;
-
 	if (event != SUBXACT_EVENT_ABORT_SUB)
 		return;
 	bo_store_reset();
-	if (pending == NULL)
-		return;
-	if (pending->queued_in >= mine)
-		pending->queued_in = InvalidSubTransactionId;
-	pending->requeued = false;
-	if (pending->worked_in < mine)
-		pending->worked_in = InvalidSubTransactionId;
-	foreach(lc, pending->order)
-	{
-		OrderNote  *note = lfirst(lc);
-
-		if (note->locked_in >= mine)
-			note->locked_in = InvalidSubTransactionId;
-		if (note->noted_in >= mine)
-		{
-			/* Noted only there: nothing of it is left, but looking costs little. */
-			if (note->dirty)
-				pending->ndirty--;
-			note->dirty = false;
-		}
-		else if (pending->worked_in != InvalidSubTransactionId && !note->dirty)
-		{
-			note->dirty = true;
-			pending->ndirty++;
-		}
-	}
-	foreach(lc, pending->moves)
-	{
-		LineMove   *move = lfirst(lc);
-
-		if (move->noted_in >= mine)
-			pending->moves = foreach_delete_current(pending->moves, lc);
-		else if (pending->worked_in != InvalidSubTransactionId)
-			move->done = false;
-	}
-	pending->worked_in = InvalidSubTransactionId;
-	pending->last_note = NULL;
-	if (pending->ndirty > 0 && pending->queued_in == InvalidSubTransactionId)
-		pending->queued_in = TopSubTransactionId;	/* PostgreSQL restores the event that fired in there */
+	bo_dealt_reset();
+	bo_restore(mine);
+	if (pending != NULL)
+		pending->last_note = NULL;
 }
 
 static void
@@ -203,9 +173,30 @@ bo_capture_init(void)
 
 /* ---------- the commit event ---------- */
 
+/* Settles what is noted and writes the events; what that notes anew is announced in here. */
+static void
+run_commit_work(void)
+{
+	Pending    *p = pending;
+
+	p->paused = true;
+	PG_TRY();
+	{
+		(void) bo_settle_pending();
+		bo_announce();
+	}
+	PG_FINALLY();
+	{
+		p->paused = false;
+	}
+	PG_END_TRY();
+}
+
 /*
  * Queues the deferred event that runs bo_commit_work: an "insert" of the one
  * row of commit_work, which was there all the time.  Nothing is written.
+ * Under SET CONSTRAINTS ... IMMEDIATE it runs in here: so this is called
+ * where there is nothing half done.
  */
 void
 bo_queue_commit_work(void)
@@ -217,9 +208,10 @@ bo_queue_commit_work(void)
 	EState	   *estate;
 	ResultRelInfo *rri;
 
-	if (p->queued_in != InvalidSubTransactionId)
+	if (p->paused || p->state.queued)
 		return;
-	p->queued_in = GetCurrentSubTransactionId();
+	bo_save(&p->state, sizeof(p->state));
+	p->state.queued = true;
 	rel = table_open(bo_relation("commit_work"), RowExclusiveLock);
 	slot = table_slot_create(rel, NULL);
 	scan = table_beginscan(rel, SnapshotSelf, 0, NULL);
@@ -231,14 +223,36 @@ bo_queue_commit_work(void)
 	estate = CreateExecutorState();
 	rri = makeNode(ResultRelInfo);
 	InitResultRelInfo(rri, rel, 1, NULL, 0);
-	AfterTriggerBeginQuery();
-	ExecARInsertTriggers(estate, rri, slot, NIL, NULL);
-	AfterTriggerEndQuery(estate);
+	p->queueing = true;
+	PG_TRY();
+	{
+		AfterTriggerBeginQuery();
+		ExecARInsertTriggers(estate, rri, slot, NIL, NULL);
+		AfterTriggerEndQuery(estate);
+	}
+	PG_FINALLY();
+	{
+		p->queueing = false;
+	}
+	PG_END_TRY();
+	ExecResetTupleTable(estate->es_tupleTable, false);
 	ExecCloseResultRelations(estate);
 	table_endscan(scan);
 	ExecDropSingleTupleTableSlot(slot);
 	FreeExecutorState(estate);
 	table_close(rel, NoLock);
+}
+
+/*
+ * From true to false nothing is queued: the caller does the commit work
+ * itself.  At the end it is queued for what is left to announce.
+ */
+void
+bo_pause_commit_work(bool pause)
+{
+	need_pending()->paused = pause;
+	if (!pause && bo_announce_pending())
+		bo_queue_commit_work();
 }
 
 /*
@@ -258,16 +272,16 @@ bo_commit_work(PG_FUNCTION_ARGS)
 				 errhint("Use backorder.flush() to settle pending orders now.")));
 	if (pending == NULL)
 		PG_RETURN_POINTER(NULL);
-	pending->queued_in = InvalidSubTransactionId;
-	if (!pending->requeued)
+	bo_save(&pending->state, sizeof(pending->state));
+	pending->state.queued = false;
+	if (!pending->state.requeued && !pending->queueing)
 	{
-		pending->requeued = true;
+		pending->state.requeued = true;
 		bo_queue_commit_work();
 		PG_RETURN_POINTER(NULL);
 	}
-	pending->requeued = false;
-	(void) bo_settle_pending();
-	bo_announce();
+	pending->state.requeued = false;
+	run_commit_work();
 	PG_RETURN_POINTER(NULL);
 }
 
@@ -290,25 +304,19 @@ note(Mapping *mapping, char *order_key)
 		entry->tenant = pstrdup(mapping->tenant);
 		entry->seq = list_length(p->order);
 		memset(entry->native, 0, sizeof(entry->native));
-		entry->locked_in = InvalidSubTransactionId;
-		entry->fresh = false;
-		entry->dirty = false;
-		entry->noted_in = GetCurrentSubTransactionId();
+		memset(&entry->state, 0, sizeof(entry->state));
 		p->order = lappend(p->order, entry);
 		MemoryContextSwitchTo(old);
 	}
-	if (!entry->dirty)
+	if (!entry->state.dirty)
 	{
-		/* Once needed out here, it stays needed whatever happens further in. */
-		if (found && entry->noted_in > GetCurrentSubTransactionId())
-			entry->noted_in = GetCurrentSubTransactionId();
-		entry->dirty = true;
-		p->ndirty++;
+		bo_save(&entry->state, sizeof(entry->state));
+		bo_save(&p->state, sizeof(p->state));
+		entry->state.dirty = true;
+		p->state.ndirty++;
 	}
 	p->last_mapping = mapping;
 	p->last_note = entry;
-	if (p->queued_in == InvalidSubTransactionId)
-		bo_queue_commit_work();
 	return entry;
 }
 
@@ -330,7 +338,7 @@ bo_note_order(Mapping *mapping, const Datum *native)
 	int			level = 0;
 
 	/* Most rows repeat the order of the row before. */
-	if (pending != NULL && pending->last_note != NULL && pending->last_mapping == mapping && pending->last_note->dirty &&
+	if (pending != NULL && pending->last_note != NULL && pending->last_mapping == mapping && pending->last_note->state.dirty &&
 		pending->last_note->key.source_id == mapping->source_id)
 	{
 		bool		same = true;
@@ -348,6 +356,7 @@ bo_note_order(Mapping *mapping, const Datum *native)
 		AtEOXact_GUC(false, level);
 	if (entry->native[0] == (Datum) 0)
 		keep_native(mapping, entry, native);
+	bo_queue_commit_work();
 }
 
 /* Notes an order by its key as text, as it is recorded. */
@@ -355,13 +364,14 @@ void
 bo_note_order_text(Mapping *mapping, const char *order_key)
 {
 	Datum		native[BO_MAX_KEYS];
+	OrderNote  *entry;
 
-	if (!bo_key_native(mapping, order_key, native))
-		ereport(ERROR,
-				(errcode(ERRCODE_BO_ARGUMENT),
-				 errmsg("\"%s\" is no order key of %s", order_key, mapping->line.name),
-				 errhint("A key of several columns is an array literal, such as {1,2}.")));
-	keep_native(mapping, note(mapping, pstrdup(order_key)), native);
+	/* A stub's orders are ended unread. */
+	if (mapping->line.nkeys > 0)
+		bo_key_native(mapping, order_key, native);
+	entry = note(mapping, pstrdup(order_key));
+	keep_native(mapping, entry, native);
+	bo_queue_commit_work();
 }
 
 static int
@@ -383,10 +393,10 @@ bo_pending_orders(void)
 	List	   *result = NIL;
 	ListCell   *lc;
 
-	if (pending == NULL || pending->ndirty == 0)
+	if (pending == NULL || pending->state.ndirty == 0)
 		return NIL;
 	foreach(lc, pending->order)
-		if (((OrderNote *) lfirst(lc))->dirty)
+		if (((OrderNote *) lfirst(lc))->state.dirty)
 			result = lappend(result, lfirst(lc));
 	list_sort(result, compare_notes);
 	return result;
@@ -397,33 +407,41 @@ List *
 bo_pending_moves(void)
 {
 	List	   *result = NIL;
-	ListCell   *lc;
 
-	if (pending == NULL)
-		return NIL;
-	foreach(lc, pending->moves)
-		if (!((LineMove *) lfirst(lc))->done)
-			result = lappend(result, lfirst(lc));
+	for (int i = 0; pending != NULL && i < pending->state.nmoves; i++)
+	{
+		LineMove   *move = list_nth(pending->moves, i);
+
+		if (!move->done)
+			result = lappend(result, move);
+	}
 	return result;
 }
 
-/* These orders were reconciled in the current subtransaction. */
+/* These orders, and all moves, were reconciled. */
 void
 bo_pending_done(List *notes)
 {
 	ListCell   *lc;
 
+	bo_save(&pending->state, sizeof(pending->state));
 	foreach(lc, notes)
 	{
 		OrderNote  *entry = lfirst(lc);
 
-		if (entry->dirty)
-			pending->ndirty--;
-		entry->dirty = false;
+		bo_save(&entry->state, sizeof(entry->state));
+		if (entry->state.dirty)
+			pending->state.ndirty--;
+		entry->state.dirty = false;
+		entry->state.fresh = false;
 	}
-	foreach(lc, pending->moves)
-		((LineMove *) lfirst(lc))->done = true;
-	pending->worked_in = GetCurrentSubTransactionId();
+	foreach(lc, bo_pending_moves())
+	{
+		LineMove   *move = lfirst(lc);
+
+		bo_save(&move->done, sizeof(move->done));
+		move->done = true;
+	}
 	pending->last_note = NULL;
 }
 
@@ -450,31 +468,37 @@ belongs_to(Oid relid, Oid attached)
 		(relid == attached || (get_rel_relispartition(relid) && list_member_oid(get_partition_ancestors(relid), attached)));
 }
 
-/* What capture must know of this table; refuses one that is not attached. */
+/*
+ * What capture must know of this table; NULL for the header of line tables
+ * that do not exist any more.  Refuses a table that is not attached.
+ */
 static CapturedTable *
 captured_table(TriggerData *trigdata, Mapping **mapping)
 {
 	Oid			relid = RelationGetRelid(trigdata->tg_relation);
+	Oid			trigger = trigdata->tg_trigger->tgoid;
 	bool		found;
-	CapturedTable *table = hash_search(captured_tables, &relid, HASH_FIND, &found);
+	CapturedTable *table = hash_search(captured_tables, &trigger, HASH_FIND, &found);
 	CapturedTable fresh;
 	const MappedTable *mapped = NULL;
 	int			attnum = -1;
 
 	if (found && table->valid)
 	{
-		*mapping = bo_mapping(table->source_id);
-		if (table->valid)
+		*mapping = bo_mapping_if_exists(table->source_id);
+		if (*mapping != NULL && table->valid)
 			return table;
 	}
 	memset(&fresh, 0, sizeof(fresh));
-	fresh.relid = relid;
+	fresh.trigger = trigger;
 	if (trigdata->tg_trigger->tgnargs == 2)
 		fresh.source_id = atoi(trigdata->tg_trigger->tgargs[0]);
 	fresh.is_header = trigdata->tg_trigger->tgnargs == 2 && strcmp(trigdata->tg_trigger->tgargs[1], "header") == 0;
 	if (fresh.source_id > 0)
 	{
-		*mapping = bo_mapping(fresh.source_id);
+		*mapping = bo_mapping_if_exists(fresh.source_id);
+		if (*mapping == NULL)
+			return NULL;
 		mapped = fresh.is_header ? &(*mapping)->header : &(*mapping)->line;
 	}
 	if (mapped == NULL || !belongs_to(relid, mapped->relid) || (*mapping)->detached)
@@ -494,7 +518,7 @@ captured_table(TriggerData *trigdata, Mapping **mapping)
 			fresh.used = bms_add_member(fresh.used, attnum == 0 ? 0 : partition_column(relid, mapped, attnum));
 		MemoryContextSwitchTo(old);
 	}
-	table = hash_search(captured_tables, &relid, HASH_ENTER, &found);
+	table = hash_search(captured_tables, &trigger, HASH_ENTER, &found);
 	if (found && table->used)
 		bms_free(table->used);
 	fresh.valid = true;
@@ -638,8 +662,8 @@ note_move(CapturedTable *table, Mapping *mapping, TupleDesc desc, TupleTableSlot
 	move->new_order = keys[1][0];
 	move->new_line = keys[1][1];
 	move->cid = GetCurrentCommandId(false);
-	move->noted_in = GetCurrentSubTransactionId();
-	pending->moves = lappend(pending->moves, move);
+	bo_save(&pending->state, sizeof(pending->state));
+	pending->moves = lappend(list_truncate(pending->moves, pending->state.nmoves++), move);
 	MemoryContextSwitchTo(old);
 }
 
@@ -694,6 +718,8 @@ bo_capture(PG_FUNCTION_ARGS)
 				 errmsg("backorder.capture() must be fired AFTER"),
 				 errhint("Create capture triggers with backorder.attach() only.")));
 	table = captured_table(trigdata, &mapping);
+	if (table == NULL)
+		PG_RETURN_POINTER(NULL);	/* no line, nothing to note */
 	if (TRIGGER_FIRED_FOR_STATEMENT(trigdata->tg_event))
 	{
 		if (TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event))
@@ -729,4 +755,12 @@ bo_lock_pending(PG_FUNCTION_ARGS)
 	if (!bo_writing)
 		bo_lock_orders(bo_pending_orders());
 	PG_RETURN_POINTER(NULL);
+}
+
+/* lock_orders(): locks the transaction's pending orders; for functions that lock purchase orders next. */
+Datum
+bo_lock_pending_orders(PG_FUNCTION_ARGS)
+{
+	bo_lock_orders(bo_pending_orders());
+	PG_RETURN_VOID();
 }

@@ -23,6 +23,7 @@
 #include "optimizer/optimizer.h"
 #include "parser/analyze.h"
 #include "parser/parser.h"
+#include "utils/acl.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
@@ -263,13 +264,8 @@ bo_key_text(const Datum *values, const Oid *types, int n)
 	return OidOutputFunctionCall(output, PointerGetDatum(construct_array(texts, n, TEXTOID, -1, false, TYPALIGN_INT)));
 }
 
-/*
- * The native values of an order key given as text, in the current context;
- * an input error of the type is raised as it is.  False where the number of
- * parts is wrong.
- */
-bool
-bo_key_native(Mapping *mapping, const char *order_key, Datum *native)
+static bool
+key_native(Mapping *mapping, const char *order_key, Datum *native)
 {
 	int			n = mapping->line.nkeys;
 	Datum	   *parts;
@@ -297,6 +293,35 @@ bo_key_native(Mapping *mapping, const char *order_key, Datum *native)
 		native[i] = OidInputFunctionCall(input, TextDatumGetCString(parts[i]), param, -1);
 	}
 	return true;
+}
+
+/*
+ * The native values of an order key given as text, in the current context.
+ * A text that is no key of the table is refused.
+ */
+void
+bo_key_native(Mapping *mapping, const char *order_key, Datum *native)
+{
+	MemoryContext cx = CurrentMemoryContext;
+	bool		whole = false;
+
+	PG_TRY();
+	{
+		whole = key_native(mapping, order_key, native);
+	}
+	PG_CATCH();
+	{
+		if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION))
+			PG_RE_THROW();
+		MemoryContextSwitchTo(cx);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	if (!whole)
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_ARGUMENT),
+				 errmsg("\"%s\" is no order key of %s", order_key, mapping->line.name),
+				 errhint("A key of several columns is an array literal, such as {1,2}.")));
 }
 
 /* ---------- loading ---------- */
@@ -381,13 +406,61 @@ get_array(int column)
 	return isnull ? NULL : DatumGetArrayTypePCopy(value);
 }
 
+/*
+ * An error of the mapping, in words that name it.  The mapping runs as the
+ * owner of the tables, so its message may show rows that the user cannot
+ * read: it goes to the server's log, and only to who has the owner's rights.
+ */
+static void
+report_evaluation(Mapping *mapping, MemoryContext cx)
+{
+	ErrorData  *error;
+	int			category;
+	const char *detail;
+
+	MemoryContextSwitchTo(cx);
+	error = CopyErrorData();
+	category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+	if (category != ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION) &&
+		category != ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION) &&
+		category != ERRCODE_TO_CATEGORY(ERRCODE_PLPGSQL_ERROR))
+		PG_RE_THROW();
+	FlushErrorState();
+	detail = has_privs_of_role(GetOuterUserId(), bo_relation_owner(mapping->line.relid)) ? error->message :
+		psprintf("The expression failed with SQLSTATE %s; the message is in the server's log.", unpack_sql_state(error->sqlerrcode));
+	if (evaluating_column[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_EVALUATION),
+				 errmsg("mapping of table %s cannot be read", mapping->line.name),
+				 errdetail("%s", detail),
+				 errdetail_log("%s", error->message),
+				 errhint("Attach the table again with a mapping that fits the columns it has now, or detach it with backorder.detach().")));
+	ereport(ERROR,
+			(errcode(ERRCODE_BO_EVALUATION),
+			 errmsg("mapping \"%s\" of table %s failed for order %s", evaluating_column, mapping->line.name, evaluating_order),
+			 errdetail("%s", detail),
+			 errdetail_log("%s", error->message),
+			 errhint("Correct the order, or attach the table again with another expression.")));
+}
+
 /* Fills mapping->line.used and header.used by analyzing the query. */
 static void
-find_used_columns(Mapping *mapping)
+find_used_columns(Mapping *mapping, MemoryContext cx)
 {
 	RawStmt    *raw = linitial(raw_parser(psprintf("%s%s", mapping->query, mapping->order_by), RAW_PARSE_DEFAULT));
-	Query	   *query = parse_analyze_fixedparams(raw, mapping->query, NULL, 0, NULL);
+	Query	   *query = NULL;
 	Bitmapset  *found[2] = {NULL, NULL};
+
+	evaluating_column[0] = '\0';
+	PG_TRY();
+	{
+		query = parse_analyze_fixedparams(raw, mapping->query, NULL, 0, NULL);
+	}
+	PG_CATCH();
+	{
+		report_evaluation(mapping, cx);
+	}
+	PG_END_TRY();
 
 	for (int side = 0; side < 2; side++)
 	{
@@ -408,12 +481,32 @@ find_used_columns(Mapping *mapping)
 	}
 }
 
+/*
+ * Reads the row of a source into SPI_tuptable, as it is now even where the
+ * transaction's snapshot is older.  Expects a section.
+ */
 static void
+read_source(int32 source_id)
+{
+	Datum		arg = Int32GetDatum(source_id);
+	uint64		n;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	n = bo_exec(BO_READ_SOURCE, NULL, &arg, true);
+	PopActiveSnapshot();
+	if (n == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_NOT_ATTACHED),
+				 errmsg("source %d does not exist", source_id),
+				 errhint("Its trigger is left over: drop it, or attach the table again.")));
+}
+
+/* False where the line table does not exist any more. */
+static bool
 load(Mapping *mapping, int32 source_id)
 {
 	BoSection	section;
 	MemoryContext old;
-	Datum		arg = Int32GetDatum(source_id);
 	char	   *expr[12];
 	StringInfoData s;
 	char	   *line_schema;
@@ -422,11 +515,7 @@ load(Mapping *mapping, int32 source_id)
 	Oid			header_relid;
 
 	bo_enter(&section);
-	if (bo_exec(BO_READ_SOURCE, NULL, &arg, false) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_BO_NOT_ATTACHED),
-				 errmsg("source %d does not exist", source_id),
-				 errhint("Its trigger is left over: drop it, or attach the table again.")));
+	read_source(source_id);
 	old = MemoryContextSwitchTo(mapping->cx);
 	mapping->tenant = bo_get_text(0, 1);
 	mapping->source_id = source_id;
@@ -445,10 +534,11 @@ load(Mapping *mapping, int32 source_id)
 		Oid			found = resolve(line_relid, line_schema, line_table, source_id);
 
 		if (!OidIsValid(found))
-			ereport(ERROR,
-					(errcode(ERRCODE_BO_NOT_ATTACHED),
-					 errmsg("table \"%s.%s\" of source %d does not exist", line_schema, line_table, source_id),
-					 errhint("It was dropped or renamed; attach it again.")));
+		{
+			MemoryContextSwitchTo(old);
+			bo_leave(&section);
+			return false;
+		}
 		bo_mapped_table(&mapping->line, found, found == line_relid ? get_array(24) : NULL);
 		resolve_keys(&mapping->line, get_array(9), mapping->line.key, mapping->line.key_type, &mapping->line.nkeys, "order key");
 		resolve_keys(&mapping->line, get_array(10), mapping->line_key, mapping->line_key_type, &mapping->nline_keys, "line key");
@@ -529,27 +619,23 @@ load(Mapping *mapping, int32 source_id)
 		appendStringInfo(&s, "%s%d", i ? ", " : "", i + 1);
 	mapping->keys_query = s.data;
 
-	find_used_columns(mapping);
-	{
-		HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(mapping->line.relid));
-
-		if (!HeapTupleIsValid(tuple))
-			elog(ERROR, "cache lookup failed for relation %u", mapping->line.relid);
-		mapping->owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-		ReleaseSysCache(tuple);
-	}
+	find_used_columns(mapping, old);
+	mapping->owner = bo_relation_owner(mapping->line.relid);
 	MemoryContextSwitchTo(old);
 	bo_leave(&section);
+	return true;
 }
 
 /*
- * The mapping of a source, loaded again if anything about its tables changed.
- * Takes no lock that lasts beyond AccessShare on the tables.
+ * The mapping of a source, loaded again if anything about its tables changed;
+ * NULL where its line table does not exist any more.  Takes no lock that
+ * lasts beyond AccessShare on the tables.
  */
 Mapping *
-bo_mapping(int32 source_id)
+bo_mapping_if_exists(int32 source_id)
 {
 	bool		found;
+	bool		exists = true;
 	Mapping    *mapping = hash_search(mappings, &source_id, HASH_ENTER, &found);
 
 	if (!found)
@@ -570,7 +656,7 @@ bo_mapping(int32 source_id)
 		mapping->valid = true;	/* an invalidation while loading clears it again */
 		PG_TRY();
 		{
-			load(mapping, source_id);
+			exists = load(mapping, source_id);
 		}
 		PG_CATCH();
 		{
@@ -578,7 +664,47 @@ bo_mapping(int32 source_id)
 			PG_RE_THROW();
 		}
 		PG_END_TRY();
+		if (!exists)
+		{
+			mapping->valid = false;
+			return NULL;
+		}
 	}
+	return mapping;
+}
+
+/* The same, with an error where the line table does not exist any more. */
+Mapping *
+bo_mapping(int32 source_id)
+{
+	Mapping    *mapping = bo_mapping_if_exists(source_id);
+
+	if (mapping == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_NOT_ATTACHED),
+				 errmsg("the table of source %d does not exist any more", source_id),
+				 errhint("End its lines with backorder.detach_source(%d), or attach the table that took its place.", source_id)));
+	return mapping;
+}
+
+/* A mapping that says whose a source is and nothing of its tables, in the current context: enough to end its lines. */
+Mapping *
+bo_mapping_stub(int32 source_id)
+{
+	BoSection	section;
+	Mapping    *mapping = palloc0(sizeof(Mapping));
+	MemoryContext cx = CurrentMemoryContext;
+
+	bo_enter(&section);
+	read_source(source_id);
+	MemoryContextSwitchTo(cx);
+	mapping->source_id = source_id;
+	mapping->tenant = bo_get_text(0, 1);
+	mapping->detached = bo_get_bool(0, 28);
+	mapping->line.name = quote_qualified_identifier(bo_get_text(0, 3), bo_get_text(0, 4));
+	mapping->line.relid = resolve(DatumGetObjectId(bo_get(0, 5, &(bool) {0})), bo_get_text(0, 3), bo_get_text(0, 4), source_id);
+	mapping->header.relid = resolve(DatumGetObjectId(bo_get(0, 8, &(bool) {0})), bo_get_text(0, 6), bo_get_text(0, 7), source_id);
+	bo_leave(&section);
 	return mapping;
 }
 
@@ -683,34 +809,6 @@ convert(Mapping *mapping, int row, MappedLine *line)
 	line->demand = line->live && line->item != NULL && line->quantity != NULL && qty_sign(line->quantity) > 0;
 }
 
-/* An error of the mapping, in words that name it. */
-static void
-report_evaluation(Mapping *mapping, MemoryContext cx)
-{
-	ErrorData  *error;
-	int			category;
-
-	MemoryContextSwitchTo(cx);
-	error = CopyErrorData();
-	category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
-	if (category != ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION) &&
-		category != ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION) &&
-		category != ERRCODE_TO_CATEGORY(ERRCODE_PLPGSQL_ERROR))
-		PG_RE_THROW();
-	FlushErrorState();
-	if (evaluating_column[0] == '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_BO_EVALUATION),
-				 errmsg("mapping of table %s cannot be read", mapping->line.name),
-				 errdetail("%s", error->message),
-				 errhint("Attach the table again with a mapping that fits the columns it has now, or detach it with backorder.detach().")));
-	ereport(ERROR,
-			(errcode(ERRCODE_BO_EVALUATION),
-			 errmsg("mapping \"%s\" of table %s failed for order %s", evaluating_column, mapping->line.name, evaluating_order),
-			 errdetail("%s", error->message),
-			 errhint("Correct the order, or attach the table again with another expression.")));
-}
-
 /*
  * Reads lines through the mapping, with the active snapshot, and calls func
  * for each in order of the keys.  notes (of OrderNote) say which orders; with
@@ -802,8 +900,11 @@ bo_mapping_note_all(Mapping *mapping)
 	level = allow_all_plans();
 	SetUserIdAndSecContext(mapping->owner,
 						   sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
-	if (SPI_execute(mapping->keys_query, false, 0) != SPI_OK_SELECT)
+	/* Under our lock on the table: every order that was committed, also after an older snapshot. */
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (SPI_execute(mapping->keys_query, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read the order keys of %s", mapping->line.name);
+	PopActiveSnapshot();
 	SetUserIdAndSecContext(userid, sec_context);
 	AtEOXact_GUC(false, level);
 	table = SPI_tuptable;
@@ -821,20 +922,29 @@ bo_mapping_note_all(Mapping *mapping)
 	SPI_freetuptable(table);
 }
 
-/* The mapping of an attached table, or NULL. */
-Mapping *
-bo_mapping_of_table(Oid relid)
+/*
+ * The source that a table of order lines is or was attached as, as it is now
+ * even where the transaction's snapshot is older.  Returns 0 for none; tenant
+ * is allocated in the current context.
+ */
+int32
+bo_source_of_table(Oid relid, char **tenant, bool *detached)
 {
 	BoSection	section;
-	Datum		args[3];
+	MemoryContext cx = CurrentMemoryContext;
+	Datum		args[3] = {ObjectIdGetDatum(relid), bo_text(get_namespace_name(get_rel_namespace(relid))), bo_text(get_rel_name(relid))};
 	int32		source_id = 0;
 
 	bo_enter(&section);
-	args[0] = ObjectIdGetDatum(relid);
-	args[1] = bo_text(get_namespace_name(get_rel_namespace(relid)));
-	args[2] = bo_text(get_rel_name(relid));
-	if (bo_exec(BO_READ_SOURCE_BY_TABLE, NULL, args, false) > 0 && !bo_get_bool(0, 3))
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (bo_exec(BO_READ_SOURCE_BY_TABLE, NULL, args, true) > 0)
+	{
+		MemoryContextSwitchTo(cx);
 		source_id = bo_get_int32(0, 1);
+		*tenant = bo_get_text(0, 2);
+		*detached = bo_get_bool(0, 3);
+	}
+	PopActiveSnapshot();
 	bo_leave(&section);
-	return source_id ? bo_mapping(source_id) : NULL;
+	return source_id;
 }

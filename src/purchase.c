@@ -56,7 +56,8 @@ bo_apply_movements(PG_FUNCTION_ARGS)
 	for (uint64 i = 0; i < n; i++)
 	{
 		Movement   *m = palloc0(sizeof(Movement));
-		bool		isnull;
+		bool		no_po;
+		bool		no_line;
 
 		m->movement_id = bo_get_int64(i, 1);
 		m->tenant = bo_get_text(i, 2);
@@ -65,10 +66,10 @@ bo_apply_movements(PG_FUNCTION_ARGS)
 		m->kind = bo_get_text(i, 5);
 		m->quantity = bo_get_qty(i, 6);
 		m->unavailable = bo_get_qty(i, 7);
-		(void) bo_get(i, 8, &isnull);
-		m->has_po = !isnull;
-		m->po_id = bo_get_int64(i, 8);
-		m->po_line_no = bo_get_int32(i, 9);
+		m->po_id = DatumGetInt64(bo_get(i, 8, &no_po));
+		m->po_line_no = DatumGetInt32(bo_get(i, 9, &no_line));
+		m->has_po = !no_po && !no_line;
+		m->half_po = no_po != no_line;
 		settlement.movements = lappend(settlement.movements, m);
 	}
 	MemoryContextSwitchTo(old);
@@ -108,6 +109,8 @@ bo_apply_purchases(PG_FUNCTION_ARGS)
 		differences = of_lines ? BO_LINE_UPDATED : BO_PO_UPDATED;
 	else
 		differences = BO_LINE_DELETED;
+	if (!of_lines && differences == BO_PO_UPDATED)
+		(void) bo_exec(BO_DATE_PLACED, NULL, NULL, false);
 	if (of_lines)
 		(void) bo_exec(differences == BO_LINE_INSERTED ? BO_PO_REVISE_INSERTED :
 					   differences == BO_LINE_UPDATED ? BO_PO_REVISE_UPDATED : BO_PO_REVISE_DELETED,

@@ -9,7 +9,6 @@
  */
 #include "backorder.h"
 
-#include "common/hashfn.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -37,9 +36,9 @@ typedef struct Recorded
 	bool		has_requested_at;
 	DateADT		requested_at;
 	bool		held;
-	bool		matched;
 	bool		moved;
 	CommandId	moved_in;
+	int			here;			/* the line now that it is, by position; -1: none */
 } Recorded;
 
 /* One order that is reconciled. */
@@ -58,23 +57,6 @@ typedef struct Reconcile
 	ReconcileMode mode;
 	HTAB	   *orders;
 } Reconcile;
-
-static uint32
-order_hash(const void *key, Size size)
-{
-	const NoteKey *k = key;
-
-	return string_hash(k->order_key, strlen(k->order_key) + 1) ^ ((uint32) k->source_id * 0x9e3779b9u);
-}
-
-static int
-order_match(const void *a, const void *b, Size size)
-{
-	const NoteKey *x = a;
-	const NoteKey *y = b;
-
-	return x->source_id != y->source_id || strcmp(x->order_key, y->order_key) != 0;
-}
 
 static bool
 same_text(const char *a, const char *b)
@@ -97,7 +79,7 @@ bo_lock_orders(List *notes)
 	int			n = 0;
 
 	foreach(lc, notes)
-		if (((OrderNote *) lfirst(lc))->locked_in == InvalidSubTransactionId)
+		if (!((OrderNote *) lfirst(lc))->state.locked)
 			n++;
 	if (n == 0)
 		return;
@@ -110,7 +92,7 @@ bo_lock_orders(List *notes)
 		Datum		values[4];
 		bool		nulls[4] = {false};
 
-		if (note->locked_in != InvalidSubTransactionId)
+		if (note->state.locked)
 			continue;
 		values[0] = bo_text(note->tenant);
 		values[1] = Int32GetDatum(note->key.source_id);
@@ -127,8 +109,9 @@ bo_lock_orders(List *notes)
 	{
 		OrderNote  *note = lfirst(lc);
 
-		note->fresh = bo_get_int64(n++, 1) == 1;
-		note->locked_in = GetCurrentSubTransactionId();
+		bo_save(&note->state, sizeof(note->state));
+		note->state.fresh = bo_get_int64(n++, 1) == 1;
+		note->state.locked = true;
 	}
 	bo_rows_drop(rows);
 	bo_leave(&section);
@@ -162,7 +145,7 @@ read_recorded(Reconcile *r, List *notes)
 		Datum		values[4];
 		bool		nulls[4] = {false};
 
-		if (note->fresh)
+		if (note->state.fresh)
 			continue;			/* recorded by nobody before */
 		values[0] = bo_text(note->tenant);
 		values[1] = Int32GetDatum(note->key.source_id);
@@ -202,6 +185,7 @@ read_recorded(Reconcile *r, List *notes)
 		rec->requested_at = DatumGetDateADT(bo_get(row, 14, &isnull));
 		rec->has_requested_at = !isnull;
 		rec->held = bo_get_bool(row, 15);
+		rec->here = -1;
 		order->recorded = lappend(order->recorded, rec);
 	}
 	SPI_freetuptable(table);
@@ -253,7 +237,7 @@ add_change(Reconcile *r, Order *order, LineAction action, Recorded *rec, MappedL
 	change->action = action;
 	change->mapping = order->mapping;
 	change->baseline = r->mode.baseline;
-	change->quiet = r->mode.baseline || order->mapping->source_id == r->mode.detach;
+	change->quiet = r->mode.baseline || order->mapping == r->mode.detach;
 	change->order_key = (char *) order->note->key.order_key;
 	change->now = now;
 	if (rec != NULL)
@@ -290,12 +274,11 @@ same_place(Recorded *rec, MappedLine *now)
 	return strcmp(rec->item, now->item) == 0 && strcmp(rec->location, now->location) == 0;
 }
 
-/* By line key; small orders by looking, large ones would want a hash. */
+/* The lines an order has now, by line key. */
 typedef struct LineEntry
 {
 	char	   *line_key;
-	Recorded   *rec;
-	MappedLine *now;
+	int			n;				/* position in order->now */
 } LineEntry;
 
 static int
@@ -304,115 +287,134 @@ compare_entries(const void *a, const void *b)
 	return strcmp(((const LineEntry *) a)->line_key, ((const LineEntry *) b)->line_key);
 }
 
-/* Finds for each line now the recorded one with its key, in n log n. */
-static Recorded **
-match_keys(Order *order)
+static LineEntry *
+sort_by_key(Order *order)
 {
-	int			nrec = list_length(order->recorded);
-	int			nnow = list_length(order->now);
-	Recorded  **match = palloc0(sizeof(Recorded *) * Max(nnow, 1));
-	LineEntry  *entries;
+	int			n = list_length(order->now);
+	LineEntry  *entries = palloc(sizeof(LineEntry) * Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+	{
+		entries[i].line_key = ((MappedLine *) list_nth(order->now, i))->line_key;
+		entries[i].n = i;
+	}
+	qsort(entries, n, sizeof(LineEntry), compare_entries);
+	for (int i = 1; i < n; i++)
+		if (strcmp(entries[i - 1].line_key, entries[i].line_key) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_BO_MAPPING),
+					 errmsg("line key %s of order %s in %s is not unique", entries[i].line_key, order->key.order_key, order->mapping->line.name),
+					 errhint("Attach the table again with a line_key that tells the lines of an order apart.")));
+	return entries;
+}
+
+/* Position in order->now of the line with this key, or -1. */
+static int
+find_key(Order *order, LineEntry *entries, char *line_key)
+{
+	LineEntry	key = {.line_key = line_key};
+	LineEntry  *found = bsearch(&key, entries, list_length(order->now), sizeof(LineEntry), compare_entries);
+
+	return found ? found->n : -1;
+}
+
+/* Finds for each line now the recorded one under its key; one that moved there goes before one that was there. */
+static void
+match_keys(Order *order, LineEntry *entries, Recorded **match)
+{
+	ListCell   *lc;
+
+	for (int pass = 0; pass < 2; pass++)
+		foreach(lc, order->recorded)
+		{
+			Recorded   *rec = lfirst(lc);
+			int			i = rec->moved == (pass == 0) ? find_key(order, entries, rec->line_key) : -1;
+
+			if (i >= 0 && match[i] == NULL)
+			{
+				match[i] = rec;
+				rec->here = i;
+			}
+		}
+}
+
+/*
+ * Programs replace lines.  Those that vanish and those that appear with the
+ * same item and location are paired in order: the recorded one gets the new
+ * key.  What is under an old key now may itself be one that appears.
+ */
+static void
+pair_replaced(Reconcile *r, Order *order, Recorded **match)
+{
+	List	   *vanished = NIL;
 	ListCell   *lc;
 	int			i = 0;
 
-	if (nrec == 0)
-		return match;
-	entries = palloc(sizeof(LineEntry) * nrec);
 	foreach(lc, order->recorded)
 	{
-		entries[i].rec = lfirst(lc);
-		entries[i].line_key = entries[i].rec->line_key;
-		i++;
+		Recorded   *rec = lfirst(lc);
+		MappedLine *now = rec->here >= 0 ? list_nth(order->now, rec->here) : NULL;
+
+		if (rec->live && (now == NULL || !now->demand || !same_place(rec, now)))
+			vanished = lappend(vanished, rec);
 	}
-	qsort(entries, nrec, sizeof(LineEntry), compare_entries);
-	i = 0;
+	if (vanished == NIL)
+		return;
 	foreach(lc, order->now)
 	{
-		LineEntry	key = {.line_key = ((MappedLine *) lfirst(lc))->line_key};
-		LineEntry  *found = bsearch(&key, entries, nrec, sizeof(LineEntry), compare_entries);
+		MappedLine *now = lfirst(lc);
+		int			n = i++;
+		ListCell   *vc;
 
-		if (found && !found->rec->matched)
+		if (!now->demand || (match[n] != NULL && (!match[n]->live || same_place(match[n], now))))
+			continue;
+		foreach(vc, vanished)
 		{
-			match[i] = found->rec;
-			found->rec->matched = true;
+			Recorded   *rec = lfirst(vc);
+
+			if (!same_place(rec, now))
+				continue;
+			if (rec->here >= 0)
+			{
+				MappedLine *left = list_nth(order->now, rec->here);
+
+				match[rec->here] = NULL;
+				if (!left->demand)
+				{
+					/* The old line still stands there, not live: what it shipped is known. */
+					if (left->item != NULL && qty_sign(left->shipped) > 0)
+					{
+						MappedLine *copy = palloc(sizeof(MappedLine));
+
+						*copy = *left;
+						add_change(r, order, LINE_BASELINE, NULL, copy);
+					}
+					left->item = NULL;
+				}
+			}
+			if (match[n] != NULL)
+				match[n]->here = -1;
+			match[n] = rec;
+			rec->here = n;
+			rec->moved = true;
+			rec->line_key = now->line_key;
+			vanished = foreach_delete_current(vanished, vc);
+			break;
 		}
-		i++;
 	}
-	pfree(entries);
-	return match;
 }
 
 static void
 reconcile_order(Reconcile *r, Order *order)
 {
-	Recorded  **match = match_keys(order);
-	List	   *vanished = NIL; /* of Recorded: live, and no demand under their key any more */
+	LineEntry  *entries = sort_by_key(order);
+	Recorded  **match = palloc0(sizeof(Recorded *) * Max(list_length(order->now), 1));
 	ListCell   *lc;
 	int			i = 0;
 
-	/* Lines that vanish here and appear there with the same item and place are the same line. */
-	foreach(lc, order->recorded)
-	{
-		Recorded   *rec = lfirst(lc);
+	match_keys(order, entries, match);
+	pair_replaced(r, order, match);
 
-		if (!rec->matched && rec->live)
-			vanished = lappend(vanished, rec);
-	}
-	i = 0;
-	foreach(lc, order->now)
-	{
-		MappedLine *now = lfirst(lc);
-
-		if (match[i] && match[i]->live && !now->demand)
-			vanished = lappend(vanished, match[i]);
-		i++;
-	}
-	i = 0;
-	foreach(lc, order->now)
-	{
-		MappedLine *now = lfirst(lc);
-		ListCell   *vc;
-
-		if (vanished != NIL && now->demand && match[i] == NULL)
-			foreach(vc, vanished)
-			{
-				Recorded   *rec = lfirst(vc);
-				int			k = 0;
-				ListCell   *nc;
-
-				if (!same_place(rec, now))
-					continue;
-				if (rec->matched)
-					foreach(nc, order->now)
-					{
-						/* The old line still stands there, not live: what it shipped is known. */
-						if (match[k] == rec)
-						{
-							MappedLine *left = lfirst(nc);
-
-							match[k] = NULL;
-							if (qty_sign(left->shipped) > 0)
-							{
-								MappedLine *copy = palloc(sizeof(MappedLine));
-
-								*copy = *left;
-								add_change(r, order, LINE_BASELINE, NULL, copy);
-							}
-							left->item = NULL;
-						}
-						k++;
-					}
-				rec->matched = true;
-				rec->moved = true;
-				rec->line_key = now->line_key;
-				match[i] = rec;
-				vanished = foreach_delete_current(vanished, vc);
-				break;
-			}
-		i++;
-	}
-
-	i = 0;
 	foreach(lc, order->now)
 	{
 		MappedLine *now = lfirst(lc);
@@ -439,9 +441,27 @@ reconcile_order(Reconcile *r, Order *order)
 	{
 		Recorded   *rec = lfirst(lc);
 
-		if (!rec->matched && (rec->live || !rec->deleted))
-			add_change(r, order, LINE_END, rec, NULL);
+		bool		displaced;
+
+		if (rec->here >= 0)
+			continue;
+		/* Another line has its key now: its row cannot stay. */
+		displaced = strcmp(rec->old_order_key, order->key.order_key) == 0 && find_key(order, entries, rec->old_line_key) >= 0;
+		if (rec->live || !rec->deleted || displaced)
+			add_change(r, order, LINE_END, rec, NULL)->displaced = displaced;
 	}
+}
+
+/* A stub, through which no line is seen, where the source is detached or its table gone. */
+static Mapping *
+mapping_to_use(int32 source_id, ReconcileMode mode)
+{
+	Mapping    *mapping;
+
+	if (mode.detach && mode.detach->source_id == source_id)
+		return mode.detach;
+	mapping = bo_mapping_if_exists(source_id);
+	return mapping ? mapping : bo_mapping_stub(source_id);
 }
 
 /*
@@ -453,7 +473,8 @@ bo_reconcile(Settlement *settlement, ReconcileMode mode)
 {
 	List	   *notes = bo_pending_orders();
 	Reconcile	r = {.settlement = settlement,.mode = mode};
-	HASHCTL		ctl = {.keysize = sizeof(NoteKey),.entrysize = sizeof(Order),.hash = order_hash,.match = order_match,.hcxt = CurrentMemoryContext};
+	HASHCTL		ctl = {.keysize = sizeof(NoteKey),.entrysize = sizeof(Order),.hash = bo_note_key_hash,.match = bo_note_key_match,.hcxt = CurrentMemoryContext};
+	Mapping    *mapping = NULL;
 	List	   *by_seq;
 	ListCell   *lc;
 
@@ -467,14 +488,16 @@ bo_reconcile(Settlement *settlement, ReconcileMode mode)
 		Order	   *order = hash_search(r.orders, &note->key, HASH_ENTER, NULL);
 
 		order->note = note;
-		order->mapping = bo_mapping(note->key.source_id);
+		if (mapping == NULL || mapping->source_id != note->key.source_id)
+			mapping = mapping_to_use(note->key.source_id, mode);
+		order->mapping = mapping;
 		order->now = NIL;
 		order->recorded = NIL;
 	}
 
 	/* One snapshot, taken after the locks, for both sides. */
 	CommandCounterIncrement();
-	PushActiveSnapshot(GetTransactionSnapshot());
+	PushActiveSnapshot(mode.whole ? GetLatestSnapshot() : GetTransactionSnapshot());
 	for (lc = list_head(notes); lc != NULL;)
 	{
 		OrderNote  *first = lfirst(lc);
@@ -482,8 +505,9 @@ bo_reconcile(Settlement *settlement, ReconcileMode mode)
 
 		for (; lc != NULL && ((OrderNote *) lfirst(lc))->key.source_id == first->key.source_id; lc = lnext(notes, lc))
 			some = lappend(some, lfirst(lc));
-		if (first->key.source_id != mode.detach)
-			bo_mapping_read(bo_mapping(first->key.source_id),
+		mapping = ((Order *) hash_search(r.orders, &first->key, HASH_FIND, NULL))->mapping;
+		if (mapping->line.nkeys > 0)
+			bo_mapping_read(mapping,
 							list_length(some) < MANY_ORDERS ? MAPPING_FEW : MAPPING_MANY, some, take_mapped, &r);
 	}
 	read_recorded(&r, notes);

@@ -306,6 +306,7 @@ load_line(int row, Stock *stock)
 	line->promised_at = DatumGetDateADT(bo_get(row, 21, &isnull));
 	line->has_promised_at = !isnull;
 	backordered = bo_get_qty(row, 22);
+	line->first_shipped = bo_get_qty(row, 23);
 	line->old_backordered = backordered;
 	line->old_covered = qty_add(line->allocated, line->shipped);
 	line->old_allocated = line->allocated;
@@ -630,8 +631,13 @@ check_movement(Movement *m)
 	if (m->has_po && strcmp(m->kind, "receipt") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_BO_ARGUMENT),
-				 errmsg("a %s cannot name a purchase order", m->kind),
+				 errmsg("stock movement of kind \"%s\" cannot name a purchase order", m->kind),
 				 errhint("Only receipts do.")));
+	if (m->half_po)
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_ARGUMENT),
+				 errmsg("receipt of item \"%s\" names half a purchase order line", m->item),
+				 errhint("Give po_id and po_line_no, or neither.")));
 }
 
 static SupplyRow *
@@ -868,10 +874,10 @@ apply_supplies(Settle *st)
 /* ---------- order lines ---------- */
 
 static void
-add_movement(Settle *st, Stock *stock, int64 movement_id, const char *kind, Qty quantity, int64 line_id, const char *reason)
+add_movement(Settle *st, Stock *stock, int64 movement_id, const char *kind, Qty quantity, Qty unavailable, int64 line_id, const char *reason)
 {
-	Datum		values[8];
-	bool		nulls[8] = {false};
+	Datum		values[9];
+	bool		nulls[9] = {false};
 
 	values[0] = bo_text(stock->key.tenant);
 	values[1] = Int64GetDatum(movement_id);
@@ -883,10 +889,12 @@ add_movement(Settle *st, Stock *stock, int64 movement_id, const char *kind, Qty 
 	nulls[6] = line_id == 0;
 	values[7] = bo_text(reason);
 	nulls[7] = reason == NULL;
+	values[8] = NumericGetDatum(unavailable);
 	if (st->movements == NULL)
 		st->movements = bo_rows(BO_ROWS_MOVEMENTS);
 	bo_rows_put(st->movements, values, nulls);
 	stock->on_hand = qty_add(stock->on_hand, quantity);
+	stock->unavailable = qty_add(stock->unavailable, unavailable);
 	stock->changed = true;
 }
 
@@ -902,7 +910,7 @@ ship(Settle *st, Line *line, Qty difference)
 	if (qty_sign(difference) == 0)
 		return;
 	movement_id = bo_next_movement_id();
-	add_movement(st, line->stock, movement_id, "shipment", qty_neg(difference), line->line_id, NULL);
+	add_movement(st, line->stock, movement_id, "shipment", qty_neg(difference), qty_zero, line->line_id, NULL);
 	if (qty_sign(difference) > 0)
 	{
 		Qty			own = qty_min(difference, line->allocated);
@@ -932,6 +940,8 @@ take_values(Settle *st, LineChange *change, Line *line)
 	if (now->has_queued_at)
 		line->queued_at = now->queued_at;
 	line->shipped = now->shipped;
+	if (line->incarnated)
+		line->first_shipped = qty_sign(now->shipped) > 0 ? now->shipped : NULL;
 }
 
 static void
@@ -960,7 +970,7 @@ end_line(Settle *st, LineChange *change, Line *line)
 	line->auto_cancelled = qty_zero;
 	line->cancelled = qty_max(qty_sub(line->ordered, line->shipped), qty_zero);
 	release_excess(st, line, "cancelled");
-	if (qty_sign(line->shipped) == 0)
+	if (qty_sign(line->shipped) == 0 || change->displaced)
 		line->remove = true;
 }
 
@@ -1095,7 +1105,7 @@ apply_change(Settle *st, LineChange *change)
 				if (!change->baseline)
 				{
 					if (qty_sign(shipped) < 0 && old->stock != stock)
-						add_movement(st, old->stock, bo_next_movement_id(), "shipment", qty_neg(shipped), old->line_id, NULL);
+						add_movement(st, old->stock, bo_next_movement_id(), "shipment", qty_neg(shipped), qty_zero, old->line_id, NULL);
 					else
 						ship(st, line, shipped);
 				}
@@ -1165,7 +1175,7 @@ read_changed_lines(Settle *st)
 		LineChange *change;
 
 		SPI_tuptable = table;
-		change = by_n[bo_get_int32(row, 23)];
+		change = by_n[bo_get_int32(row, 24)];
 		change->line = load_line(row, find_stock(st, change->mapping->tenant, change->old_item, change->old_location));
 	}
 	SPI_freetuptable(table);
@@ -1205,7 +1215,10 @@ note_discrepancy(Settle *st, Line *line, Qty missing)
 	bo_rows_put(st->events, values, nulls);
 }
 
-/* More was shipped than could be there: books it as found, line by line. */
+/*
+ * More was shipped than was to be had: it came out of what is held, and what
+ * on hand lacks is booked as found, line by line.
+ */
 static Qty
 book_discrepancies(Settle *st, Stock *stock, Qty missing)
 {
@@ -1214,7 +1227,17 @@ book_discrepancies(Settle *st, Stock *stock, Qty missing)
 	{
 		Line	   *line = list_nth(stock->lines, i);
 		Qty			part = qty_min(line->overshipped, missing);
+		Qty			held;
 
+		if (qty_sign(part) <= 0)
+			continue;
+		missing = qty_sub(missing, part);
+		held = qty_min(part, stock->unavailable);
+		if (qty_sign(held) > 0)
+		{
+			add_movement(st, stock, bo_next_movement_id(), "release", qty_zero, qty_neg(held), line->line_id, "shipped although held");
+			part = qty_sub(part, held);
+		}
 		if (qty_sign(part) <= 0)
 			continue;
 		if (line->refuse_overship)
@@ -1223,9 +1246,8 @@ book_discrepancies(Settle *st, Stock *stock, Qty missing)
 					 errmsg("more of item \"%s\" was shipped than is on hand", stock->key.item),
 					 errdetail("Line %s of order %s ships %s more than there are.", line->line_key, line->order_key, qty_text(part)),
 					 errhint("Receive or count the stock first, or attach with overship => 'adjust'.")));
-		add_movement(st, stock, bo_next_movement_id(), "adjustment", part, line->line_id, "shipped more than was on hand");
+		add_movement(st, stock, bo_next_movement_id(), "adjustment", part, qty_zero, line->line_id, "shipped more than was on hand");
 		note_discrepancy(st, line, part);
-		missing = qty_sub(missing, part);
 	}
 	return missing;
 }
@@ -1244,7 +1266,6 @@ take_back(Settle *st, Stock *stock, Qty missing)
 
 		if (qty_sign(part) == 0)
 			continue;
-		bo_lost(line->line_id, line->old_covered);
 		allocate(st, line, qty_neg(part), "taken back", 0, NULL);
 		line->requeued = true;
 		missing = qty_sub(missing, part);
@@ -1274,7 +1295,7 @@ settle_stock(Settle *st, Stock *stock)
 					 errdetail("On hand would be %s with %s unavailable and %s picked or allocated beyond taking back.",
 							   qty_text(stock->on_hand), qty_text(stock->unavailable), qty_text(stock->allocated)),
 					 errhint("Nothing was changed. Picked goods are on hand: ship or unpick them first.")));
-		return;
+		free = qty_zero;
 	}
 	if (qty_sign(stock->on_hand) < 0 || qty_sign(stock->unavailable) < 0)
 		ereport(ERROR,
@@ -1488,8 +1509,8 @@ promise_stock(Settle *st, Stock *stock)
 
 		if (!line->remove && qty_cmp(line->open, line->allocated) <= 0)
 			set_promise(line, false, 0);
-		else if (!line->remove && line->held && !line->exists)
-			set_promise(line, false, 0);
+		else if (!line->remove && line->held)
+			set_promise(line, false, 0);	/* it uses no supply */
 		stock->requeued |= line->requeued && (qty_sign(line->old_backordered) > 0 || is_waiting(line));
 	}
 	if (qty_sign(stock->on_order) == 0 && !stock->supply_changed && !stock->promises_stale)
@@ -1531,8 +1552,8 @@ promise_stock(Settle *st, Stock *stock)
 static void
 put_line(BoRows *rows, Line *line)
 {
-	Datum		values[24];
-	bool		nulls[24] = {false};
+	Datum		values[25];
+	bool		nulls[25] = {false};
 
 	values[0] = PointerGetDatum(&line->tid);
 	values[1] = bo_text(line->stock->key.tenant);
@@ -1562,6 +1583,8 @@ put_line(BoRows *rows, Line *line)
 	values[21] = NumericGetDatum(line->picked);
 	values[22] = NumericGetDatum(line->allocated);
 	values[23] = NumericGetDatum(line->first_allocated);
+	values[24] = NumericGetDatum(line->first_shipped);
+	nulls[24] = line->first_shipped == NULL;
 	bo_rows_put(rows, values, nulls);
 }
 
@@ -1604,7 +1627,11 @@ write_lines(Settle *st)
 			if (line->requeued)
 				stock->changed = true;
 			if (qty_sign(old_backordered) > 0 || qty_sign(backordered) > 0)
+			{
 				bo_touch_order(stock->key.tenant, line->source_id, line->order_key, line->quiet);
+				if (!line->remove && (qty_cmp(line->allocated, line->old_allocated) != 0 || !line->exists))
+					bo_line_before(line->line_id, line->old_allocated, line->old_covered);
+			}
 			if (!line->dirty)
 				continue;
 			if (line->remove || line->rekeyed)
@@ -1788,6 +1815,8 @@ bo_settle(Settlement *settlement)
 	bo_write(BO_INSERT_ALLOCATIONS, st.allocations);
 	bo_write(BO_INSERT_EVENTS, st.events);
 	write_stock(&st);
+	if (bo_announce_pending())
+		bo_queue_commit_work();
 }
 
 /* Locks stock rows, sorted. Expects a section. */
@@ -1855,6 +1884,7 @@ bo_collected_dealt(PG_FUNCTION_ARGS)
 		tuplestore_puttupleslot(rsinfo->setResult, slot);
 	ExecDropSingleTupleTableSlot(slot);
 	collecting = false;
+	tuplestore_end(dealt_store);
 	MemoryContextDelete(dealt_cx);
 	dealt_cx = NULL;
 	dealt_store = NULL;

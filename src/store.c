@@ -72,7 +72,7 @@ static const RowsKind bo_rows_kinds[] = {
 			{"requested_at", DATEOID}, {"first_promised_at", DATEOID}, {"promised_at", DATEOID},
 			{"order_key", TEXTOID}, {"line_key", TEXTOID}, {"item", TEXTOID}, {"location", TEXTOID}, {"customer", TEXTOID},
 			{"ordered", NUMERICOID}, {"cancelled", NUMERICOID}, {"auto_cancelled", NUMERICOID}, {"shipped", NUMERICOID},
-			{"picked", NUMERICOID}, {"allocated", NUMERICOID}, {"first_allocated", NUMERICOID}
+			{"picked", NUMERICOID}, {"allocated", NUMERICOID}, {"first_allocated", NUMERICOID}, {"first_shipped", NUMERICOID}
 	}},
 	[BO_ROWS_STOCK] = {"given_stock", {
 			{"tenant", TEXTOID}, {"item", TEXTOID}, {"location", TEXTOID}, {"on_hand", NUMERICOID}, {"unavailable", NUMERICOID},
@@ -89,7 +89,7 @@ static const RowsKind bo_rows_kinds[] = {
 	}},
 	[BO_ROWS_MOVEMENTS] = {"given_movements", {
 			{"tenant", TEXTOID}, {"movement_id", INT8OID}, {"item", TEXTOID}, {"location", TEXTOID}, {"kind", TEXTOID},
-			{"quantity", NUMERICOID}, {"line_id", INT8OID}, {"reason", TEXTOID}
+			{"quantity", NUMERICOID}, {"line_id", INT8OID}, {"reason", TEXTOID}, {"unavailable", NUMERICOID}
 	}},
 	[BO_ROWS_EVENTS] = {"given_events", {
 			{"tenant", TEXTOID}, {"source_id", INT4OID}, {"order_key", TEXTOID}, {"type", TEXTOID}, {"customer", TEXTOID},
@@ -117,18 +117,16 @@ static TupleDesc row_descs[lengthof(bo_rows_kinds)];
 #define LINE_COLUMNS \
 	"l.ctid, l.line_id, l.source_id, l.order_key, l.line_key, l.customer, l.ordered, l.cancelled, l.auto_cancelled, " \
 	"l.shipped, l.picked, l.allocated, l.first_allocated, l.priority, l.held, l.live, l.deleted, l.queued_at, " \
-	"l.requested_at, l.first_promised_at, l.promised_at, l.backordered"
+	"l.requested_at, l.first_promised_at, l.promised_at, l.backordered, l.first_shipped"
 
 /* Which purchase order lines a statement changed; $1 picks rows that a restore did not bring. */
 #define PURCHASE_DIFFERENCES(rows) \
 	"SELECT k.tenant, k.po_id, k.line_no, coalesce(p.status IN ('placed', 'closed'), false), p.status, l.item, p.location, " \
-	"l.ordered - l.cancelled, coalesce(l.expected_at, y.expected_at, p.placed_at::date + coalesce(i.lead_time, s.lead_time)), " \
+	"l.ordered - l.cancelled, l.expected_at, " \
 	"p.status = 'closed', y.item, y.location " \
 	"FROM (" rows ") k " \
 	"LEFT JOIN backorder.purchase_order_line l ON l.tenant = k.tenant AND l.po_id = k.po_id AND l.line_no = k.line_no " \
 	"LEFT JOIN backorder.purchase_order p ON p.tenant = l.tenant AND p.po_id = l.po_id " \
-	"LEFT JOIN backorder.supplier s ON s.tenant = p.tenant AND s.supplier = p.supplier " \
-	"LEFT JOIN backorder.supplier_item i ON i.tenant = p.tenant AND i.supplier = p.supplier AND i.item = l.item " \
 	"LEFT JOIN backorder.supply y ON y.tenant = k.tenant AND y.po_id = k.po_id AND y.line_no = k.line_no " \
 	"ORDER BY k.tenant, k.po_id, k.line_no"
 
@@ -215,16 +213,16 @@ static const Statement bo_statements[] = {
 	[BO_INSERT_LINES] = {BO_ROWS_LINES, 0, {0},
 		"INSERT INTO backorder.order_line (tenant, line_id, source_id, priority, live, deleted, held, queued_at, requested_at, "
 		"first_promised_at, promised_at, order_key, line_key, item, location, customer, ordered, cancelled, auto_cancelled, "
-		"shipped, picked, allocated, first_allocated) "
+		"shipped, picked, allocated, first_allocated, first_shipped) "
 		"SELECT g.tenant, g.line_id, g.source_id, g.priority, g.live, g.deleted, g.held, g.queued_at, g.requested_at, "
 		"g.first_promised_at, g.promised_at, g.order_key, g.line_key, g.item, g.location, g.customer, g.ordered, g.cancelled, "
-	"g.auto_cancelled, g.shipped, g.picked, g.allocated, g.first_allocated FROM given_lines g"},
+	"g.auto_cancelled, g.shipped, g.picked, g.allocated, g.first_allocated, g.first_shipped FROM given_lines g"},
 	[BO_UPDATE_LINES] = {BO_ROWS_LINES, 0, {0},
 		"UPDATE backorder.order_line l SET line_id = g.line_id, priority = g.priority, live = g.live, deleted = g.deleted, "
 		"held = g.held, queued_at = g.queued_at, requested_at = g.requested_at, first_promised_at = g.first_promised_at, "
 		"promised_at = g.promised_at, item = g.item, location = g.location, customer = g.customer, ordered = g.ordered, "
 		"cancelled = g.cancelled, auto_cancelled = g.auto_cancelled, shipped = g.shipped, picked = g.picked, "
-		"allocated = g.allocated, first_allocated = g.first_allocated "
+		"allocated = g.allocated, first_allocated = g.first_allocated, first_shipped = g.first_shipped "
 	"FROM given_lines g WHERE l.ctid = g.tid"},
 	[BO_DELETE_LINES] = {BO_ROWS_LINES, 0, {0},
 	"DELETE FROM backorder.order_line l USING given_lines g WHERE l.ctid = g.tid"},
@@ -237,8 +235,8 @@ static const Statement bo_statements[] = {
 		"SELECT r.movement_id, r.tenant, r.item, r.location, r.kind, r.quantity, r.unavailable, r.po_id, r.po_line_no "
 	"FROM new_rows r WHERE r.applied_at = now() ORDER BY r.movement_id"},
 	[BO_INSERT_MOVEMENTS] = {BO_ROWS_MOVEMENTS, 0, {0},
-		"INSERT INTO backorder.stock_movement (tenant, movement_id, item, location, kind, quantity, line_id, reason) "
-	"SELECT g.tenant, g.movement_id, g.item, g.location, g.kind, g.quantity, g.line_id, g.reason FROM given_movements g"},
+		"INSERT INTO backorder.stock_movement (tenant, movement_id, item, location, kind, quantity, unavailable, line_id, reason) "
+	"SELECT g.tenant, g.movement_id, g.item, g.location, g.kind, g.quantity, g.unavailable, g.line_id, g.reason FROM given_movements g"},
 	[BO_READ_OPEN_SUPPLY] = {-1, 3, {TEXTOID, TEXTOID, TEXTOID},
 		"SELECT y.po_id, y.line_no, y.open, y.expected_at FROM backorder.supply y "
 	"WHERE y.tenant = $1 AND y.item = $2 AND y.location = $3 AND y.open > 0"},
@@ -275,6 +273,14 @@ static const Statement bo_statements[] = {
 	REVISE_PURCHASE_ORDERS("SELECT r.tenant, r.po_id FROM new_rows r")},
 	[BO_PO_REVISE_DELETED] = {-1, 0, {0},
 	REVISE_PURCHASE_ORDERS("SELECT r.tenant, r.po_id FROM old_rows r")},
+
+	/* A purchase order just placed: lines without a date get one, from when it was placed and the lead time. */
+	[BO_DATE_PLACED] = {-1, 0, {0},
+		"UPDATE backorder.purchase_order_line l "
+		"SET expected_at = backorder.lead_time_date(r.tenant, r.supplier, l.item, r.placed_at) "
+		"FROM new_rows r JOIN old_rows o ON o.tenant = r.tenant AND o.po_id = r.po_id "
+		"WHERE l.tenant = r.tenant AND l.po_id = r.po_id AND r.status = 'placed' AND o.status = 'draft' AND l.expected_at IS NULL "
+	"AND backorder.lead_time_date(r.tenant, r.supplier, l.item, r.placed_at) IS NOT NULL"},
 
 	/* events */
 	[BO_INSERT_EVENTS] = {BO_ROWS_EVENTS, 0, {0},
@@ -362,18 +368,24 @@ bo_function(const char *name)
 						   ObjectIdGetDatum(get_namespace_oid("backorder", false)));
 }
 
+Oid
+bo_relation_owner(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
 /* The role that owns the extension's tables; our statements run as it. */
 Oid
 bo_owner(void)
 {
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(bo_relation("order_line")));
-	Oid			owner;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for table backorder.order_line");
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-	return owner;
+	return bo_relation_owner(bo_relation("order_line"));
 }
 
 /* ---------- sections ---------- */
