@@ -128,7 +128,7 @@ COMMENT ON COLUMN backorder.purchase_order_line.item IS 'The item.';
 COMMENT ON COLUMN backorder.purchase_order_line.ordered IS 'Ordered quantity.';
 COMMENT ON COLUMN backorder.purchase_order_line.cancelled IS 'Cancelled quantity.';
 COMMENT ON COLUMN backorder.purchase_order_line.unit_cost IS 'Cost of one unit.';
-COMMENT ON COLUMN backorder.purchase_order_line.expected_at IS 'Day of arrival; where NULL, placing dates it by the lead time.';
+COMMENT ON COLUMN backorder.purchase_order_line.expected_at IS 'Day of arrival. NULL: supply is dated by the lead time when the purchase order is placed; place_purchase_order() writes that date here.';
 COMMENT ON COLUMN backorder.purchase_order_line.planned IS 'Quantity that the planner wrote; NULL: a line by hand. The planner changes only lines whose quantity is still this.';
 COMMENT ON COLUMN backorder.purchase_order_line.for_backorders IS 'Part of the planned quantity that order lines wait for.';
 COMMENT ON COLUMN backorder.purchase_order_line.for_reorder IS 'Part of the planned quantity that fills up to the reorder level.';

@@ -96,8 +96,6 @@ CREATE FUNCTION backorder.check_purchase_order_line() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	po_status text;
-	po_supplier text;
-	po_placed_at timestamptz;
 BEGIN
 	IF TG_OP = 'INSERT' AND NEW.applied_at IS DISTINCT FROM now() THEN
 		RETURN NEW;
@@ -110,8 +108,7 @@ BEGIN
 		END IF;
 		RETURN OLD;
 	END IF;
-	SELECT p.status, p.supplier, p.placed_at INTO po_status, po_supplier, po_placed_at
-	FROM backorder.purchase_order p WHERE p.tenant = NEW.tenant AND p.po_id = NEW.po_id;
+	SELECT p.status INTO po_status FROM backorder.purchase_order p WHERE p.tenant = NEW.tenant AND p.po_id = NEW.po_id;
 	IF po_status IN ('closed', 'cancelled') THEN
 		RAISE EXCEPTION 'cannot change line % of purchase order %', NEW.line_no, NEW.po_id USING ERRCODE = 'OB006',
 			DETAIL = format('It is %s.', po_status), HINT = 'Write a new purchase order.';
@@ -124,9 +121,6 @@ BEGIN
 		RAISE EXCEPTION 'invalid quantity in line % of purchase order %', NEW.line_no, NEW.po_id USING ERRCODE = 'OB003',
 			DETAIL = format('Ordered %s, cancelled %s.', NEW.ordered, NEW.cancelled),
 			HINT = 'Both are finite and not negative, and no more is cancelled than ordered.';
-	END IF;
-	IF TG_OP = 'INSERT' AND po_status = 'placed' AND NEW.expected_at IS NULL THEN
-		NEW.expected_at := backorder.lead_time_date(NEW.tenant, po_supplier, NEW.item, po_placed_at);
 	END IF;
 	RETURN NEW;
 END $$;
@@ -145,7 +139,7 @@ CREATE TRIGGER lock_pending BEFORE INSERT OR UPDATE OR DELETE ON backorder.purch
 CREATE TRIGGER apply_insert AFTER INSERT ON backorder.purchase_order
 	REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder.apply_purchases();
 CREATE TRIGGER apply_update AFTER UPDATE ON backorder.purchase_order
-	REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder.apply_purchases();
+	REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder.apply_purchases();
 CREATE TRIGGER apply_insert AFTER INSERT ON backorder.purchase_order_line
 	REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder.apply_purchases();
 CREATE TRIGGER apply_update AFTER UPDATE ON backorder.purchase_order_line

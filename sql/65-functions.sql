@@ -187,6 +187,16 @@ COMMENT ON FUNCTION backorder.transfer(text, numeric, text, text, text, timestam
 CREATE FUNCTION backorder.place_purchase_order(po_id bigint, at timestamptz DEFAULT now(), tenant text DEFAULT '') RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+	-- Lines first, then the purchase order: the order of locks.
+	PERFORM backorder.lock_orders();
+	PERFORM FROM backorder.purchase_order_line l
+	WHERE l.tenant = place_purchase_order.tenant AND l.po_id = place_purchase_order.po_id ORDER BY l.line_no FOR NO KEY UPDATE;
+	UPDATE backorder.purchase_order_line l
+	SET expected_at = backorder.lead_time_date(p.tenant, p.supplier, l.item, coalesce(p.placed_at, at))
+	FROM backorder.purchase_order p
+	WHERE l.tenant = place_purchase_order.tenant AND l.po_id = place_purchase_order.po_id AND l.expected_at IS NULL
+		AND p.tenant = l.tenant AND p.po_id = l.po_id AND p.status = 'draft'
+		AND backorder.lead_time_date(p.tenant, p.supplier, l.item, coalesce(p.placed_at, at)) IS NOT NULL;
 	UPDATE backorder.purchase_order p SET status = 'placed', placed_at = coalesce(p.placed_at, at)
 	WHERE p.tenant = place_purchase_order.tenant AND p.po_id = place_purchase_order.po_id;
 	IF NOT FOUND THEN

@@ -102,7 +102,7 @@ BEGIN
 		WHERE o.status IN ('placed', 'closed')
 	) p ON p.tenant = y.tenant AND p.po_id = y.po_id AND p.line_no = y.line_no
 	WHERE (y.item, y.location, y.quantity, y.closed) IS DISTINCT FROM (p.item, p.location, p.quantity, p.closed)
-		OR p.expected_at IS DISTINCT FROM y.expected_at;
+		OR p.expected_at <> y.expected_at;
 
 	-- Promises, and what customers were told.
 	RETURN QUERY

@@ -124,7 +124,6 @@ typedef enum BoStatement
 	BO_PO_REVISE_INSERTED,
 	BO_PO_REVISE_UPDATED,
 	BO_PO_REVISE_DELETED,
-	BO_DATE_PLACED,
 	BO_STATEMENTS				/* how many there are */
 } BoStatement;
 

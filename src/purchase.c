@@ -109,8 +109,6 @@ bo_apply_purchases(PG_FUNCTION_ARGS)
 		differences = of_lines ? BO_LINE_UPDATED : BO_PO_UPDATED;
 	else
 		differences = BO_LINE_DELETED;
-	if (!of_lines && differences == BO_PO_UPDATED)
-		(void) bo_exec(BO_DATE_PLACED, NULL, NULL, false);
 	if (of_lines)
 		(void) bo_exec(differences == BO_LINE_INSERTED ? BO_PO_REVISE_INSERTED :
 					   differences == BO_LINE_UPDATED ? BO_PO_REVISE_UPDATED : BO_PO_REVISE_DELETED,

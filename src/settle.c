@@ -1006,6 +1006,19 @@ new_line(Settle *st, LineChange *change)
 	return line;
 }
 
+/* The line has another key now: the row follows, and the order it left is to be told. */
+static void
+move_line(LineChange *change, Line *line)
+{
+	if (strcmp(line->order_key, change->order_key) == 0 && strcmp(line->line_key, change->now->line_key) == 0)
+		return;
+	if (qty_sign(line->old_backordered) > 0)
+		bo_touch_order(line->stock->key.tenant, line->source_id, line->order_key, line->quiet);
+	line->rekeyed = true;
+	line->order_key = change->order_key;
+	line->line_key = change->now->line_key;
+}
+
 static void
 apply_change(Settle *st, LineChange *change)
 {
@@ -1043,15 +1056,7 @@ apply_change(Settle *st, LineChange *change)
 			line->dirty = true;
 			line->quiet = change->quiet;
 			line->refuse_overship = change->mapping->refuse_overship;
-			if (strcmp(line->order_key, change->order_key) != 0 || strcmp(line->line_key, now->line_key) != 0)
-			{
-				/* The order it left is to be told. */
-				if (qty_sign(line->old_backordered) > 0)
-					bo_touch_order(line->stock->key.tenant, line->source_id, line->order_key, line->quiet);
-				line->rekeyed = true;
-				line->order_key = change->order_key;
-				line->line_key = now->line_key;
-			}
+			move_line(change, line);
 			shipped = qty_sub(now->shipped, line->shipped);
 			if (!change->baseline)
 				ship(st, line, shipped);
@@ -1126,6 +1131,8 @@ apply_change(Settle *st, LineChange *change)
 			line->dirty = true;
 			line->quiet = change->quiet;
 			line->refuse_overship = change->mapping->refuse_overship;
+			if (now != NULL)
+				move_line(change, line);
 			if (qty_sign(line->old_backordered) > 0)
 				line->requeued = true;
 			end_line(st, change, line);

@@ -122,7 +122,8 @@ static TupleDesc row_descs[lengthof(bo_rows_kinds)];
 /* Which purchase order lines a statement changed; $1 picks rows that a restore did not bring. */
 #define PURCHASE_DIFFERENCES(rows) \
 	"SELECT k.tenant, k.po_id, k.line_no, coalesce(p.status IN ('placed', 'closed'), false), p.status, l.item, p.location, " \
-	"l.ordered - l.cancelled, l.expected_at, " \
+	"l.ordered - l.cancelled, " \
+	"coalesce(l.expected_at, y.expected_at, backorder.lead_time_date(p.tenant, p.supplier, l.item, p.placed_at)), " \
 	"p.status = 'closed', y.item, y.location " \
 	"FROM (" rows ") k " \
 	"LEFT JOIN backorder.purchase_order_line l ON l.tenant = k.tenant AND l.po_id = k.po_id AND l.line_no = k.line_no " \
@@ -273,14 +274,6 @@ static const Statement bo_statements[] = {
 	REVISE_PURCHASE_ORDERS("SELECT r.tenant, r.po_id FROM new_rows r")},
 	[BO_PO_REVISE_DELETED] = {-1, 0, {0},
 	REVISE_PURCHASE_ORDERS("SELECT r.tenant, r.po_id FROM old_rows r")},
-
-	/* A purchase order just placed: lines without a date get one, from when it was placed and the lead time. */
-	[BO_DATE_PLACED] = {-1, 0, {0},
-		"UPDATE backorder.purchase_order_line l "
-		"SET expected_at = backorder.lead_time_date(r.tenant, r.supplier, l.item, r.placed_at) "
-		"FROM new_rows r JOIN old_rows o ON o.tenant = r.tenant AND o.po_id = r.po_id "
-		"WHERE l.tenant = r.tenant AND l.po_id = r.po_id AND r.status = 'placed' AND o.status = 'draft' AND l.expected_at IS NULL "
-	"AND backorder.lead_time_date(r.tenant, r.supplier, l.item, r.placed_at) IS NOT NULL"},
 
 	/* events */
 	[BO_INSERT_EVENTS] = {BO_ROWS_EVENTS, 0, {0},

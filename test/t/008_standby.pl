@@ -1,0 +1,65 @@
+# On a hot standby every view, explain(), available_from() and verify() work and say what they say on
+# the primary. After promotion orders go on.
+
+use strict;
+use warnings FATAL => 'all';
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use BackorderTest;
+
+my $primary = new_node('primary', init => { allows_streaming => 1 });
+create_shop($primary);
+$primary->backup('base');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($primary, 'base', has_streaming => 1);
+$standby->start;
+
+# After the backup, so that the standby sees it by replay.
+$primary->safe_psql('postgres', <<'EOS');
+INSERT INTO backorder.supplier (supplier, lead_time) VALUES ('acme', 30000);
+INSERT INTO backorder.supplier_item (supplier, item) VALUES ('acme', 'X'), ('acme', 'Y');
+SELECT backorder.receive('X', 10);
+INSERT INTO shop.orders DEFAULT VALUES;
+INSERT INTO shop.orders DEFAULT VALUES;
+INSERT INTO shop.lines VALUES (1, 1, 'X', 8), (1, 2, 'Y', 2);
+INSERT INTO shop.lines VALUES (2, 1, 'X', 6), (2, 2, 'Z', 1);
+SELECT count(*) FROM backorder.plan_purchases();
+UPDATE backorder.purchase_order SET status = 'placed' WHERE status = 'draft';
+UPDATE shop.lines SET shipped = 3 WHERE order_id = 1 AND line_no = 1;
+INSERT INTO shop.orders DEFAULT VALUES;
+INSERT INTO shop.lines VALUES (3, 1, 'X', 5);
+EOS
+$primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
+
+is($standby->safe_psql('postgres', 'SELECT pg_is_in_recovery()'), 't', 'the standby is one');
+my @views = split(/\n/, $primary->safe_psql('postgres', q{SELECT viewname FROM pg_views WHERE schemaname = 'backorder' ORDER BY viewname}));
+cmp_ok(scalar @views, '>=', 9, 'there are views');
+foreach my $query (
+	(map { "SELECT to_jsonb(v) - 'age' FROM backorder.$_ v ORDER BY 1" } @views),
+	"SELECT * FROM backorder.explain('1')",
+	"SELECT * FROM backorder.explain('2', 'shop.lines')",
+	"SELECT backorder.available_from('X', 3), backorder.available_from('Z', 1)",
+	'SELECT * FROM backorder.mapped_lines(1)',
+	'SELECT * FROM backorder.verify()')
+{
+	my ($name) = $query =~ /FROM (\S+)/;
+	$name //= 'available_from()';
+	is($standby->safe_psql('postgres', $query), $primary->safe_psql('postgres', $query), "standby: $name as on the primary");
+}
+consistent_ok($standby, 'standby');
+cmp_ok($standby->safe_psql('postgres', 'SELECT count(*) FROM backorder.backlog'), '>', 0, 'standby: somebody waits');
+refused_ok($standby, q{SELECT backorder.receive('X', 1)}, '25006', 'standby: no receipt');
+refused_ok($standby, q{SELECT backorder.take_events(1)}, '25006', 'standby: no events taken');
+
+$primary->stop;
+$standby->promote;
+$standby->safe_psql('postgres', q{INSERT INTO shop.orders DEFAULT VALUES;
+	INSERT INTO shop.lines SELECT max(id), 1, 'X', 2 FROM shop.orders; SELECT backorder.receive('X', 20)});
+is($standby->safe_psql('postgres', q{SELECT allocated, backordered FROM backorder.stock WHERE item = 'X'}),
+	'18|0', 'promoted: orders are recorded and served');
+sums_ok($standby, 'promoted');
+consistent_ok($standby, 'promoted');
+
+done_testing();

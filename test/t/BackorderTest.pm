@@ -1,0 +1,203 @@
+# What the TAP tests share: a server with the extension, a shop with its tables attached, load by
+# pgbench, and the checks that hold after anything.
+package BackorderTest;
+
+use strict;
+use warnings FATAL => 'all';
+
+use Exporter 'import';
+use IPC::Run;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+our @EXPORT = qw(new_node create_shop consistent_ok sums_ok load_ok start_load finish_load refused_ok contents same_ok);
+
+# new_node(NAME, init => {...}, conf => [...]): a running server, the extension in database postgres.
+sub new_node
+{
+	my ($name, %arg) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+
+	$node->init(%{ $arg{init} // {} });
+	$node->append_conf('postgresql.conf', join("\n",
+		'log_statement = none',
+		'max_connections = 40',
+		'max_prepared_transactions = 10',
+		'shared_buffers = 64MB',
+		@{ $arg{conf} // [] }) . "\n");
+	$node->start;
+	$node->safe_psql('postgres', 'CREATE EXTENSION backorder');
+	return $node;
+}
+
+# Orders and lines with every column that the tests map, attached.
+sub create_shop
+{
+	my ($node) = @_;
+
+	$node->safe_psql('postgres', <<'EOS');
+CREATE SCHEMA shop;
+CREATE TABLE shop.orders (
+	id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	customer text NOT NULL DEFAULT 'walk-in',
+	status text NOT NULL DEFAULT 'open',
+	urgency integer NOT NULL DEFAULT 0
+);
+CREATE TABLE shop.lines (
+	order_id integer NOT NULL REFERENCES shop.orders ON DELETE CASCADE,
+	line_no integer NOT NULL,
+	item text NOT NULL,
+	quantity integer NOT NULL,
+	shipped integer NOT NULL DEFAULT 0,
+	PRIMARY KEY (order_id, line_no)
+);
+SELECT backorder.attach('shop.lines', item => 'item', quantity => 'quantity', order_key => 'order_id', line_key => 'line_no',
+	header_table => 'shop.orders', header_key => 'id', live => $$header.status = 'open'$$, shipped => 'shipped',
+	customer => 'customer', priority => 'urgency');
+EOS
+	return;
+}
+
+# Everything is explained by rows.
+sub consistent_ok
+{
+	my ($node, $name, $db) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+	is($node->safe_psql($db // 'postgres', 'SELECT * FROM backorder.verify()'), '', "$name: verify() returns no row");
+	return;
+}
+
+# The counters against the shop's tables, in words of our own.
+sub sums_ok
+{
+	my ($node, $name, $db) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+	is($node->safe_psql($db // 'postgres', <<'EOS'), '', "$name: counters equal the sums of the lines");
+SELECT item, s.allocated, s.backordered, l.open, s.on_hand, m.moved
+FROM (SELECT item, sum(allocated) AS allocated, sum(backordered) AS backordered, sum(on_hand) AS on_hand,
+	sum(unavailable) AS unavailable FROM backorder.stock GROUP BY item) s
+FULL JOIN (SELECT item, sum(greatest(quantity - shipped, 0)) AS open
+	FROM shop.lines JOIN shop.orders ON id = order_id WHERE status = 'open' AND quantity > 0 GROUP BY item) l USING (item)
+FULL JOIN (SELECT item, sum(quantity) AS moved FROM backorder.stock_movement GROUP BY item) m USING (item)
+WHERE s.allocated + s.backordered <> coalesce(l.open, 0) OR s.item IS NULL
+	OR s.on_hand <> coalesce(m.moved, 0) OR s.allocated > s.on_hand - s.unavailable
+	OR s.backordered > 0 AND s.on_hand - s.unavailable > s.allocated
+EOS
+	return;
+}
+
+# The pgbench command for a set of scripts, { name => [weight, text] }.
+sub pgbench_command
+{
+	my ($node, $options, $scripts) = @_;
+	my $dir = PostgreSQL::Test::Utils::tempdir();
+	my @files;
+
+	foreach my $script (sort keys %$scripts)
+	{
+		my ($weight, $text) = @{ $scripts->{$script} };
+		append_to_file("$dir/$script.sql", $text);
+		push @files, '-f', "$dir/$script.sql\@$weight";
+	}
+	return ('pgbench', '-n', '-h', $node->host, '-p', $node->port, @$options, @files, 'postgres');
+}
+
+# Run load and require that not one transaction failed: no deadlock, no error of any other kind. At
+# another isolation level, LEVEL, pgbench tries again after 40001 and 40P01, and those are allowed.
+sub load_ok
+{
+	my ($node, $name, $options, $scripts, $level) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $from = -s $node->logfile;
+	my ($out, $err) = ('', '');
+
+	my @command = pgbench_command($node, $options, $scripts);
+	push @command, '--max-tries=1000' if defined $level;
+	local $ENV{PGOPTIONS} = $level ? '-c default_transaction_isolation=' . ($level =~ s/ /\\ /r) : '';
+	IPC::Run::run(\@command, '<', \undef, '>', \$out, '2>', \$err);
+	my $status = $? >> 8;
+	my @errors = grep { /ERROR|FATAL|PANIC/ } split(/\n/, slurp_file($node->logfile, $from));
+	@errors = grep { !/ERROR:  (could not serialize access|deadlock detected)/ } @errors if defined $level;
+	my $errors = join("\n", @errors);
+
+	is($status, 0, "$name: pgbench ends well") or diag($err);
+	ok($out =~ /^number of failed transactions: 0 /m, "$name: no failed transaction")
+	  or diag(join("\n", grep { /^number of|failed transactions: [1-9]/ } split(/\n(?! - )/, $out)));
+	is($errors, '', "$name: no error in the server's log");
+	return;
+}
+
+# Load in the background, for the time until the server goes away.
+sub start_load
+{
+	my ($node, $options, $scripts) = @_;
+	my %load = (out => '', err => '');
+
+	my @command = pgbench_command($node, $options, $scripts);
+	$load{run} = IPC::Run::start(\@command, '<', \undef, '>', \$load{out}, '2>', \$load{err});
+	return \%load;
+}
+
+# Wait for its end; returns how many transactions pgbench saw committed.
+sub finish_load
+{
+	my ($load) = @_;
+
+	$load->{run}->finish;
+	$load->{out} =~ /number of transactions actually processed: (\d+)/
+	  or BAIL_OUT("pgbench: $load->{out} $load->{err}");
+	return $1;
+}
+
+# The statement fails, with this SQLSTATE. OPTIONS go to psql, e.g. '-U', 'clerk'.
+sub refused_ok
+{
+	my ($node, $sql, $sqlstate, $name, @options) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+	my ($status, $out, $err) = $node->psql('postgres', $sql, extra_params => [ '-v', 'VERBOSITY=sqlstate', @options ]);
+	my $states = join(' ', $err =~ /ERROR:\s+(\w{5})/g);
+	ok($status != 0 && $states eq $sqlstate, $name) or diag("got status $status, '$err'");
+	return;
+}
+
+# All that a dump carries, as text: every configuration table and sequence of the extension. OIDs are
+# a cache and differ from database to database.
+sub contents
+{
+	my ($node, $db) = @_;
+	my $text = '';
+
+	foreach my $relation (split(/\n/, $node->safe_psql($db, <<'EOS')))
+SELECT c.oid::regclass::text || ' ' || c.relkind::text FROM pg_class c JOIN pg_extension e ON c.oid = ANY (e.extconfig)
+WHERE e.extname = 'backorder' ORDER BY c.oid::regclass::text
+EOS
+	{
+		my ($name, $kind) = split(/ /, $relation);
+		my $columns = $kind eq 'S' ? 'last_value, is_called' : '*';
+		$text .= "$name\n" . $node->safe_psql($db, <<"EOS") . "\n";
+SELECT r FROM (SELECT to_jsonb(t) - 'line_relid' - 'header_relid' AS r FROM (SELECT $columns FROM $name) t) s ORDER BY r::text
+EOS
+	}
+	return $text;
+}
+
+# Two such texts are the same; if not, the lines that only one of them has are shown.
+sub same_ok
+{
+	my ($got, $expected, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my %got = map { $_ => 1 } split(/\n/, $got);
+	my %expected = map { $_ => 1 } split(/\n/, $expected);
+	my @differences = (
+		(map { "- $_" } grep { !$got{$_} } sort keys %expected),
+		(map { "+ $_" } grep { !$expected{$_} } sort keys %got));
+
+	ok($got eq $expected, $name) or diag(join("\n", 'expected -, got +', splice(@differences, 0, 20)));
+	return;
+}
+
+1;
