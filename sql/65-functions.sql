@@ -107,13 +107,23 @@ BEGIN
 				HINT = 'A reference is an idempotency key: use a new one for a new movement.';
 		END IF;
 	END IF;
+	-- Whether an order waits for more is looked up once per order, not per line.
 	RETURN QUERY
-	SELECT backorder.source_relation(l.source_id), l.order_key, l.line_key, l.customer, l.item, l.location,
-		d.quantity, l.allocated, l.backordered,
-		NOT EXISTS (SELECT FROM backorder.order_line o
-			WHERE o.tenant = l.tenant AND o.source_id = l.source_id AND o.order_key = l.order_key AND o.backordered > 0)
-	FROM backorder.collected_dealt() d
-	JOIN backorder.order_line l ON l.tenant = d.tenant AND l.source_id = d.source_id AND l.order_key = d.order_key AND l.line_key = d.line_key
+	WITH given AS MATERIALIZED (
+		SELECT d.* FROM backorder.collected_dealt() d
+	), named AS MATERIALIZED (
+		SELECT n.tenant, n.source_id, backorder.source_relation(n.source_id) AS relation
+		FROM (SELECT DISTINCT g.tenant, g.source_id FROM given g) n
+	), served AS MATERIALIZED (
+		SELECT o.tenant, o.source_id, o.order_key, NOT EXISTS (SELECT FROM backorder.order_line l
+			WHERE l.tenant = o.tenant AND l.source_id = o.source_id AND l.order_key = o.order_key AND l.backordered > 0) AS ready
+		FROM (SELECT DISTINCT g.tenant, g.source_id, g.order_key FROM given g) o
+	)
+	SELECT n.relation, l.order_key, l.line_key, l.customer, l.item, l.location, g.quantity, l.allocated, l.backordered, s.ready
+	FROM given g
+	JOIN named n ON n.tenant = g.tenant AND n.source_id = g.source_id
+	JOIN served s ON s.tenant = g.tenant AND s.source_id = g.source_id AND s.order_key = g.order_key
+	JOIN backorder.order_line l ON l.tenant = g.tenant AND l.source_id = g.source_id AND l.order_key = g.order_key AND l.line_key = g.line_key
 	ORDER BY l.item, l.location, l.priority DESC, l.queued_at, l.line_id;
 END $$;
 COMMENT ON FUNCTION backorder.post_movements(backorder.stock_movement[]) IS 'Inserts movements in one statement and returns what was dealt; the stock functions are written on it.';
