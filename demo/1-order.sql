@@ -1,6 +1,6 @@
 --# 1. An order is short, and the application did not have to know
 
---: The application sends what it always sent. Its role, shop_app, has no right on anything of backorder's.
+--: The application sends what it always sent. Its role, shop_app, has no right on backorder.
 --@ app
 BEGIN;
 INSERT INTO shop.orders (order_no, customer) VALUES ('SO-10151', 'LAGUNA');

@@ -11,7 +11,8 @@ CREATE TEMP TABLE concerned AS SELECT DISTINCT order_key, g.customer FROM backor
 --: Now Kitano writes: everything comes a week later.
 UPDATE backorder.purchase_order_line l SET expected_at = p.expected_at + 7
 FROM backorder.purchases p
-WHERE l.po_id = p.po_id AND l.line_no = p.line_no AND p.supplier = 'KITANO' AND p.status = 'placed';
+WHERE p.supplier = 'KITANO' AND p.status = 'placed'
+    AND l.po_id = p.po_id AND l.line_no = p.line_no;
 
 --: That was all. The next time it asks, the mailer gets:
 SELECT e.type, e.customer, e.aggregateid AS "order", line.*

@@ -334,12 +334,12 @@ BEGIN
 	END IF;
 	INSERT INTO backorder.event_consumer (consumer) VALUES (take_events.consumer) ON CONFLICT DO NOTHING;
 	SELECT * INTO place FROM backorder.event_consumer c WHERE c.consumer = take_events.consumer FOR UPDATE;
-	-- What is older than the oldest transaction still running is complete: nothing can come before it any more.
+	-- A transaction that still runs writes events with numbers above its own: up to the oldest one all is complete.
 	settled := pg_snapshot_xmin(pg_current_snapshot());
 	SELECT * INTO last FROM (
 		SELECT e.* FROM backorder.event e
 		WHERE (e.generation, e.xid, e.id) > (place.generation, place.xid, place.id)
-			AND (e.xid < settled OR e.generation < (SELECT i.generation FROM backorder.installation i))
+			AND (e.xid <= settled OR e.generation < (SELECT i.generation FROM backorder.installation i))
 		ORDER BY e.generation, e.xid, e.id LIMIT take_events.max) AS batch
 	ORDER BY batch.generation DESC, batch.xid DESC, batch.id DESC LIMIT 1;
 	IF last.id IS NULL THEN

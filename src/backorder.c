@@ -4,6 +4,9 @@
  */
 #include "backorder.h"
 
+#include "access/transam.h"
+#include "utils/xid8.h"
+
 #include <limits.h>
 
 #include "catalog/pg_type.h"
@@ -25,6 +28,7 @@ PG_FUNCTION_INFO_V1(bo_repromise);
 PG_FUNCTION_INFO_V1(bo_mapped_lines);
 PG_FUNCTION_INFO_V1(bo_today);
 PG_FUNCTION_INFO_V1(bo_day_of);
+PG_FUNCTION_INFO_V1(bo_next_xid);
 
 bool		bo_notify = false;
 int			bo_repromise_limit = 10000;
@@ -210,4 +214,16 @@ bo_day_of(PG_FUNCTION_ARGS)
 
 	AtEOXact_GUC(false, level);
 	PG_RETURN_DATUM(day);
+}
+
+/*
+ * next_xid(): the transaction number that would be given next.  Events carry
+ * it, read under the lock that makes those of one order serial: so they are
+ * in the order in which they were said, and nothing can come before one that
+ * is not above the oldest running transaction.
+ */
+Datum
+bo_next_xid(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_FULLTRANSACTIONID(ReadNextFullTransactionId());
 }

@@ -1487,8 +1487,13 @@ promise_queue(Settle *st, Stock *stock, const SupplyProfile *before, const Suppl
 			break;
 		if (limit > 0 && (int64) queue.nread >= limit)
 		{
-			finished = queue.row == NULL && (queue.row = next_row(&queue)) == NULL;
-			break;
+			if (queue.row == NULL)
+				queue.row = next_row(&queue);
+			if (queue.row != NULL)
+			{
+				finished = false;
+				break;
+			}
 		}
 	}
 	/* This settling's own lines behind the end of the walk. */

@@ -277,10 +277,10 @@ static const Statement bo_statements[] = {
 
 	/* events */
 	[BO_INSERT_EVENTS] = {BO_ROWS_EVENTS, 0, {0},
-		"INSERT INTO backorder.event (tenant, aggregatetype, aggregateid, type, payload, source_id, customer, generation) "
+		"INSERT INTO backorder.event (tenant, aggregatetype, aggregateid, type, payload, source_id, customer, generation, xid) "
 		"SELECT g.tenant, 'order', g.order_key, g.type, "
 		"g.payload::jsonb || jsonb_build_object('source', backorder.source_relation(g.source_id)::text), "
-		"g.source_id, g.customer, i.generation "
+		"g.source_id, g.customer, i.generation, (SELECT backorder.next_xid()) "
 	"FROM given_events g CROSS JOIN backorder.installation i"},
 	[BO_LOCK_WAITING] = {BO_ROWS_TOUCHED, 0, {0},
 		"INSERT INTO backorder.waiting_order (tenant, source_id, order_key) "

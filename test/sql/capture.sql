@@ -284,7 +284,7 @@ DELETE FROM now_line WHERE id = 1;
 SELECT order_key, "a/b" FROM recorded WHERE item = 'ca now' ORDER BY line_id;
 ROLLBACK TO s;
 SELECT order_key, "a/b" FROM recorded WHERE item = 'ca now' ORDER BY line_id;
-SELECT count(*) AS events FROM backorder.event WHERE xid = pg_current_xact_id();
+SELECT count(*) AS events FROM backorder.event WHERE created_at = now();
 COMMIT;
 TRUNCATE now_line;
 SELECT count(*) FROM recorded WHERE item = 'ca now';
