@@ -4,11 +4,9 @@
  */
 #include "backorder.h"
 
-#include "access/transam.h"
-#include "utils/xid8.h"
-
 #include <limits.h>
 
+#include "access/transam.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -19,6 +17,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
+#include "utils/xid8.h"
 
 PG_MODULE_MAGIC;
 
