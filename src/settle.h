@@ -1,0 +1,139 @@
+/*
+ * settle.h
+ *		What the files of settling share: settle.c leads, stock.c, queue.c,
+ *		supply.c, ledger.c, lines.c and repromise.c do the parts.
+ */
+#ifndef BO_SETTLE_H
+#define BO_SETTLE_H
+
+#include "backorder.h"
+
+/* Goods that came in with this settling, in order: what deals are made from. */
+typedef struct GoodsIn
+{
+	Movement   *movement;
+	Qty			left;
+} GoodsIn;
+
+/* One supply row. */
+typedef struct SupplyRow
+{
+	char	   *tenant;
+	int64		po_id;
+	int32		line_no;
+	Stock	   *stock;
+	Qty			quantity;
+	Qty			received;
+	bool		has_expected_at;
+	DateADT		expected_at;
+	bool		closed;
+	Qty			open;
+	bool		exists;
+	bool		dirty;
+	bool		remove;
+} SupplyRow;
+
+/* One item at one location. */
+struct Stock
+{
+	StockKey	key;
+	int			n;				/* position in lock order */
+	Qty			on_hand;
+	Qty			unavailable;
+	Qty			allocated;
+	Qty			backordered;
+	Qty			backordered_held;
+	Qty			on_order;
+	bool		promises_stale;
+	int32		handling_time;
+	bool		locked;
+
+	/* as locked */
+	Qty			old_backordered;
+	Qty			old_held;
+
+	List	   *lines;			/* of Line: touched */
+	HTAB	   *touched_rows;	/* line_id of touched lines that have a row */
+	List	   *goods;			/* of GoodsIn */
+	List	   *supplies;		/* of SupplyRow that this settling touches */
+	Qty			shipped_out;	/* shipped beyond allocation: what may be booked as found */
+	Qty			dealt_waiting;	/* dealt to lines that had been waiting */
+	bool		requeued;		/* the queue changed otherwise than by dealing and joining at its end */
+	bool		supply_changed;
+	bool		changed;
+	bool		reduced;		/* a movement took stock away */
+};
+
+typedef struct Settle
+{
+	Settlement *s;
+	HTAB	   *by_key;
+	Stock	  **stocks;			/* sorted */
+	int			nstocks;
+	TimestampTz now;
+	DateADT		today;
+	BoRows	   *allocations;
+	BoRows	   *movements;
+	BoRows	   *events;
+	List	   *supplies;		/* of SupplyRow */
+} Settle;
+
+/* The queue of a stock row, being walked. */
+typedef struct Queue
+{
+	Stock	   *stock;
+	bool		backwards;		/* allocated lines from the lowest rank up */
+	List	   *mine;			/* of Line, sorted */
+	int			next_mine;
+	Portal		portal;			/* NULL: no rows to read, or none left */
+	SPITupleTable *table;
+	uint64		nrows;
+	uint64		next_row;
+	long		fetch;
+	Line	   *row;			/* read ahead */
+	uint64		nread;
+} Queue;
+
+/* stock.c */
+extern void bo_settle_start(Settle *st, Settlement *settlement);
+extern Stock *bo_find_stock(Settle *st, char *tenant, char *item, char *location);
+extern void bo_lock_stocks(Settle *st);
+extern Qty bo_free_quantity(Stock *stock);
+extern void bo_write_stock(Settle *st);
+
+/* queue.c */
+extern void bo_set_open(Line *line);
+extern Qty bo_waits_for(Line *line);
+extern bool bo_is_waiting(Line *line);
+extern Line *bo_load_line(int row, Stock *stock);
+extern void bo_touch_line(Line *line);
+extern int bo_compare_rank(const Line *a, const Line *b);
+extern int bo_compare_rank_cells(const ListCell *a, const ListCell *b);
+extern void bo_queue_open(Queue *queue, Stock *stock, bool backwards, bool read_rows);
+extern void bo_queue_close(Queue *queue);
+extern Line *bo_queue_row(Queue *queue);
+extern Line *bo_queue_next(Queue *queue);
+extern Qty bo_untouched_waiting(Stock *stock);
+
+/* supply.c */
+extern SupplyRow *bo_find_supply(Settle *st, const char *tenant, int64 po_id, int32 line_no);
+extern Qty bo_supply_open(SupplyRow *row);
+extern void bo_read_supply(Settle *st);
+extern void bo_supply_written(SupplyRow *row, Qty before);
+extern void bo_apply_supplies(Settle *st);
+extern void bo_write_supply(Settle *st);
+
+/* ledger.c */
+extern void bo_allocate(Settle *st, Line *line, Qty quantity, const char *cause, int64 movement_id, Movement *goods);
+extern void bo_deal_to(Settle *st, Line *line, Qty quantity);
+extern void bo_add_movement(Settle *st, Stock *stock, int64 movement_id, const char *kind, Qty quantity, Qty unavailable, int64 line_id, const char *reason);
+
+/* lines.c */
+extern void bo_apply_change(Settle *st, LineChange *change);
+extern void bo_read_changed_lines(Settle *st);
+extern void bo_write_lines(Settle *st);
+
+/* repromise.c */
+extern void bo_promise_stock(Settle *st, Stock *stock);
+
+#endif							/* BO_SETTLE_H */
