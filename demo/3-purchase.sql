@@ -54,8 +54,9 @@ SELECT count(*) = 0, 'the second plan is the first, line by line'
 FROM ((TABLE planned EXCEPT ALL SELECT po_id, line_no, item, ordered, for_backorders, for_rounding FROM backorder.purchases WHERE status = 'draft')
 	UNION ALL (SELECT po_id, line_no, item, ordered, for_backorders, for_rounding FROM backorder.purchases WHERE status = 'draft' EXCEPT ALL TABLE planned)) d;
 
---: The buyer places them: with place_purchase_order(), or as plainly as this.
-UPDATE backorder.purchase_order SET status = 'placed' WHERE status = 'draft';
+--: The buyer places them:
+SELECT count(*) AS placed
+FROM backorder.purchase_order, backorder.place_purchase_order(po_id) WHERE status = 'draft';
 
 SELECT supplier, po_id, count(*) AS lines, sum(open) AS on_order, placed_at::date, expected_at
 FROM backorder.purchases WHERE status = 'placed'

@@ -9,10 +9,9 @@ CREATE TEMP TABLE concerned AS SELECT DISTINCT order_key, g.customer FROM backor
 	JOIN backorder.purchase_order p USING (po_id) WHERE p.supplier = 'KITANO';
 
 --: Now Kitano writes: everything comes a week later.
-UPDATE backorder.purchase_order_line l SET expected_at = p.expected_at + 7
-FROM backorder.purchases p
-WHERE p.supplier = 'KITANO' AND p.status = 'placed'
-    AND l.po_id = p.po_id AND l.line_no = p.line_no;
+UPDATE backorder.purchase_order_line SET expected_at = expected_at + 7
+WHERE po_id IN (SELECT po_id FROM backorder.purchase_order
+                WHERE supplier = 'KITANO' AND status = 'placed');
 
 --: That was all. The next time it asks, the mailer gets:
 SELECT e.type, e.customer, e.aggregateid AS "order", line.*

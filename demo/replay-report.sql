@@ -35,9 +35,6 @@ SELECT 'without', po, quantity, received FROM baseline.purchase;
 CREATE FUNCTION replay.days(i interval) RETURNS text LANGUAGE sql AS $$
 	SELECT to_char(extract(epoch FROM i) / 86400, 'FM9990.0') || ' days'
 $$;
-CREATE FUNCTION replay.number(n numeric) RETURNS text LANGUAGE sql AS $$
-	SELECT to_char(n, 'FM999,999,999,990')
-$$;
 
 CREATE TABLE replay.summary AS
 WITH ended AS (
@@ -69,9 +66,9 @@ CROSS JOIN LATERAL (VALUES
 	(2, 'lines short when ordered', replay.number(w.short), replay.number(o.short)),
 	(3, 'units short when ordered', replay.number(w.units_short), replay.number(o.units_short)),
 	(4, 'first-pass fill rate, of units', to_char(100 * w.fill_rate, 'FM990.0') || ' %', to_char(100 * o.fill_rate, 'FM990.0') || ' %'),
-	(5, 'purchase orders', replay.number(w.orders), replay.number(o.orders)),
-	(6, 'purchase order lines', replay.number(w.po_lines), replay.number(o.po_lines)),
-	(7, 'units bought', replay.number(w.units_bought), replay.number(o.units_bought)),
+	(5, 'purchase orders', replay.number(coalesce(w.orders, 0)), replay.number(coalesce(o.orders, 0))),
+	(6, 'purchase order lines', replay.number(coalesce(w.po_lines, 0)), replay.number(coalesce(o.po_lines, 0))),
+	(7, 'units bought', replay.number(coalesce(w.units_bought, 0)), replay.number(coalesce(o.units_bought, 0))),
 	(8, 'free units in stock, weekly average', replay.number(w.on_shelf), replay.number(o.on_shelf)),
 	(9, 'units dealt on receipt', replay.number(w.dealt), replay.number(o.dealt)),
 	(10, 'median wait of a short line', replay.days(w.median), replay.days(o.median)),

@@ -152,30 +152,35 @@ BEGIN
 	ANALYZE replay.item;
 END $$;
 
+CREATE FUNCTION replay.number(n numeric) RETURNS text LANGUAGE sql AS $$
+	SELECT to_char(n, 'FM999,999,999,990')
+$$;
+
 CREATE VIEW replay.description AS
-SELECT format(E'%s orders with %s lines of %s items from %s to %s: %s weeks, their dates moved %s by %s days\n'
-		'opening stock: %s weeks of each item''s average demand, %s %% of the units ordered\n'
-		'%s suppliers (%s): lead times %s to %s days, in multiples of up to %s, not under %s\n'
-		'%s',
-	(SELECT count(*) FROM replay.orders), (SELECT count(*) FROM replay.file), (SELECT count(*) FROM replay.item),
-	s.first_day, s.last_day, s.weeks, CASE WHEN s.moved < '0' THEN 'back' ELSE 'on' END, abs(extract(day FROM s.moved)),
-	s.stock_weeks, (SELECT round(100 * sum(opening) / sum(demand), 1) FROM replay.item),
-	(SELECT count(*) FROM replay.supplier),
-	CASE WHEN s.suppliers_known THEN 'from the file, their terms made up' ELSE 'made up, the file names none' END,
-	(SELECT min(lead_days) FROM replay.supplier), (SELECT max(lead_days) FROM replay.supplier),
-	(SELECT max(multiple) FROM replay.supplier), (SELECT max(minimum) FROM replay.supplier),
-	CASE WHEN s.copy THEN 'no reorder levels: only what is short is bought'
-		ELSE 'reorder point: average demand of lead time + 3 weeks; order-up-to: of 2 weeks more' END) AS text
-FROM replay.setting s;
+SELECT concat_ws(E'\n',
+	format('%s orders with %s lines of %s items from %s to %s, moved by %s weeks,',
+		replay.number((SELECT count(*) FROM replay.orders)), replay.number((SELECT count(*) FROM replay.file)),
+		replay.number((SELECT count(*) FROM replay.item)), s.first_day, s.last_day, extract(day FROM s.moved)::integer / 7),
+	'since only what is still to come can be promised. The same with and without:',
+	format('  stock at the start: %s weeks of each item''s average demand, %s %% of the units ordered',
+		s.stock_weeks, (SELECT round(100 * sum(opening) / sum(demand), 1) FROM replay.item)),
+	format('  suppliers: %s, %s; %s to %s days, multiples to %s, minimum to %s',
+		t.suppliers, CASE WHEN s.suppliers_known THEN 'as in the file, with made-up terms' ELSE 'made up (the file names none)' END,
+		t.shortest, t.longest, t.multiple, t.minimum),
+	CASE WHEN s.copy THEN '  reorder levels: none, only what is short is bought'
+		ELSE '  reorder point: average demand of lead time + 3 weeks; order-up-to: of 2 weeks more' END,
+	'  Mondays what is allocated is shipped, and what is needed is bought; Thursdays what is due arrives') AS text
+FROM replay.setting s,
+	(SELECT count(*) AS suppliers, min(lead_days) AS shortest, max(lead_days) AS longest, max(multiple) AS multiple, max(minimum) AS minimum
+	FROM replay.supplier) t;
 
 CREATE VIEW replay.copied AS
 SELECT f.order_no, f.line_no, f.sku, f.qty FROM replay.file f JOIN replay.orders o USING (order_no) ORDER BY o.n, f.line_no;
 
 CREATE VIEW replay.times AS
-SELECT format('of the wall time: entering orders %s s (%s lines a second), shipping %s s, planning %s s, receiving %s s;'
-		' fsync off',
+SELECT format('Wall time: entering orders %s s (%s lines a second), shipping %s s, planning %s s, receiving %s s.',
 	round(max(seconds) FILTER (WHERE work = 'orders')),
-	round((SELECT count(*) FROM replay.file) / greatest(max(seconds) FILTER (WHERE work = 'orders'), 0.001)),
+	round((SELECT count(*) FROM replay.file) / greatest(max(seconds) FILTER (WHERE work = 'orders'), 0.001), -2),
 	round(max(seconds) FILTER (WHERE work = 'shipping')), round(max(seconds) FILTER (WHERE work = 'planning')),
 	round(max(seconds) FILTER (WHERE work = 'receiving'))) AS text
 FROM replay.clock;

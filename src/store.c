@@ -414,6 +414,7 @@ bo_pin_settings(void)
 	pin_setting("extra_float_digits", "1");
 	pin_setting("bytea_output", "hex");
 	/* Generic plans by index, whatever the statistics said when they were made. */
+	pin_setting("enable_nestloop", "on");
 	pin_setting("enable_seqscan", "off");
 	pin_setting("enable_bitmapscan", "off");
 	pin_setting("enable_hashjoin", "off");
