@@ -36,7 +36,7 @@ COMMENT ON COLUMN backorder.inventory_position.order_up_to IS 'Buy up to this.';
 CREATE FUNCTION backorder.wanted_purchases(item text, location text, tenant text)
 RETURNS TABLE (item_ text, location_ text, supplier_ text, n integer, quantity numeric, unit_cost numeric,
 	for_backorders numeric, for_reorder numeric, for_rounding numeric)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off SET jit = off AS $$
 	WITH RECURSIVE needed AS MATERIALIZED (
 		SELECT p.item, p.location, p.order_up_to - p.position - p.drafted AS need,
 			least(greatest(- p.position - p.drafted, 0), p.order_up_to - p.position - p.drafted) AS short
@@ -79,7 +79,7 @@ COMMENT ON FUNCTION backorder.wanted_purchases(text, text, text) IS 'Which quant
 
 CREATE FUNCTION backorder.plan_purchases(item text DEFAULT NULL, supplier text DEFAULT NULL, location text DEFAULT NULL, tenant text DEFAULT '')
 RETURNS SETOF backorder.purchase_order_line
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
 	p_item CONSTANT text := item;

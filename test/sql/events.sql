@@ -148,7 +148,7 @@ WHERE s.line_schema = 'events' ORDER BY w.order_key::integer, t.key::bigint;
 -- take_events: what is older than every transaction still running, in order.
 CREATE PROCEDURE settled() LANGUAGE plpgsql AS $$
 BEGIN
-	WHILE EXISTS (SELECT FROM backorder.event e WHERE e.xid >= pg_snapshot_xmin(pg_current_snapshot())) LOOP
+	WHILE EXISTS (SELECT FROM backorder.event e WHERE e.xid > pg_snapshot_xmin(pg_current_snapshot())) LOOP
 		PERFORM pg_sleep(0.01);
 	END LOOP;
 END $$;
