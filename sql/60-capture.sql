@@ -175,12 +175,18 @@ BEGIN
 		RETURN;
 	END IF;
 	PERFORM backorder.flush();
+	-- Where there is no row to lock a promise could be made meanwhile with what was.
+	INSERT INTO backorder.stock (tenant, item, location)
+	SELECT places[g.n][1] AS tenant, places[g.n][2] AS item, places[g.n][3] AS location FROM generate_subscripts(places, 1) AS g (n)
+	WHERE NOT EXISTS (SELECT FROM backorder.stock s WHERE s.tenant = places[g.n][1] AND s.item = places[g.n][2] AND s.location = places[g.n][3])
+	ORDER BY 1, 2, 3 ON CONFLICT DO NOTHING;
 	PERFORM FROM backorder.stock s
 	JOIN generate_subscripts(places, 1) AS g (n) ON s.tenant = places[g.n][1] AND s.item = places[g.n][2] AND s.location = places[g.n][3]
 	ORDER BY s.tenant, s.item, s.location FOR NO KEY UPDATE OF s;
 	UPDATE backorder.stock s SET promises_stale = true, version = s.version + 1
 	FROM generate_subscripts(places, 1) AS g (n)
-	WHERE s.tenant = places[g.n][1] AND s.item = places[g.n][2] AND s.location = places[g.n][3] AND s.on_order > 0;
+	WHERE s.tenant = places[g.n][1] AND s.item = places[g.n][2] AND s.location = places[g.n][3]
+		AND s.on_order > 0 AND NOT s.promises_stale;
 END $$;
 COMMENT ON FUNCTION backorder.policies_changed(text[]) IS 'Internal: marks the promises of these stock rows (tenant, item, location) as to be made again.';
 

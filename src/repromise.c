@@ -9,6 +9,7 @@
 #include "settle.h"
 
 #include "miscadmin.h"
+#include "utils/snapmgr.h"
 
 static void
 set_promise(Line *line, bool has_date, DateADT date)
@@ -43,6 +44,21 @@ promise_line(Settle *st, Line *line, const SupplyProfile *profile, Qty upto)
 		case PROMISE_KEEP:
 			break;
 	}
+}
+
+/*
+ * Days from arrival to shipping.  Read after the stock row is locked and with
+ * the latest snapshot whatever the isolation level: who changes it locks the
+ * row too (policies_changed() in sql/60-capture.sql).
+ */
+static void
+read_handling_time(Stock *stock)
+{
+	Datum		args[3] = {bo_text(stock->key.tenant), bo_text(stock->key.item), bo_text(stock->key.location)};
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	stock->handling_time = bo_exec(BO_READ_HANDLING_TIME, NULL, args, true) > 0 ? bo_get_int32(0, 1) : 0;
+	PopActiveSnapshot();
 }
 
 /* Open supply as it was and as it is now, by date. */
@@ -214,6 +230,7 @@ bo_promise_stock(Settle *st, Stock *stock)
 	joining = joining_lines(stock);
 	if (joining == NIL && !stock->requeued && !stock->supply_changed && qty_sign(stock->dealt_waiting) == 0 && !st->s->repromise)
 		return;
+	read_handling_time(stock);
 	read_profiles(st, stock, &before, &after);
 	if (st->s->repromise)
 	{

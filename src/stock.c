@@ -103,7 +103,6 @@ lock_rows(Settle *st)
 		stock->backordered_held = stock->old_held = bo_get_qty(row, 6);
 		stock->on_order = bo_get_qty(row, 7);
 		stock->promises_stale = bo_get_bool(row, 8);
-		stock->handling_time = bo_get_int32(row, 9);
 		stock->locked = true;
 	}
 	bo_rows_drop(rows);

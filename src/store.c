@@ -181,10 +181,8 @@ static const Statement bo_statements[] = {
 		"WHERE NOT EXISTS (SELECT FROM backorder.stock s WHERE s.tenant = g.tenant AND s.item = g.item AND s.location = g.location) "
 	"ON CONFLICT DO NOTHING"},
 	[BO_LOCK_STOCK] = {BO_ROWS_PLACES, 0, {0},
-		"SELECT g.n, s.on_hand, s.unavailable, s.allocated, s.backordered, s.backordered_held, s.on_order, s.promises_stale, "
-		"coalesce(p.handling_time, 0) FROM given_places g "
-		"JOIN backorder.stock s ON s.tenant = g.tenant AND s.item = g.item AND s.location = g.location "
-		"LEFT JOIN backorder.item_policy p ON p.tenant = g.tenant AND p.item = g.item AND p.location = g.location "
+		"SELECT g.n, s.on_hand, s.unavailable, s.allocated, s.backordered, s.backordered_held, s.on_order, s.promises_stale "
+		"FROM given_places g JOIN backorder.stock s ON s.tenant = g.tenant AND s.item = g.item AND s.location = g.location "
 	"ORDER BY g.n FOR NO KEY UPDATE OF s"},
 	[BO_WRITE_STOCK] = {BO_ROWS_STOCK, 0, {0},
 		"UPDATE backorder.stock s SET on_hand = g.on_hand, unavailable = g.unavailable, allocated = g.allocated, "
@@ -238,6 +236,8 @@ static const Statement bo_statements[] = {
 	[BO_INSERT_MOVEMENTS] = {BO_ROWS_MOVEMENTS, 0, {0},
 		"INSERT INTO backorder.stock_movement (tenant, movement_id, item, location, kind, quantity, unavailable, line_id, reason) "
 	"SELECT g.tenant, g.movement_id, g.item, g.location, g.kind, g.quantity, g.unavailable, g.line_id, g.reason FROM given_movements g"},
+	[BO_READ_HANDLING_TIME] = {-1, 3, {TEXTOID, TEXTOID, TEXTOID},
+		"SELECT p.handling_time FROM backorder.item_policy p WHERE p.tenant = $1 AND p.item = $2 AND p.location = $3"},
 	[BO_READ_OPEN_SUPPLY] = {-1, 3, {TEXTOID, TEXTOID, TEXTOID},
 		"SELECT y.po_id, y.line_no, y.open, y.expected_at FROM backorder.supply y "
 	"WHERE y.tenant = $1 AND y.item = $2 AND y.location = $3 AND y.open > 0"},
