@@ -59,6 +59,7 @@ CREATE TABLE backorder.item_policy (
 	reorder_point numeric NOT NULL DEFAULT 0,
 	order_up_to numeric,
 	handling_time integer NOT NULL DEFAULT 0,
+	applied_at timestamptz DEFAULT now(),
 	PRIMARY KEY (tenant, item, location),
 	CHECK (reorder_point >= 0 AND reorder_point < 'Infinity'),
 	CHECK (order_up_to >= reorder_point AND order_up_to < 'Infinity'),
@@ -71,6 +72,7 @@ COMMENT ON COLUMN backorder.item_policy.location IS 'The location.';
 COMMENT ON COLUMN backorder.item_policy.reorder_point IS 'Buy when the inventory position falls below this.';
 COMMENT ON COLUMN backorder.item_policy.order_up_to IS 'Buy up to this; NULL: up to the reorder point.';
 COMMENT ON COLUMN backorder.item_policy.handling_time IS 'Days from arrival to the customer; added to promised dates.';
+COMMENT ON COLUMN backorder.item_policy.applied_at IS 'When the row was written; not to be written by users. One that arrives with another time than now() (restore) marks no promises.';
 
 CREATE TABLE backorder.purchase_order (
 	tenant text COLLATE "C" NOT NULL DEFAULT '',

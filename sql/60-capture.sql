@@ -154,7 +154,8 @@ DECLARE
 	places text[][];
 BEGIN
 	IF TG_OP = 'INSERT' THEN
-		SELECT array_agg(ARRAY[n.tenant, n.item, n.location]) INTO places FROM new_rows n WHERE n.handling_time <> 0;
+		SELECT array_agg(ARRAY[n.tenant, n.item, n.location]) INTO places FROM new_rows n
+		WHERE n.handling_time <> 0 AND n.applied_at = now();
 	ELSIF TG_OP = 'DELETE' THEN
 		SELECT array_agg(ARRAY[o.tenant, o.item, o.location]) INTO places FROM old_rows o WHERE o.handling_time <> 0;
 	ELSE
