@@ -26,15 +26,19 @@ CREATE TABLE backorder.source (
 	queued_at text,
 	requested_at text,
 	held text,
+	joins text,
+	line_key_expressions text[],
 	line_columns text[] NOT NULL,
 	header_columns text[],
 	timing text NOT NULL,
 	overship text NOT NULL,
+	on_error text NOT NULL,
 	attached_at timestamptz NOT NULL DEFAULT now(),
 	detached_at timestamptz,
 	PRIMARY KEY (tenant, source_id),
 	CHECK (timing IN ('deferred', 'immediate')),
-	CHECK (overship IN ('adjust', 'refuse'))
+	CHECK (overship IN ('adjust', 'refuse')),
+	CHECK (on_error IN ('refuse', 'park'))
 );
 CREATE UNIQUE INDEX source_id_key ON backorder.source (source_id);
 CREATE UNIQUE INDEX source_line_table_key ON backorder.source (line_schema, line_table);
@@ -64,12 +68,53 @@ COMMENT ON COLUMN backorder.source.priority IS 'Expression: higher is served fir
 COMMENT ON COLUMN backorder.source.queued_at IS 'Expression: since when the line waits; the time of recording where it is not mapped.';
 COMMENT ON COLUMN backorder.source.requested_at IS 'Expression: the day on which the customer wants the line.';
 COMMENT ON COLUMN backorder.source.held IS 'Expression: true while the line may not be served (credit hold).';
+COMMENT ON COLUMN backorder.source.joins IS 'Further FROM items behind line and header.';
+COMMENT ON COLUMN backorder.source.line_key_expressions IS 'Expressions that, behind the columns of line_key, tell the lines of one order apart where joins multiply rows.';
 COMMENT ON COLUMN backorder.source.line_columns IS 'Columns of the line table by number when it was attached; expressions use these names.';
 COMMENT ON COLUMN backorder.source.header_columns IS 'Columns of the header table by number when it was attached.';
 COMMENT ON COLUMN backorder.source.timing IS 'deferred: settled at commit; immediate: at the end of each statement.';
 COMMENT ON COLUMN backorder.source.overship IS 'What happens when more is shipped than is on hand: adjust books the difference, refuse is an error.';
+COMMENT ON COLUMN backorder.source.on_error IS 'What happens when an order cannot be read: refuse is an error, park notes the order in parked.';
 COMMENT ON COLUMN backorder.source.attached_at IS 'When the table was attached.';
 COMMENT ON COLUMN backorder.source.detached_at IS 'When the table was detached; NULL while it is attached.';
+
+CREATE TABLE backorder.source_watch (
+	tenant text COLLATE "C" NOT NULL DEFAULT '',
+	source_id integer NOT NULL,
+	n integer NOT NULL,
+	table_schema text NOT NULL,
+	table_name text NOT NULL,
+	table_relid oid NOT NULL,
+	columns text[] NOT NULL,
+	keys text NOT NULL,
+	PRIMARY KEY (tenant, source_id, n)
+);
+COMMENT ON TABLE backorder.source_watch IS 'A further table whose changes concern orders of a source; written by attach().';
+COMMENT ON COLUMN backorder.source_watch.tenant IS 'Company or stock pool.';
+COMMENT ON COLUMN backorder.source_watch.source_id IS 'The source.';
+COMMENT ON COLUMN backorder.source_watch.n IS 'Number within the source.';
+COMMENT ON COLUMN backorder.source_watch.table_schema IS 'Schema of the watched table.';
+COMMENT ON COLUMN backorder.source_watch.table_name IS 'Name of the watched table.';
+COMMENT ON COLUMN backorder.source_watch.table_relid IS 'OID of the watched table; a cache, the name counts after a restore.';
+COMMENT ON COLUMN backorder.source_watch.columns IS 'Its columns by number when it was attached; keys uses these names.';
+COMMENT ON COLUMN backorder.source_watch.keys IS 'FROM item that leads from its row, called watched, to order keys.';
+
+CREATE TABLE backorder.parked (
+	tenant text COLLATE "C" NOT NULL DEFAULT '',
+	source_id integer NOT NULL,
+	order_key text COLLATE "C" NOT NULL,
+	sqlstate text NOT NULL,
+	message text NOT NULL,
+	parked_at timestamptz NOT NULL DEFAULT now(),
+	PRIMARY KEY (tenant, source_id, order_key)
+);
+COMMENT ON TABLE backorder.parked IS 'Orders that could not be read (attach with on_error => park): what is recorded of them is what they said before.';
+COMMENT ON COLUMN backorder.parked.tenant IS 'Company or stock pool.';
+COMMENT ON COLUMN backorder.parked.source_id IS 'The source.';
+COMMENT ON COLUMN backorder.parked.order_key IS 'The order; empty for the whole source, where its mapping cannot be read.';
+COMMENT ON COLUMN backorder.parked.sqlstate IS 'SQLSTATE of the error.';
+COMMENT ON COLUMN backorder.parked.message IS 'The error, as it would have been reported.';
+COMMENT ON COLUMN backorder.parked.parked_at IS 'When it was parked.';
 
 CREATE TABLE backorder.sales_order (
 	tenant text COLLATE "C" NOT NULL DEFAULT '',

@@ -120,3 +120,8 @@ CREATE TABLE backorder.commit_work (
 INSERT INTO backorder.commit_work DEFAULT VALUES;
 COMMENT ON TABLE backorder.commit_work IS 'One row, never changed: the deferred trigger on it runs each transaction''s work at commit.';
 COMMENT ON COLUMN backorder.commit_work.one IS 'The one row.';
+
+CREATE TABLE backorder.statement_work (LIKE backorder.commit_work INCLUDING ALL);
+INSERT INTO backorder.statement_work DEFAULT VALUES;
+COMMENT ON TABLE backorder.statement_work IS 'One row, never changed: the trigger on it settles at the end of a statement, in immediate timing.';
+COMMENT ON COLUMN backorder.statement_work.one IS 'The one row.';

@@ -12,6 +12,14 @@ CREATE CONSTRAINT TRIGGER commit_work AFTER INSERT ON backorder.commit_work
 	DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION backorder.commit_work();
 ALTER TABLE backorder.commit_work ENABLE ALWAYS TRIGGER commit_work;
 
+CREATE FUNCTION backorder.statement_work() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'bo_statement_work';
+COMMENT ON FUNCTION backorder.statement_work() IS 'Trigger: settles the noted orders at the end of a statement, in immediate timing.';
+
+CREATE TRIGGER statement_work AFTER INSERT ON backorder.statement_work
+	FOR EACH ROW EXECUTE FUNCTION backorder.statement_work();
+ALTER TABLE backorder.statement_work ENABLE ALWAYS TRIGGER statement_work;
+
 CREATE FUNCTION backorder.apply_movements() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'bo_apply_movements';
 COMMENT ON FUNCTION backorder.apply_movements() IS 'Trigger on stock_movement: applies the new rows to stock and deals what arrived.';

@@ -20,11 +20,11 @@ CREATE FUNCTION backorder.attach(
 	header_table regclass DEFAULT NULL, header_key text DEFAULT NULL,
 	live text DEFAULT 'true', shipped text DEFAULT NULL, picked text DEFAULT NULL, cancelled text DEFAULT NULL,
 	location text DEFAULT NULL, customer text DEFAULT NULL, priority text DEFAULT NULL, queued_at text DEFAULT NULL,
-	requested_at text DEFAULT NULL, held text DEFAULT NULL,
-	timing text DEFAULT 'deferred', overship text DEFAULT 'adjust', tenant text DEFAULT '')
+	requested_at text DEFAULT NULL, held text DEFAULT NULL, joins text DEFAULT NULL, watch text[] DEFAULT NULL,
+	timing text DEFAULT 'deferred', overship text DEFAULT 'adjust', on_error text DEFAULT 'refuse', tenant text DEFAULT '')
 RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'bo_attach';
-COMMENT ON FUNCTION backorder.attach(regclass, text, text, text, text, regclass, text, text, text, text, text, text, text, text, text, text, text, text, text, text)
-	IS 'Watches a table of order lines, by columns or SQL expressions over line and header, and records the orders it has. Again on the same table: changes the mapping. Returns the source_id.';
+COMMENT ON FUNCTION backorder.attach(regclass, text, text, text, text, regclass, text, text, text, text, text, text, text, text, text, text, text, text, text[], text, text, text, text)
+	IS 'Watches a table of order lines, by columns or SQL expressions over line, header and joins, and records the orders it has. Again on the same table: changes the mapping. Returns the source_id.';
 
 CREATE FUNCTION backorder.detach(line_table regclass) RETURNS void
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_detach';

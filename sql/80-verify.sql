@@ -145,7 +145,8 @@ BEGIN
 		END IF;
 		RETURN QUERY
 		SELECT 'source.trigger', format('table %I.%I', r.nsp, r.rel), 'capture triggers, enabled', CASE WHEN count(t.oid) < 2 THEN 'missing' ELSE 'disabled' END
-		FROM (VALUES (attached.line_schema, attached.line_table), (attached.header_schema, attached.header_table)) AS r (nsp, rel)
+		FROM (VALUES (attached.line_schema, attached.line_table), (attached.header_schema, attached.header_table)
+			UNION ALL SELECT w.table_schema, w.table_name FROM backorder.source_watch w WHERE w.source_id = attached.source_id) AS r (nsp, rel)
 		JOIN pg_class c ON c.oid = to_regclass(format('%I.%I', r.nsp, r.rel))
 		LEFT JOIN pg_trigger t ON t.tgrelid = c.oid AND t.tgname IN (format('backorder_capture_%s', attached.source_id), format('backorder_capture_%s_statement', attached.source_id))
 			AND t.tgfoid = 'backorder.capture()'::regprocedure AND NOT t.tgisinternal

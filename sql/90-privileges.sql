@@ -10,6 +10,8 @@ GRANT EXECUTE ON FUNCTION backorder.evaluating(text, text) TO PUBLIC;
 
 SELECT pg_catalog.pg_extension_config_dump('backorder.source', '');
 SELECT pg_catalog.pg_extension_config_dump('backorder.source_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('backorder.source_watch', '');
+SELECT pg_catalog.pg_extension_config_dump('backorder.parked', '');
 SELECT pg_catalog.pg_extension_config_dump('backorder.sales_order', '');
 SELECT pg_catalog.pg_extension_config_dump('backorder.stock', '');
 SELECT pg_catalog.pg_extension_config_dump('backorder.stock_movement', '');

@@ -32,6 +32,7 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/regproc.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
 #include "utils/snapmgr.h"
@@ -57,17 +58,6 @@ static const struct
 
 #define NEXPRESSIONS ((int) lengthof(expressions))
 
-static void refuse(const char *message, const char *hint) pg_attribute_noreturn();
-
-static void
-refuse(const char *message, const char *hint)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_BO_MAPPING),
-			 errmsg("%s", message),
-			 errhint("%s", hint)));
-}
-
 /* A table that can be attached by the caller; else an error that says why. */
 static void
 check_table(Oid relid)
@@ -76,18 +66,62 @@ check_table(Oid relid)
 	char	   *name = RelationGetRelationName(rel);
 
 	if (rel->rd_rel->relkind != RELKIND_RELATION && rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
-		refuse(psprintf("cannot attach \"%s\": it is not a table", name), "Attach an ordinary or partitioned table.");
+		bo_refuse(psprintf("cannot attach \"%s\": it is not a table", name), "Attach an ordinary or partitioned table.");
 	if (rel->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT)
-		refuse(psprintf("cannot attach \"%s\": it is temporary or unlogged", name), "Attach a permanent table.");
+		bo_refuse(psprintf("cannot attach \"%s\": it is temporary or unlogged", name), "Attach a permanent table.");
 	if (rel->rd_rel->relispartition)
-		refuse(psprintf("cannot attach \"%s\": it is a partition", name), "Attach the partitioned table.");
+		bo_refuse(psprintf("cannot attach \"%s\": it is a partition", name), "Attach the partitioned table.");
 	if (IsCatalogNamespace(RelationGetNamespace(rel)) || RelationGetNamespace(rel) == get_namespace_oid("backorder", false))
-		refuse(psprintf("cannot attach \"%s\": it is a system table", name), "Attach a table of the application.");
+		bo_refuse(psprintf("cannot attach \"%s\": it is a system table", name), "Attach a table of the application.");
 	if (rel->rd_rel->relhassubclass && rel->rd_rel->relkind == RELKIND_RELATION)
-		refuse(psprintf("cannot attach \"%s\": it has inheritance children", name), "Attach an ordinary or partitioned table.");
+		bo_refuse(psprintf("cannot attach \"%s\": it has inheritance children", name), "Attach an ordinary or partitioned table.");
 	if (!bo_owns_relation(relid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, name);
 	table_close(rel, NoLock);
+}
+
+/* Is there an index that finds rows by these columns? */
+static bool
+has_index(MappedTable *table)
+{
+	Relation	rel = table_open(table->relid, AccessShareLock);
+	List	   *indexes = RelationGetIndexList(rel);
+	bool		found = false;
+	ListCell   *lc;
+
+	foreach(lc, indexes)
+	{
+		HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(lc)));
+		Form_pg_index form;
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		form = (Form_pg_index) GETSTRUCT(tuple);
+		if (form->indisvalid && heap_attisnull(tuple, Anum_pg_index_indpred, NULL))
+			for (int i = 0; i < table->nkeys && !found; i++)
+				found = form->indkey.values[0] == table->key[i];
+		ReleaseSysCache(tuple);
+	}
+	table_close(rel, NoLock);
+	return found;
+}
+
+/* Says so where each look at an order would read a whole table. */
+static void
+hint_index(MappedTable *table, List *columns, const char *what)
+{
+	StringInfoData s;
+	ListCell   *lc;
+
+	if (has_index(table))
+		return;
+	initStringInfo(&s);
+	foreach(lc, columns)
+		appendStringInfo(&s, "%s%s", s.len ? ", " : "", quote_identifier(lfirst(lc)));
+	ereport(NOTICE,
+			(errmsg("table %s has no index on its %s", table->name, what),
+			 errdetail("Each look at an order reads the whole table."),
+			 errhint("CREATE INDEX ON %s (%s);", table->name, s.data)));
 }
 
 static char *
@@ -111,7 +145,7 @@ primary_key(MappedTable *table, const char *what)
 	list_free(indexes);
 	table_close(rel, NoLock);
 	if (!OidIsValid(index))
-		refuse(psprintf("table %s has no primary key", table->name), psprintf("Give %s.", what));
+		bo_refuse(psprintf("table %s has no primary key", table->name), psprintf("Give %s.", what));
 	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for index %u", index);
@@ -149,16 +183,72 @@ key_columns(MappedTable *table, const char *names, const char *what)
 			parts = lappend(parts, part);
 		}
 		if (!all && (!SplitIdentifierString(pstrdup(names), ',', &parts) || parts == NIL))
-			refuse(psprintf("invalid %s \"%s\"", what, names), "Name one column, or several separated by commas.");
+			bo_refuse(psprintf("invalid %s \"%s\"", what, names), "Name one column, or several separated by commas.");
 	}
 	foreach(lc, parts)
 	{
 		if (bo_mapped_column(table, lfirst(lc)) == InvalidAttrNumber)
-			refuse(psprintf("column \"%s\" of %s does not exist in %s", (char *) lfirst(lc), what, table->name),
+			bo_refuse(psprintf("column \"%s\" of %s does not exist in %s", (char *) lfirst(lc), what, table->name),
 				   "Keys are columns, not expressions.");
 		result = lappend(result, lfirst(lc));
 	}
 	return result;
+}
+
+/* The raw target list of SELECT ..., or NIL where it is none. */
+static List *
+parse_targets(const char *query)
+{
+	MemoryContext cx = CurrentMemoryContext;
+	List	   *volatile targets = NIL;
+
+	PG_TRY();
+	{
+		SelectStmt *stmt = (SelectStmt *) ((RawStmt *) linitial(raw_parser(query, RAW_PARSE_DEFAULT)))->stmt;
+
+		if (IsA(stmt, SelectStmt) && stmt->fromClause == NIL)
+			targets = stmt->targetList;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(cx);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	return targets;
+}
+
+/*
+ * line_key: columns of the line table, then expressions that tell apart what
+ * joins multiply. Returns the columns; the texts of the rest go to
+ * *expressions.
+ */
+static List *
+line_key_parts(MappedTable *line, const char *text, bool joins, List **expressions)
+{
+	char	   *query = psprintf("SELECT %s", text);
+	List	   *targets = joins && bo_mapped_column(line, text) == InvalidAttrNumber ? parse_targets(query) : NIL;
+	List	   *columns = NIL;
+	ListCell   *lc;
+
+	foreach(lc, targets)
+	{
+		ResTarget  *target = lfirst(lc);
+		ListCell   *next = lnext(targets, lc);
+		char	   *part = pnstrdup(query + target->location, (next ? ((ResTarget *) lfirst(next))->location : (int) strlen(query)) - target->location);
+		ColumnRef  *ref = (ColumnRef *) target->val;
+
+		if (target->name != NULL)
+			bo_refuse(psprintf("invalid line_key \"%s\"", text), "Name columns of the line table, then expressions over joins, separated by commas.");
+		for (size_t n = strlen(part); n > 0 && strchr(" \t\n,", part[n - 1]); n--)
+			part[n - 1] = '\0';
+		if (*expressions == NIL && IsA(ref, ColumnRef) && list_length(ref->fields) == 1 && IsA(linitial(ref->fields), String) &&
+			bo_mapped_column(line, strVal(linitial(ref->fields))) != InvalidAttrNumber)
+			columns = lappend(columns, strVal(linitial(ref->fields)));
+		else
+			*expressions = lappend(*expressions, part);
+	}
+	return targets == NIL ? key_columns(line, text, "line_key") : columns;
 }
 
 static void
@@ -167,7 +257,7 @@ set_key(MappedTable *table, List *columns, const char *what)
 	ListCell   *lc;
 
 	if (list_length(columns) > BO_MAX_KEYS)
-		refuse(psprintf("%s has %d columns", what, list_length(columns)), psprintf("At most %d are supported.", BO_MAX_KEYS));
+		bo_refuse(psprintf("%s has %d columns", what, list_length(columns)), psprintf("At most %d are supported.", BO_MAX_KEYS));
 	foreach(lc, columns)
 	{
 		AttrNumber	attnum = bo_mapped_column(table, lfirst(lc));
@@ -197,140 +287,6 @@ column_array(const MappedTable *table)
 	for (int i = 0; i < table->natts; i++)
 		names = lappend(names, table->alias[i] ? table->alias[i] : "");
 	return name_array(names);
-}
-
-/* ---------- expressions ---------- */
-
-static bool
-depends_on_time(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, SQLValueFunction))
-	{
-		switch (((SQLValueFunction *) node)->op)
-		{
-			case SVFOP_CURRENT_DATE:
-			case SVFOP_CURRENT_TIME:
-			case SVFOP_CURRENT_TIME_N:
-			case SVFOP_CURRENT_TIMESTAMP:
-			case SVFOP_CURRENT_TIMESTAMP_N:
-			case SVFOP_LOCALTIME:
-			case SVFOP_LOCALTIME_N:
-			case SVFOP_LOCALTIMESTAMP:
-			case SVFOP_LOCALTIMESTAMP_N:
-				return true;
-			default:
-				break;
-		}
-	}
-	if (IsA(node, FuncExpr))
-	{
-		char	   *name = get_func_name(((FuncExpr *) node)->funcid);
-		static const char *const clocks[] = {"now", "transaction_timestamp", "statement_timestamp"};
-
-		if (get_func_namespace(((FuncExpr *) node)->funcid) == PG_CATALOG_NAMESPACE && name != NULL)
-		{
-			for (int i = 0; i < (int) lengthof(clocks); i++)
-				if (strcmp(name, clocks[i]) == 0)
-					return true;
-			if (strcmp(name, "age") == 0 && list_length(((FuncExpr *) node)->args) == 1)
-				return true;
-		}
-	}
-	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, depends_on_time, context, 0);
-	return expression_tree_walker(node, depends_on_time, context);
-}
-
-/* The raw expression of a mapping: one, and nothing else. */
-static Node *
-parse_expression(const char *name, const char *text)
-{
-	List	   *list = raw_parser(text, RAW_PARSE_PLPGSQL_EXPR);
-	SelectStmt *stmt = (SelectStmt *) ((RawStmt *) linitial(list))->stmt;
-	ResTarget  *target;
-
-	if (!IsA(stmt, SelectStmt) || stmt->op != SETOP_NONE || list_length(stmt->targetList) != 1 ||
-		stmt->distinctClause || stmt->intoClause || stmt->fromClause || stmt->whereClause || stmt->groupClause ||
-		stmt->havingClause || stmt->windowClause || stmt->valuesLists || stmt->sortClause || stmt->limitOffset ||
-		stmt->limitCount || stmt->lockingClause || stmt->withClause ||
-		(target = linitial(stmt->targetList))->name != NULL || target->indirection != NIL)
-		refuse(psprintf("mapping \"%s\" is not one expression", name), "Give a column, or one SQL expression over line and header.");
-	return target->val;
-}
-
-/* SELECT expression FROM the attached tables, analyzed; an error of it names the mapping. */
-static Query *
-analyze_expression(const char *name, const char *text, const char *from)
-{
-	MemoryContext cx = CurrentMemoryContext;
-	Query	   *query = NULL;
-
-	PG_TRY();
-	{
-		RawStmt    *raw = linitial(raw_parser(psprintf("SELECT NULL%s", from), RAW_PARSE_DEFAULT));
-		ResTarget  *target = linitial(((SelectStmt *) raw->stmt)->targetList);
-
-		target->val = parse_expression(name, text);
-		query = parse_analyze_fixedparams(raw, from, NULL, 0, NULL);
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(cx);
-		error = CopyErrorData();
-		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION))
-			PG_RE_THROW();
-		FlushErrorState();
-		ereport(ERROR,
-				(errcode(ERRCODE_BO_MAPPING),
-				 errmsg("mapping \"%s\" is not valid", name),
-				 errdetail("%s", error->message),
-				 errhint("Give a column, or one SQL expression over line and header.")));
-	}
-	PG_END_TRY();
-	if (query->hasAggs || query->hasWindowFuncs || query->hasTargetSRFs)
-		refuse(psprintf("mapping \"%s\" has aggregates, window functions or set-returning functions", name),
-			   "Give one scalar expression.");
-	return query;
-}
-
-/* Parses, checks and deparses a mapped expression. Returns the text to store, every name qualified. */
-static char *
-prepare_expression(const char *name, Oid type, char *text, MappedTable *line, MappedTable *header)
-{
-	Query	   *query;
-	PlannedStmt *fake;
-	List	   *names = NIL;
-	Node	   *expr;
-	ListCell   *lc;
-	int			level;
-
-	if (bo_mapped_column(line, text) != InvalidAttrNumber)
-		text = psprintf("line.%s", quote_identifier(text));
-	else if (OidIsValid(header->relid) && bo_mapped_column(header, text) != InvalidAttrNumber)
-		text = psprintf("header.%s", quote_identifier(text));
-	query = analyze_expression(name, text, bo_from_clause(line, header));
-	expr = (Node *) ((TargetEntry *) linitial(query->targetList))->expr;
-	if (contain_volatile_functions(expr))
-		refuse(psprintf("mapping \"%s\" is volatile", name), "The same order must give the same values each time it is read.");
-	if (depends_on_time(expr, NULL))
-		refuse(psprintf("mapping \"%s\" depends on the current time", name), "An order must change only when its rows do; write the time to a column.");
-	if (!can_coerce_type(1, &(Oid) {exprType(expr)}, &type, COERCION_EXPLICIT) &&
-		find_coercion_pathway(type, exprType(expr), COERCION_EXPLICIT, &(Oid) {InvalidOid}) == COERCION_PATH_NONE)
-		refuse(psprintf("mapping \"%s\" is of type %s", name, format_type_be(exprType(expr))),
-			   psprintf("It must be one that can be cast to %s.", format_type_be(type)));
-
-	fake = makeNode(PlannedStmt);
-	fake->rtable = query->rtable;
-	foreach(lc, query->rtable)
-		names = lappend(names, ((RangeTblEntry *) lfirst(lc))->eref->aliasname);
-	level = bo_pin_settings();	/* with nothing in the search_path every name is qualified */
-	text = deparse_expression(expr, deparse_context_for_plan_tree(fake, names), true, false);
-	AtEOXact_GUC(false, level);
-	return text;
 }
 
 /* ---------- triggers ---------- */
@@ -365,17 +321,92 @@ release_table(Oid relid, int32 source_id)
 }
 
 static void
-create_triggers(const char *table, int32 source_id, const char *role, bool immediate)
+create_triggers(const char *table, int32 source_id, const char *role)
 {
 	drop_triggers(table, source_id);
 	run_ddl(psprintf("CREATE TRIGGER backorder_capture_%d AFTER INSERT OR UPDATE OR DELETE ON %s "
 					 "FOR EACH ROW EXECUTE FUNCTION backorder.capture('%d', '%s')", source_id, table, source_id, role));
-	run_ddl(psprintf("CREATE TRIGGER backorder_capture_%d_statement AFTER TRUNCATE%s ON %s "
-					 "FOR EACH STATEMENT EXECUTE FUNCTION backorder.capture('%d', '%s')",
-					 source_id, immediate ? " OR INSERT OR UPDATE OR DELETE" : "", table, source_id, role));
+	run_ddl(psprintf("CREATE TRIGGER backorder_capture_%d_statement AFTER TRUNCATE ON %s "
+					 "FOR EACH STATEMENT EXECUTE FUNCTION backorder.capture('%d', '%s')", source_id, table, source_id, role));
 	/* So DROP EXTENSION takes them along. */
 	run_ddl(psprintf("ALTER TRIGGER backorder_capture_%d ON %s DEPENDS ON EXTENSION backorder", source_id, table));
 	run_ddl(psprintf("ALTER TRIGGER backorder_capture_%d_statement ON %s DEPENDS ON EXTENSION backorder", source_id, table));
+}
+
+/* ---------- watched tables ---------- */
+
+typedef struct WatchArgument
+{
+	MappedTable table;
+	char	   *keys;
+} WatchArgument;
+
+/* "table: keys" */
+static WatchArgument *
+prepare_watched(char *text, MappedTable *line, Oid header_relid, List *others)
+{
+	WatchArgument *watch = palloc0(sizeof(WatchArgument));
+	bool		quoted = false;
+	char	   *colon = text;
+	Oid			relid;
+	ListCell   *lc;
+
+	for (; *colon != '\0' && (quoted || *colon != ':'); colon++)
+		if (*colon == '"')
+			quoted = !quoted;
+	if (*colon == '\0')
+		bo_refuse(psprintf("watch \"%s\" names no key", text), "Give \"table: column, ...\" or \"table: SELECT ...\".");
+	*colon++ = '\0';
+	while (*colon == ' ' || *colon == '\n' || *colon == '\t')
+		colon++;
+	relid = RangeVarGetRelid(makeRangeVarFromNameList(bo_qualified_name(text)), NoLock, true);
+	if (!OidIsValid(relid))
+		bo_refuse(psprintf("watched table \"%s\" does not exist", text), "Name a table, with its schema where it is not in the search_path.");
+	if (relid == line->relid || relid == header_relid)
+		bo_refuse(psprintf("watched table \"%s\" is attached already", text), "Lines and headers are watched without being named.");
+	foreach(lc, others)
+		if (((WatchArgument *) lfirst(lc))->table.relid == relid)
+			bo_refuse(psprintf("watched table \"%s\" is named twice", text), "Name it once, with a query that returns all order keys.");
+	check_table(relid);
+	bo_mapped_table(&watch->table, relid, NULL);
+	watch->keys = bo_prepare_watch(colon, &watch->table, line);
+	return watch;
+}
+
+/* The tables that a source watched lose its triggers. */
+static void
+release_watched(int32 source_id)
+{
+	Datum		arg = Int32GetDatum(source_id);
+	SPITupleTable *rows;
+	uint64		n = bo_exec(BO_READ_WATCHED, NULL, &arg, false);
+
+	rows = SPI_tuptable;
+	for (uint64 i = 0; i < n; i++)
+	{
+		bool		isnull;
+
+		SPI_tuptable = rows;
+		release_table(bo_resolve_table(DatumGetObjectId(bo_get(i, 3, &isnull)), bo_get_text(i, 1), bo_get_text(i, 2), source_id), source_id);
+	}
+}
+
+/* Says which tables the mapping reads whose changes nobody notices. */
+static void
+hint_watch(Mapping *mapping)
+{
+	ListCell   *lc;
+
+	foreach(lc, mapping->reads)
+	{
+		Oid			relid = ((TableRead *) lfirst(lc))->relid;
+
+		if (relid == mapping->line.relid || relid == mapping->header.relid || bo_watches(mapping, relid))
+			continue;
+		ereport(NOTICE,
+				(errmsg("changes of %s are not noticed", quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid))),
+				 errhint("If they matter to orders, name the table in watch, or call backorder.resync() after them.")));
+	}
 }
 
 /* ---------- attach ---------- */
@@ -386,7 +417,7 @@ one_of(FunctionCallInfo fcinfo, int arg, const char *name, const char *first, co
 	char	   *value = arg_text(fcinfo, arg);
 
 	if (value == NULL || (strcmp(value, first) != 0 && strcmp(value, second) != 0))
-		refuse(psprintf("unknown %s \"%s\"", name, value ? value : "NULL"), psprintf("It is %s or %s.", first, second));
+		bo_refuse(psprintf("unknown %s \"%s\"", name, value ? value : "NULL"), psprintf("It is %s or %s.", first, second));
 	return value;
 }
 
@@ -438,22 +469,30 @@ bo_attach(PG_FUNCTION_ARGS)
 	char	   *texts[NEXPRESSIONS];
 	char	   *timing;
 	char	   *overship;
+	char	   *on_error;
 	char	   *tenant;
+	char	   *joins = NULL;
+	List	   *key_expressions = NIL;
+	List	   *watched = NIL;
+	ListCell   *lc;
+	Mapping    *mapping;
+	int			n = 0;
 	int32		source_id;
 	bool		again = false;
 	bool		detached = false;
 	Oid			old_header = InvalidOid;
 	char	   *old_tenant = NULL;
-	Datum		args[26] = {0};
+	Datum		args[30] = {0};
 	BoSection	section;
 	Oid			line_relid;
 	Oid			header_relid = InvalidOid;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
-		refuse("line_table, item and quantity are needed", "Name the table, and the columns or expressions of item and quantity.");
-	timing = one_of(fcinfo, 17, "timing", "deferred", "immediate");
-	overship = one_of(fcinfo, 18, "overship", "adjust", "refuse");
-	tenant = PG_ARGISNULL(19) ? "" : arg_text(fcinfo, 19);
+		bo_refuse("line_table, item and quantity are needed", "Name the table, and the columns or expressions of item and quantity.");
+	timing = one_of(fcinfo, 19, "timing", "deferred", "immediate");
+	overship = one_of(fcinfo, 20, "overship", "adjust", "refuse");
+	on_error = one_of(fcinfo, 21, "on_error", "refuse", "park");
+	tenant = PG_ARGISNULL(22) ? "" : arg_text(fcinfo, 22);
 	line_relid = PG_GETARG_OID(0);
 	check_table(line_relid);
 	bo_mapped_table(&line, line_relid, NULL);
@@ -461,35 +500,52 @@ bo_attach(PG_FUNCTION_ARGS)
 	{
 		header_relid = PG_GETARG_OID(5);
 		if (header_relid == line_relid)
-			refuse("header_table is the line table", "Leave header_table out where line and header are one table.");
+			bo_refuse("header_table is the line table", "Leave header_table out where line and header are one table.");
 		check_table(header_relid);
 		bo_mapped_table(&header, header_relid, NULL);
 		if (PG_ARGISNULL(4))
-			refuse("header_table needs order_key", "Name the column of the line table that refers to the header.");
+			bo_refuse("header_table needs order_key", "Name the column of the line table that refers to the header.");
 		if (bo_relation_owner(line_relid) != bo_relation_owner(header_relid))
-			refuse("line and header tables have different owners", "The mapping runs as their owner: give both to one role.");
+			bo_refuse("line and header tables have different owners", "The mapping runs as their owner: give both to one role.");
 	}
 	else if (!PG_ARGISNULL(6))
-		refuse("header_key needs header_table", "Name the table of order headers.");
-	line_key = PG_ARGISNULL(3) ? primary_key(&line, "line_key") : key_columns(&line, arg_text(fcinfo, 3), "line_key");
+		bo_refuse("header_key needs header_table", "Name the table of order headers.");
+	line_key = PG_ARGISNULL(3) ? primary_key(&line, "line_key") : line_key_parts(&line, arg_text(fcinfo, 3), !PG_ARGISNULL(17), &key_expressions);
+	if (PG_ARGISNULL(4) && line_key == NIL)
+		bo_refuse("line_key names no column of the line table", "Give order_key too, or a column of the line table first.");
 	order_key = PG_ARGISNULL(4) ? list_copy(line_key) : key_columns(&line, arg_text(fcinfo, 4), "order_key");
 	set_key(&line, order_key, "order_key");
-	if (list_length(line_key) > BO_MAX_KEYS)
-		refuse(psprintf("line_key has %d columns", list_length(line_key)), psprintf("At most %d are supported.", BO_MAX_KEYS));
+	if (list_length(line_key) + list_length(key_expressions) > BO_MAX_KEYS)
+		bo_refuse(psprintf("line_key has %d columns", list_length(line_key) + list_length(key_expressions)), psprintf("At most %d are supported.", BO_MAX_KEYS));
 	if (OidIsValid(header_relid))
 	{
 		header_key = PG_ARGISNULL(6) ? primary_key(&header, "header_key") : key_columns(&header, arg_text(fcinfo, 6), "header_key");
 		if (list_length(header_key) != list_length(order_key))
-			refuse("order_key and header_key have different numbers of columns", "Give header_key the columns that order_key refers to.");
+			bo_refuse("order_key and header_key have different numbers of columns", "Give header_key the columns that order_key refers to.");
 		set_key(&header, header_key, "header_key");
 	}
 	for (int i = 0; i < NEXPRESSIONS; i++)
 		texts[i] = arg_text(fcinfo, expressions[i].arg);
 	if (texts[2] == NULL)
 		texts[2] = "true";
+	if (!PG_ARGISNULL(17))
+		joins = bo_prepare_joins(arg_text(fcinfo, 17), &line, &header);
 	for (int i = 0; i < NEXPRESSIONS; i++)
 		if (texts[i] != NULL)
-			texts[i] = prepare_expression(expressions[i].name, expressions[i].type, texts[i], &line, &header);
+			texts[i] = bo_prepare_expression(expressions[i].name, expressions[i].type, texts[i], &line, &header, joins);
+	foreach(lc, key_expressions)
+		lfirst(lc) = bo_prepare_expression("line_key", InvalidOid, lfirst(lc), &line, &header, joins);
+	if (!PG_ARGISNULL(18))
+	{
+		Datum	   *elements;
+		bool	   *nulls;
+		int			nelements;
+
+		deconstruct_array(PG_GETARG_ARRAYTYPE_P(18), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &nelements);
+		for (int i = 0; i < nelements; i++)
+			if (!nulls[i])
+				watched = lappend(watched, prepare_watched(TextDatumGetCString(elements[i]), &line, header_relid, watched));
+	}
 
 	/* The source's row. */
 	args[2] = CStringGetTextDatum(get_namespace_name(get_rel_namespace(line_relid)));
@@ -509,13 +565,17 @@ bo_attach(PG_FUNCTION_ARGS)
 	args[23] = column_array(&line);
 	args[24] = CStringGetTextDatum(timing);
 	args[25] = CStringGetTextDatum(overship);
+	args[26] = OidIsValid(header_relid) ? column_array(&header) : (Datum) 0;
+	args[27] = joins ? CStringGetTextDatum(joins) : (Datum) 0;
+	args[28] = key_expressions ? name_array(key_expressions) : (Datum) 0;
+	args[29] = CStringGetTextDatum(on_error);
 	(void) bo_settle_pending();
 	source_id = bo_source_of_table(line_relid, &old_tenant, &detached);
 	if (source_id != 0)
 	{
 		again = !detached;
 		if (strcmp(old_tenant, tenant) != 0)
-			refuse(psprintf("table %s is recorded for tenant \"%s\"", line.name, old_tenant), "A table belongs to one tenant.");
+			bo_refuse(psprintf("table %s is recorded for tenant \"%s\"", line.name, old_tenant), "A table belongs to one tenant.");
 		old_header = bo_mapping_stub(source_id)->header.relid;
 		bo_mapping_forget(source_id);
 	}
@@ -529,10 +589,17 @@ bo_attach(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("could not serialize access due to concurrent update of source %d", source_id)));
 	source_id = DatumGetInt32(args[1]);
+	release_watched(source_id);
+	(void) bo_exec(BO_FORGET_WATCHED, NULL, args, false);
+	foreach(lc, watched)
 	{
-		Datum		columns[5] = {args[1], args[23], OidIsValid(header_relid) ? column_array(&header) : (Datum) 0, args[24], args[25]};
+		WatchArgument *watch = lfirst(lc);
+		Oid			relid = watch->table.relid;
+		Datum		row[8] = {args[0], args[1], Int32GetDatum(++n),
+			CStringGetTextDatum(get_namespace_name(get_rel_namespace(relid))), CStringGetTextDatum(get_rel_name(relid)),
+		ObjectIdGetDatum(relid), column_array(&watch->table), CStringGetTextDatum(watch->keys)};
 
-		(void) bo_exec(BO_SET_SOURCE_COLUMNS, NULL, columns, false);
+		(void) bo_exec(BO_ADD_WATCHED, NULL, row, false);
 	}
 	bo_leave(&section);
 
@@ -540,14 +607,21 @@ bo_attach(PG_FUNCTION_ARGS)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	release_table(old_header, source_id);
-	create_triggers(line.name, source_id, "line", strcmp(timing, "immediate") == 0);
+	create_triggers(line.name, source_id, "line");
 	if (OidIsValid(header_relid))
-		create_triggers(header.name, source_id, "header", strcmp(timing, "immediate") == 0);
+		create_triggers(header.name, source_id, "header");
+	foreach(lc, watched)
+		create_triggers(((WatchArgument *) lfirst(lc))->table.name, source_id, "watch");
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
 	CommandCounterIncrement();
 	bo_mapping_forget(source_id);
-	(void) reconcile_source(bo_mapping(source_id), (ReconcileMode) {.baseline = !again});
+	mapping = bo_mapping(source_id);
+	hint_index(&line, order_key, "order key");
+	if (OidIsValid(header_relid))
+		hint_index(&header, header_key, "header key");
+	hint_watch(mapping);
+	(void) reconcile_source(mapping, (ReconcileMode) {.baseline = !again});
 	PG_RETURN_INT32(source_id);
 }
 
@@ -598,6 +672,7 @@ detach(int32 source_id)
 	bo_enter(&section);
 	release_table(mapping->line.relid, source_id);
 	release_table(mapping->header.relid, source_id);
+	release_watched(source_id);
 	(void) bo_exec(BO_DETACH_SOURCE, NULL, &arg, false);
 	bo_leave(&section);
 	bo_mapping_forget(source_id);
@@ -635,7 +710,11 @@ bo_resync(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(1))
 		PG_RETURN_INT64(reconcile_source(mapping, (ReconcileMode) {0}));
 	bo_enter(&section);			/* the key is read under pinned settings */
-	bo_note_order_text(mapping, text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	if (!bo_note_order_text(mapping, text_to_cstring(PG_GETARG_TEXT_PP(1))))
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_ARGUMENT),
+				 errmsg("\"%s\" is no order key of %s", text_to_cstring(PG_GETARG_TEXT_PP(1)), mapping->line.name),
+				 errhint("A key of several columns is an array literal, such as {1,2}.")));
 	bo_leave(&section);
 	PG_RETURN_INT64(bo_reconcile_and_settle(&settlement, (ReconcileMode) {0}));
 }

@@ -113,7 +113,9 @@ typedef enum BoStatement
 	BO_READ_SOURCE_BY_TABLE,
 	BO_ADD_SOURCE,
 	BO_CHANGE_SOURCE,
-	BO_SET_SOURCE_COLUMNS,
+	BO_READ_WATCHED,
+	BO_ADD_WATCHED,
+	BO_FORGET_WATCHED,
 	BO_DETACH_SOURCE,
 	BO_READ_STALE_STOCK,
 	BO_NEW_MOVEMENTS,
@@ -175,6 +177,13 @@ typedef struct MappedTable
 	Oid			key_type[BO_MAX_KEYS];	/* domains: the base type */
 } MappedTable;
 
+/* A table that a query reads. */
+typedef struct TableRead
+{
+	Oid			relid;
+	Bitmapset  *used;			/* attnums; 0: the whole row */
+} TableRead;
+
 /* An attached table: its mapping as SQL text and plans. */
 typedef struct Mapping
 {
@@ -185,12 +194,16 @@ typedef struct Mapping
 	Oid			owner;			/* mapping expressions run as this role */
 	bool		immediate;
 	bool		refuse_overship;
+	bool		park;			/* an order that cannot be read is parked */
 	bool		queued_mapped;
 	bool		pin_keys;		/* the text of a key depends on settings */
 	bool		detached;
 	MappedTable line;
 	MappedTable header;			/* relid InvalidOid: no header table */
+	List	   *watched;		/* of Watched */
+	List	   *reads;			/* of TableRead, the attached tables included */
 	int			nline_keys;
+	int			nline_columns;	/* of these, the first are columns of the line table, the rest expressions */
 	AttrNumber	line_key[BO_MAX_KEYS];
 	Oid			line_key_type[BO_MAX_KEYS];
 	char	   *query;			/* up to WHERE */
@@ -242,11 +255,33 @@ extern void bo_mapping_read(Mapping *mapping, MappingScope scope, List *notes,
 							MappedLineFunc func, void *arg);
 extern void bo_mapping_note_all(Mapping *mapping);
 extern char *bo_key_text(const Datum *values, const Oid *types, int n);
-extern void bo_key_native(Mapping *mapping, const char *order_key, Datum *native);
+extern char *bo_key_prefix(const char *key, int n);
+extern bool bo_key_native(Mapping *mapping, const char *order_key, Datum *native);
 extern void bo_mapped_table(MappedTable *table, Oid relid, ArrayType *columns);
 extern AttrNumber bo_mapped_column(const MappedTable *table, const char *name);
-extern char *bo_from_clause(const MappedTable *line, const MappedTable *header);
+extern char *bo_alias(const char *side, const MappedTable *table);
+extern char *bo_aliased(const char *side, const MappedTable *table);
+extern char *bo_from_clause(const MappedTable *line, const MappedTable *header, const char *joins);
+extern Oid	bo_resolve_table(Oid cached, char *schema, char *name, int32 source_id);
+extern Bitmapset *bo_mapping_columns_read(Mapping *mapping, Oid relid);
+extern void bo_mapping_run(Mapping *mapping, SPIPlanPtr *plan, const char *query, int nargs, Oid *types, Datum *values, bool custom, const char *what);
 extern int	bo_pin_settings(void);
+
+/* ---------- expression.c: what attach() is given as SQL ---------- */
+
+extern void bo_refuse(const char *message, const char *hint) pg_attribute_noreturn();
+extern char *bo_prepare_expression(const char *name, Oid type, char *text, const MappedTable *line, const MappedTable *header, const char *joins);
+extern char *bo_prepare_joins(char *text, const MappedTable *line, const MappedTable *header);
+extern char *bo_prepare_watch(char *text, const MappedTable *watched, const MappedTable *line);
+extern List *bo_tables_read(Query *query);
+
+/* ---------- watch.c: further tables whose changes concern an order ---------- */
+
+extern void bo_watch_load(Mapping *mapping);
+extern void bo_watch_free(Mapping *mapping);
+extern bool bo_watches(Mapping *mapping, Oid relid);
+extern MappedTable *bo_watched_table(Mapping *mapping, Oid relid);
+extern void bo_watch_note(Mapping *mapping, Oid relid, TupleTableSlot *slot, Relation rel);
 
 /* ---------- capture.c: the transaction's notes ---------- */
 
@@ -262,6 +297,7 @@ typedef struct OrderNote
 	char	   *tenant;
 	int64		seq;			/* orders as first noted */
 	Datum		native[BO_MAX_KEYS];
+	bool		unreadable;		/* recorded under a text that is no key of the table (any more): nothing is read */
 	struct
 	{
 		bool		locked;		/* its sales_order row is */
@@ -283,7 +319,7 @@ typedef struct LineMove
 } LineMove;
 
 extern void bo_note_order(Mapping *mapping, const Datum *native);
-extern void bo_note_order_text(Mapping *mapping, const char *order_key);
+extern bool bo_note_order_text(Mapping *mapping, const char *order_key);
 extern List *bo_pending_orders(void);
 extern List *bo_pending_moves(void);
 extern void bo_pending_done(List *notes);

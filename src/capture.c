@@ -33,8 +33,16 @@
 
 PG_FUNCTION_INFO_V1(bo_capture);
 PG_FUNCTION_INFO_V1(bo_commit_work);
+PG_FUNCTION_INFO_V1(bo_statement_work);
 PG_FUNCTION_INFO_V1(bo_lock_pending);
 PG_FUNCTION_INFO_V1(bo_lock_pending_orders);
+
+typedef enum CaptureRole
+{
+	CAPTURE_LINE,
+	CAPTURE_HEADER,
+	CAPTURE_WATCH
+} CaptureRole;
 
 /* What capture has to know of a table that fires it; by trigger, as one table may carry those of several sources. */
 typedef struct CapturedTable
@@ -42,7 +50,9 @@ typedef struct CapturedTable
 	Oid			trigger;		/* hash key */
 	bool		valid;
 	int32		source_id;
-	bool		is_header;
+	CaptureRole role;
+	Oid			attached;		/* the table itself, or the one it is a partition of */
+	int			nkeys;			/* 0: the row does not have the order key itself */
 	AttrNumber	key[BO_MAX_KEYS];
 	AttrNumber	line_key[BO_MAX_KEYS];
 	Bitmapset  *used;			/* attnums that matter; with 0, all */
@@ -63,6 +73,7 @@ typedef struct Pending
 		int			nmoves;		/* moves that count */
 		bool		queued;		/* the commit event is */
 		bool		requeued;	/* it has gone to the end of the queue once */
+		bool		statement_queued;	/* the event at the end of the statement is */
 	}			state;			/* follows savepoints */
 	bool		queueing;		/* the event is being queued: one that fires now does not wait */
 	bool		paused;			/* whoever set this does the commit work, or queues it */
@@ -193,54 +204,98 @@ run_commit_work(void)
 }
 
 /*
- * Queues the deferred event that runs bo_commit_work: an "insert" of the one
- * row of commit_work, which was there all the time.  Nothing is written.
- * Under SET CONSTRAINTS ... IMMEDIATE it runs in here: so this is called
- * where there is nothing half done.
+ * Queues an event on the one row of a table, as if it had been inserted: it
+ * was there all the time, nothing is written.  at_end: for the end of the
+ * statement that fired the trigger we are in, behind what is queued already;
+ * else for when the table's trigger is due, at once where that is not
+ * deferred.
  */
-void
-bo_queue_commit_work(void)
+static void
+queue_event(const char *table, bool at_end)
 {
-	Pending    *p = need_pending();
-	Relation	rel;
-	TableScanDesc scan;
-	TupleTableSlot *slot;
+	Relation	rel = table_open(bo_relation(table), RowExclusiveLock);
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	TableScanDesc scan = table_beginscan(rel, SnapshotSelf, 0, NULL);
 	EState	   *estate;
 	ResultRelInfo *rri;
 
-	if (p->paused || p->state.queued)
-		return;
-	bo_save(&p->state, sizeof(p->state));
-	p->state.queued = true;
-	rel = table_open(bo_relation("commit_work"), RowExclusiveLock);
-	slot = table_slot_create(rel, NULL);
-	scan = table_beginscan(rel, SnapshotSelf, 0, NULL);
 	if (!table_scan_getnextslot(scan, ForwardScanDirection, slot))
 		ereport(ERROR,
 				(errcode(ERRCODE_BO_PROTECTED),
-				 errmsg("table backorder.commit_work is empty"),
-				 errhint("Its one row is part of the extension: INSERT INTO backorder.commit_work DEFAULT VALUES.")));
+				 errmsg("table backorder.%s is empty", table),
+				 errhint("Its one row is part of the extension: INSERT INTO backorder.%s DEFAULT VALUES.", table)));
 	estate = CreateExecutorState();
 	rri = makeNode(ResultRelInfo);
 	InitResultRelInfo(rri, rel, 1, NULL, 0);
-	p->queueing = true;
-	PG_TRY();
-	{
+	if (!at_end)
 		AfterTriggerBeginQuery();
-		ExecARInsertTriggers(estate, rri, slot, NIL, NULL);
+	ExecARInsertTriggers(estate, rri, slot, NIL, NULL);
+	if (!at_end)
 		AfterTriggerEndQuery(estate);
-	}
-	PG_FINALLY();
-	{
-		p->queueing = false;
-	}
-	PG_END_TRY();
 	ExecResetTupleTable(estate->es_tupleTable, false);
 	ExecCloseResultRelations(estate);
 	table_endscan(scan);
 	ExecDropSingleTupleTableSlot(slot);
 	FreeExecutorState(estate);
 	table_close(rel, NoLock);
+}
+
+/*
+ * Queues the deferred event that runs bo_commit_work.  Under SET CONSTRAINTS
+ * ... IMMEDIATE it runs in here: so this is called where there is nothing half
+ * done.
+ */
+void
+bo_queue_commit_work(void)
+{
+	Pending    *p = need_pending();
+
+	if (p->paused || p->state.queued)
+		return;
+	bo_save(&p->state, sizeof(p->state));
+	p->state.queued = true;
+	p->queueing = true;
+	PG_TRY();
+	{
+		queue_event("commit_work", false);
+	}
+	PG_FINALLY();
+	{
+		p->queueing = false;
+	}
+	PG_END_TRY();
+}
+
+/* In immediate timing: queues the event that settles when the statement has ended. */
+static void
+queue_statement_work(void)
+{
+	Pending    *p = pending;
+
+	if (p == NULL || p->state.ndirty == 0 || p->state.statement_queued)
+		return;
+	bo_save(&p->state, sizeof(p->state));
+	p->state.statement_queued = true;
+	queue_event("statement_work", true);
+}
+
+/* The trigger behind that event. */
+Datum
+bo_statement_work(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || RelationGetRelid(trigdata->tg_relation) != bo_relation("statement_work"))
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_PROTECTED),
+				 errmsg("backorder.statement_work() is called by its own trigger only"),
+				 errhint("Use backorder.flush() to settle pending orders now.")));
+	if (pending == NULL)
+		PG_RETURN_POINTER(NULL);
+	bo_save(&pending->state, sizeof(pending->state));
+	pending->state.statement_queued = false;
+	(void) bo_settle_pending();
+	PG_RETURN_POINTER(NULL);
 }
 
 /*
@@ -304,6 +359,7 @@ note(Mapping *mapping, char *order_key)
 		entry->tenant = pstrdup(mapping->tenant);
 		entry->seq = list_length(p->order);
 		memset(entry->native, 0, sizeof(entry->native));
+		entry->unreadable = false;
 		memset(&entry->state, 0, sizeof(entry->state));
 		p->order = lappend(p->order, entry);
 		MemoryContextSwitchTo(old);
@@ -359,19 +415,25 @@ bo_note_order(Mapping *mapping, const Datum *native)
 	bo_queue_commit_work();
 }
 
-/* Notes an order by its key as text, as it is recorded. */
-void
+/*
+ * Notes an order by its key as text, as it is recorded.  False where that is no
+ * key of the table, as after another order_key was attached: then its lines
+ * end.
+ */
+bool
 bo_note_order_text(Mapping *mapping, const char *order_key)
 {
 	Datum		native[BO_MAX_KEYS];
 	OrderNote  *entry;
-
 	/* A stub's orders are ended unread. */
-	if (mapping->line.nkeys > 0)
-		bo_key_native(mapping, order_key, native);
+	bool		readable = mapping->line.nkeys > 0 && bo_key_native(mapping, order_key, native);
+
 	entry = note(mapping, pstrdup(order_key));
-	keep_native(mapping, entry, native);
+	entry->unreadable = !readable;
+	if (readable)
+		keep_native(mapping, entry, native);
 	bo_queue_commit_work();
+	return readable;
 }
 
 static int
@@ -468,6 +530,20 @@ belongs_to(Oid relid, Oid attached)
 		(relid == attached || (get_rel_relispartition(relid) && list_member_oid(get_partition_ancestors(relid), attached)));
 }
 
+/* The watched table that this one is, or is a partition of; NULL for none. */
+static MappedTable *
+watched_by(Mapping *mapping, Oid relid)
+{
+	MappedTable *table = bo_watched_table(mapping, relid);
+	ListCell   *lc;
+
+	if (table == NULL && get_rel_relispartition(relid))
+		foreach(lc, get_partition_ancestors(relid))
+			if (table == NULL)
+				table = bo_watched_table(mapping, lfirst_oid(lc));
+	return table;
+}
+
 /*
  * What capture must know of this table; NULL for the header of line tables
  * that do not exist any more.  Refuses a table that is not attached.
@@ -493,23 +569,29 @@ captured_table(TriggerData *trigdata, Mapping **mapping)
 	fresh.trigger = trigger;
 	if (trigdata->tg_trigger->tgnargs == 2)
 		fresh.source_id = atoi(trigdata->tg_trigger->tgargs[0]);
-	fresh.is_header = trigdata->tg_trigger->tgnargs == 2 && strcmp(trigdata->tg_trigger->tgargs[1], "header") == 0;
+	if (trigdata->tg_trigger->tgnargs == 2 && strcmp(trigdata->tg_trigger->tgargs[1], "header") == 0)
+		fresh.role = CAPTURE_HEADER;
+	else if (trigdata->tg_trigger->tgnargs == 2 && strcmp(trigdata->tg_trigger->tgargs[1], "watch") == 0)
+		fresh.role = CAPTURE_WATCH;
 	if (fresh.source_id > 0)
 	{
 		*mapping = bo_mapping_if_exists(fresh.source_id);
 		if (*mapping == NULL)
 			return NULL;
-		mapped = fresh.is_header ? &(*mapping)->header : &(*mapping)->line;
+		mapped = fresh.role == CAPTURE_HEADER ? &(*mapping)->header :
+			fresh.role == CAPTURE_LINE ? &(*mapping)->line : watched_by(*mapping, relid);
 	}
 	if (mapped == NULL || !belongs_to(relid, mapped->relid) || (*mapping)->detached)
 		ereport(ERROR,
 				(errcode(ERRCODE_BO_PROTECTED),
 				 errmsg("table \"%s\" is not attached", RelationGetRelationName(trigdata->tg_relation)),
 				 errhint("Create capture triggers with backorder.attach() only; drop this one.")));
+	fresh.attached = mapped->relid;
+	fresh.nkeys = mapped->nkeys;
 	for (int i = 0; i < mapped->nkeys; i++)
 		fresh.key[i] = partition_column(relid, mapped, mapped->key[i]);
-	if (!fresh.is_header)
-		for (int i = 0; i < (*mapping)->nline_keys; i++)
+	if (fresh.role == CAPTURE_LINE)
+		for (int i = 0; i < (*mapping)->nline_columns; i++)
 			fresh.line_key[i] = partition_column(relid, mapped, (*mapping)->line_key[i]);
 	{
 		MemoryContext old = MemoryContextSwitchTo(CacheMemoryContext);
@@ -584,14 +666,19 @@ detoast(Datum *values, const Oid *types, int n)
 }
 
 static void
-note_row(CapturedTable *table, Mapping *mapping, TupleTableSlot *slot)
+note_row(CapturedTable *table, Mapping *mapping, TupleTableSlot *slot, Relation rel)
 {
 	Datum		values[BO_MAX_KEYS];
 	int			n = mapping->line.nkeys;
 
+	if (table->nkeys == 0)
+	{
+		bo_watch_note(mapping, table->attached, slot, rel);
+		return;
+	}
 	if (!get_key(slot, table->key, n, values))
 		return;
-	if (table->is_header)
+	if (table->role == CAPTURE_HEADER)
 	{
 		detoast(values, mapping->header.key_type, n);
 		for (int i = 0; i < n; i++)
@@ -623,7 +710,7 @@ note_move(CapturedTable *table, Mapping *mapping, TupleDesc desc, TupleTableSlot
 	LineMove   *move;
 	MemoryContext old;
 
-	for (int i = 0; i < mapping->line.nkeys + mapping->nline_keys && same; i++)
+	for (int i = 0; i < mapping->line.nkeys + mapping->nline_columns && same; i++)
 	{
 		AttrNumber	attnum = i < mapping->line.nkeys ? table->key[i] : table->line_key[i - mapping->line.nkeys];
 		Form_pg_attribute att = TupleDescAttr(desc, attnum - 1);
@@ -645,9 +732,9 @@ note_move(CapturedTable *table, Mapping *mapping, TupleDesc desc, TupleTableSlot
 
 		if (whole)
 			keys[i][0] = bo_key_text(values, mapping->line.key_type, mapping->line.nkeys);
-		whole = whole && get_key(slots[i], table->line_key, mapping->nline_keys, values);
+		whole = whole && get_key(slots[i], table->line_key, mapping->nline_columns, values);
 		if (whole)
-			keys[i][1] = bo_key_text(values, mapping->line_key_type, mapping->nline_keys);
+			keys[i][1] = bo_key_text(values, mapping->line_key_type, mapping->nline_columns);
 		AtEOXact_GUC(false, level);
 		if (!whole)
 		{
@@ -695,9 +782,8 @@ bo_note_recorded(Mapping *mapping)
 }
 
 /*
- * capture(source_id, 'line' | 'header'): per row, after INSERT, UPDATE and
- * DELETE; per statement, after TRUNCATE, and in immediate timing after the
- * others too, where it settles.
+ * capture(source_id, 'line' | 'header' | 'watch'): per row, after INSERT,
+ * UPDATE and DELETE; per statement, after TRUNCATE.
  */
 Datum
 bo_capture(PG_FUNCTION_ARGS)
@@ -722,8 +808,7 @@ bo_capture(PG_FUNCTION_ARGS)
 		PG_RETURN_POINTER(NULL);	/* no line, nothing to note */
 	if (TRIGGER_FIRED_FOR_STATEMENT(trigdata->tg_event))
 	{
-		if (TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event))
-			note_recorded(mapping);
+		note_recorded(mapping);
 		if (mapping->immediate)
 			(void) bo_settle_pending();
 		PG_RETURN_POINTER(NULL);
@@ -733,13 +818,15 @@ bo_capture(PG_FUNCTION_ARGS)
 	{
 		if (!differs(table, desc, trigdata->tg_trigslot, trigdata->tg_newslot))
 			PG_RETURN_POINTER(NULL);
-		note_row(table, mapping, trigdata->tg_trigslot);
-		note_row(table, mapping, trigdata->tg_newslot);
-		if (!table->is_header)
+		note_row(table, mapping, trigdata->tg_trigslot, trigdata->tg_relation);
+		note_row(table, mapping, trigdata->tg_newslot, trigdata->tg_relation);
+		if (table->role == CAPTURE_LINE)
 			note_move(table, mapping, desc, trigdata->tg_trigslot, trigdata->tg_newslot);
 	}
 	else
-		note_row(table, mapping, trigdata->tg_trigslot);
+		note_row(table, mapping, trigdata->tg_trigslot, trigdata->tg_relation);
+	if (mapping->immediate)
+		queue_statement_work();
 	PG_RETURN_POINTER(NULL);
 }
 

@@ -17,4 +17,18 @@
 #define bo_owns_relation(relid, role) pg_class_ownercheck(relid, role)
 #endif
 
+/* Columns of a range table entry that a query reads, offset by FirstLowInvalidHeapAttributeNumber. */
+#if PG_VERSION_NUM >= 160000
+#define bo_selected_columns(query, rte) \
+	((rte)->perminfoindex == 0 ? NULL : getRTEPermissionInfo((query)->rteperminfos, rte)->selectedCols)
+#else
+#define bo_selected_columns(query, rte) ((rte)->selectedCols)
+#endif
+
+#if PG_VERSION_NUM >= 160000
+#define bo_qualified_name(text) stringToQualifiedNameList(text, NULL)
+#else
+#define bo_qualified_name(text) stringToQualifiedNameList(text)
+#endif
+
 #endif							/* BO_COMPAT_H */

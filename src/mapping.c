@@ -20,7 +20,6 @@
 #include "commands/trigger.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
-#include "optimizer/optimizer.h"
 #include "parser/analyze.h"
 #include "parser/parser.h"
 #include "utils/acl.h"
@@ -66,7 +65,7 @@ relation_changed(Datum arg, Oid relid)
 		return;
 	hash_seq_init(&seq, mappings);
 	while ((mapping = hash_seq_search(&seq)) != NULL)
-		if (relid == InvalidOid || mapping->line.relid == relid || mapping->header.relid == relid)
+		if (relid == InvalidOid || mapping->line.relid == relid || mapping->header.relid == relid || bo_watches(mapping, relid))
 			mapping->valid = false;
 }
 
@@ -149,14 +148,15 @@ column_ref(const char *side, const MappedTable *table, AttrNumber attnum)
 	return psprintf("%s.%s", side, quote_identifier(table->alias[attnum - 1]));
 }
 
-static char *
-aliased(const char *side, const MappedTable *table)
+/* The alias of a table in FROM, which gives its columns the names that the mapping knows. */
+char *
+bo_alias(const char *side, const MappedTable *table)
 {
 	StringInfoData s;
 	const char *comma = "";
 
 	initStringInfo(&s);
-	appendStringInfo(&s, "%s AS %s(", table->name, side);
+	appendStringInfo(&s, "%s(", side);
 	for (int i = 0; i < table->natts; i++)
 	{
 		if (table->alias[i] == NULL)
@@ -166,6 +166,13 @@ aliased(const char *side, const MappedTable *table)
 	}
 	appendStringInfoChar(&s, ')');
 	return s.data;
+}
+
+/* A table as a FROM item under such an alias. */
+char *
+bo_aliased(const char *side, const MappedTable *table)
+{
+	return psprintf("%s AS %s", table->name, bo_alias(side, table));
 }
 
 /* "=" for two types: the type's own where they are the same, wherever it lives. */
@@ -193,21 +200,23 @@ equals(Oid left, Oid right)
 	return "=";
 }
 
-/* FROM, with line as range table entry 1 and header, if any, as 2. */
+/* FROM line, header if there is one, and joins if there are any (text of bo_prepare_joins). */
 char *
-bo_from_clause(const MappedTable *line, const MappedTable *header)
+bo_from_clause(const MappedTable *line, const MappedTable *header, const char *joins)
 {
 	StringInfoData s;
 
 	initStringInfo(&s);
-	appendStringInfo(&s, " FROM %s", aliased("line", line));
+	appendStringInfo(&s, " FROM %s", bo_aliased("line", line));
 	if (OidIsValid(header->relid))
 	{
-		appendStringInfo(&s, " LEFT JOIN %s ON ", aliased("header", header));
+		appendStringInfo(&s, " LEFT JOIN %s ON ", bo_aliased("header", header));
 		for (int i = 0; i < line->nkeys; i++)
 			appendStringInfo(&s, "%s%s %s %s", i ? " AND " : "", column_ref("header", header, header->key[i]),
 							 equals(header->key_type[i], line->key_type[i]), column_ref("line", line, line->key[i]));
 	}
+	if (joins != NULL)
+		appendStringInfoString(&s, joins);
 	return s.data;
 }
 
@@ -264,6 +273,29 @@ bo_key_text(const Datum *values, const Oid *types, int n)
 	return OidOutputFunctionCall(output, PointerGetDatum(construct_array(texts, n, TEXTOID, -1, false, TYPALIGN_INT)));
 }
 
+/* What the text of a key of n parts and more begins with, from the text of its first n parts. */
+char *
+bo_key_prefix(const char *key, int n)
+{
+	Datum		one;
+	Oid			output;
+	bool		varlena;
+	char	   *text;
+
+	if (n == 0)
+		return "{";
+	if (n > 1)
+		text = pstrdup(key);
+	else
+	{
+		one = CStringGetTextDatum(key);
+		getTypeOutputInfo(TEXTARRAYOID, &output, &varlena);
+		text = OidOutputFunctionCall(output, PointerGetDatum(construct_array(&one, 1, TEXTOID, -1, false, TYPALIGN_INT)));
+	}
+	text[strlen(text) - 1] = ',';
+	return text;
+}
+
 static bool
 key_native(Mapping *mapping, const char *order_key, Datum *native)
 {
@@ -297,13 +329,13 @@ key_native(Mapping *mapping, const char *order_key, Datum *native)
 
 /*
  * The native values of an order key given as text, in the current context.
- * A text that is no key of the table is refused.
+ * False for a text that is no key of the table.
  */
-void
+bool
 bo_key_native(Mapping *mapping, const char *order_key, Datum *native)
 {
 	MemoryContext cx = CurrentMemoryContext;
-	bool		whole = false;
+	volatile bool whole = false;
 
 	PG_TRY();
 	{
@@ -317,11 +349,7 @@ bo_key_native(Mapping *mapping, const char *order_key, Datum *native)
 		FlushErrorState();
 	}
 	PG_END_TRY();
-	if (!whole)
-		ereport(ERROR,
-				(errcode(ERRCODE_BO_ARGUMENT),
-				 errmsg("\"%s\" is no order key of %s", order_key, mapping->line.name),
-				 errhint("A key of several columns is an array literal, such as {1,2}.")));
+	return whole;
 }
 
 /* ---------- loading ---------- */
@@ -350,8 +378,8 @@ carries_capture(Oid relid, int32 source_id)
  * The table of a source: the one it was attached to as long as that carries
  * our trigger, whatever it is called now; after a restore, the name counts.
  */
-static Oid
-resolve(Oid cached, char *schema, char *name, int32 source_id)
+Oid
+bo_resolve_table(Oid cached, char *schema, char *name, int32 source_id)
 {
 	Oid			nsp;
 
@@ -435,6 +463,13 @@ report_evaluation(Mapping *mapping, MemoryContext cx)
 				 errdetail("%s", detail),
 				 errdetail_log("%s", error->message),
 				 errhint("Attach the table again with a mapping that fits the columns it has now, or detach it with backorder.detach().")));
+	if (evaluating_order[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_EVALUATION),
+				 errmsg("mapping \"%s\" of table %s failed", evaluating_column, mapping->line.name),
+				 errdetail("%s", detail),
+				 errdetail_log("%s", error->message),
+				 errhint("Attach the table again with another query, or correct the row.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_BO_EVALUATION),
 			 errmsg("mapping \"%s\" of table %s failed for order %s", evaluating_column, mapping->line.name, evaluating_order),
@@ -443,13 +478,24 @@ report_evaluation(Mapping *mapping, MemoryContext cx)
 			 errhint("Correct the order, or attach the table again with another expression.")));
 }
 
-/* Fills mapping->line.used and header.used by analyzing the query. */
+/* Columns of a table that the mapping reads; NULL where the mapping does not name the table. */
+Bitmapset *
+bo_mapping_columns_read(Mapping *mapping, Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, mapping->reads)
+		if (((TableRead *) lfirst(lc))->relid == relid)
+			return ((TableRead *) lfirst(lc))->used;
+	return NULL;
+}
+
+/* What the mapping query reads, and the types of the line key, by analyzing it. */
 static void
-find_used_columns(Mapping *mapping, MemoryContext cx)
+analyze_query(Mapping *mapping, MemoryContext cx)
 {
 	RawStmt    *raw = linitial(raw_parser(psprintf("%s%s", mapping->query, mapping->order_by), RAW_PARSE_DEFAULT));
 	Query	   *query = NULL;
-	Bitmapset  *found[2] = {NULL, NULL};
 
 	evaluating_column[0] = '\0';
 	PG_TRY();
@@ -461,24 +507,14 @@ find_used_columns(Mapping *mapping, MemoryContext cx)
 		report_evaluation(mapping, cx);
 	}
 	PG_END_TRY();
-
-	for (int side = 0; side < 2; side++)
-	{
-		int			attnum = -1;
-		MappedTable *table = side == 0 ? &mapping->line : &mapping->header;
-
-		if (!OidIsValid(table->relid))
-			continue;
-		pull_varattnos((Node *) query->targetList, side + 1, &found[side]);
-		pull_varattnos((Node *) query->jointree, side + 1, &found[side]);
-		while ((attnum = bms_next_member(found[side], attnum)) >= 0)
-			table->used = bms_add_member(table->used, Max(attnum + FirstLowInvalidHeapAttributeNumber, 0));
-	}
-	if (query->hasSubLinks)		/* a sublink may read the outer row: all columns matter */
-	{
-		mapping->line.used = bms_add_member(mapping->line.used, 0);
-		mapping->header.used = bms_add_member(mapping->header.used, 0);
-	}
+	mapping->reads = bo_tables_read(query);
+	mapping->line.used = bo_mapping_columns_read(mapping, mapping->line.relid);
+	if (OidIsValid(mapping->header.relid))
+		mapping->header.used = bo_mapping_columns_read(mapping, mapping->header.relid);
+	for (int i = mapping->nline_columns; i < mapping->nline_keys; i++)
+		mapping->line_key_type[i] = getBaseType(exprType((Node *) ((TargetEntry *) list_nth(query->targetList, mapping->line.nkeys + i))->expr));
+	for (int i = 0; i < mapping->nline_keys; i++)
+		mapping->pin_keys |= key_depends_on_settings(mapping->line_key_type[i]);
 }
 
 /*
@@ -513,6 +549,9 @@ load(Mapping *mapping, int32 source_id)
 	char	   *line_table;
 	Oid			line_relid;
 	Oid			header_relid;
+	char	   *joins;
+	char	   *line_key[BO_MAX_KEYS];
+	ArrayType  *expressions;
 
 	bo_enter(&section);
 	read_source(source_id);
@@ -528,10 +567,12 @@ load(Mapping *mapping, int32 source_id)
 	mapping->immediate = strcmp(bo_get_text(0, 26), "immediate") == 0;
 	mapping->refuse_overship = strcmp(bo_get_text(0, 27), "refuse") == 0;
 	mapping->detached = bo_get_bool(0, 28);
+	joins = bo_get_text(0, 29);
+	mapping->park = strcmp(bo_get_text(0, 31), "park") == 0;
 	mapping->queued_mapped = expr[9] != NULL;
 
 	{
-		Oid			found = resolve(line_relid, line_schema, line_table, source_id);
+		Oid			found = bo_resolve_table(line_relid, line_schema, line_table, source_id);
 
 		if (!OidIsValid(found))
 		{
@@ -541,11 +582,24 @@ load(Mapping *mapping, int32 source_id)
 		}
 		bo_mapped_table(&mapping->line, found, found == line_relid ? get_array(24) : NULL);
 		resolve_keys(&mapping->line, get_array(9), mapping->line.key, mapping->line.key_type, &mapping->line.nkeys, "order key");
-		resolve_keys(&mapping->line, get_array(10), mapping->line_key, mapping->line_key_type, &mapping->nline_keys, "line key");
+		resolve_keys(&mapping->line, get_array(10), mapping->line_key, mapping->line_key_type, &mapping->nline_columns, "line key");
+		mapping->nline_keys = mapping->nline_columns;
+		for (int i = 0; i < BO_MAX_KEYS; i++)
+			line_key[i] = i < mapping->nline_columns ? column_ref("line", &mapping->line, mapping->line_key[i]) : NULL;
+		expressions = get_array(30);
+		if (expressions != NULL)
+		{
+			Datum	   *datums;
+			int			n;
+
+			deconstruct_array(expressions, TEXTOID, -1, false, TYPALIGN_INT, &datums, NULL, &n);
+			for (int i = 0; i < n; i++)
+				line_key[mapping->nline_keys++] = psprintf("(%s)", TextDatumGetCString(datums[i]));
+		}
 		mapping->header.relid = InvalidOid;
 		if (bo_get_text(0, 6) != NULL)
 		{
-			found = resolve(header_relid, bo_get_text(0, 6), bo_get_text(0, 7), source_id);
+			found = bo_resolve_table(header_relid, bo_get_text(0, 6), bo_get_text(0, 7), source_id);
 			if (!OidIsValid(found))
 				ereport(ERROR,
 						(errcode(ERRCODE_BO_NOT_ATTACHED),
@@ -560,8 +614,6 @@ load(Mapping *mapping, int32 source_id)
 		mapping->array_type[i] = get_array_type(mapping->line.key_type[i]);
 		mapping->pin_keys |= key_depends_on_settings(mapping->line.key_type[i]);
 	}
-	for (int i = 0; i < mapping->nline_keys; i++)
-		mapping->pin_keys |= key_depends_on_settings(mapping->line_key_type[i]);
 
 	/* The mapping query; bo_mapping_read knows its columns by position. */
 	initStringInfo(&s);
@@ -569,7 +621,7 @@ load(Mapping *mapping, int32 source_id)
 	for (int i = 0; i < mapping->line.nkeys; i++)
 		appendStringInfo(&s, "%s, ", column_ref("line", &mapping->line, mapping->line.key[i]));
 	for (int i = 0; i < mapping->nline_keys; i++)
-		appendStringInfo(&s, "%s%s", i ? ", " : "", column_ref("line", &mapping->line, mapping->line_key[i]));
+		appendStringInfo(&s, "%s%s", i ? ", " : "", line_key[i]);
 	append_expression(&s, mapping, "item", expr[0], "text", "NULL::text");
 	append_expression(&s, mapping, "location", expr[6], "text", "''::text");
 	append_expression(&s, mapping, "customer", expr[7], "text", "NULL::text");
@@ -582,7 +634,7 @@ load(Mapping *mapping, int32 source_id)
 	append_expression(&s, mapping, "queued_at", expr[9], "timestamptz", "NULL::timestamptz");
 	append_expression(&s, mapping, "requested_at", expr[10], "date", "NULL::date");
 	append_expression(&s, mapping, "held", expr[11], "boolean", "false");
-	appendStringInfoString(&s, bo_from_clause(&mapping->line, &mapping->header));
+	appendStringInfoString(&s, bo_from_clause(&mapping->line, &mapping->header, joins));
 	mapping->query = s.data;
 
 	initStringInfo(&s);
@@ -607,19 +659,20 @@ load(Mapping *mapping, int32 source_id)
 	for (int i = 0; i < mapping->line.nkeys; i++)
 		appendStringInfo(&s, "%s, ", column_ref("line", &mapping->line, mapping->line.key[i]));
 	for (int i = 0; i < mapping->nline_keys; i++)
-		appendStringInfo(&s, "%s%s", i ? ", " : "", column_ref("line", &mapping->line, mapping->line_key[i]));
+		appendStringInfo(&s, "%s%s", i ? ", " : "", line_key[i]);
 	mapping->order_by = s.data;
 
 	initStringInfo(&s);
 	appendStringInfoString(&s, "SELECT DISTINCT ");
 	for (int i = 0; i < mapping->line.nkeys; i++)
 		appendStringInfo(&s, "%s%s", i ? ", " : "", column_ref("line", &mapping->line, mapping->line.key[i]));
-	appendStringInfo(&s, " FROM %s ORDER BY ", aliased("line", &mapping->line));
+	appendStringInfo(&s, " FROM %s ORDER BY ", bo_aliased("line", &mapping->line));
 	for (int i = 0; i < mapping->line.nkeys; i++)
 		appendStringInfo(&s, "%s%d", i ? ", " : "", i + 1);
 	mapping->keys_query = s.data;
 
-	find_used_columns(mapping, old);
+	analyze_query(mapping, old);
+	bo_watch_load(mapping);
 	mapping->owner = bo_relation_owner(mapping->line.relid);
 	MemoryContextSwitchTo(old);
 	bo_leave(&section);
@@ -648,6 +701,7 @@ bo_mapping_if_exists(int32 source_id)
 		for (int i = 0; i < (int) lengthof(mapping->plans); i++)
 			if (mapping->plans[i])
 				SPI_freeplan(mapping->plans[i]);
+		bo_watch_free(mapping);
 		if (mapping->cx)
 			MemoryContextDelete(mapping->cx);
 		memset(mapping, 0, sizeof(*mapping));
@@ -702,31 +756,60 @@ bo_mapping_stub(int32 source_id)
 	mapping->tenant = bo_get_text(0, 1);
 	mapping->detached = bo_get_bool(0, 28);
 	mapping->line.name = quote_qualified_identifier(bo_get_text(0, 3), bo_get_text(0, 4));
-	mapping->line.relid = resolve(DatumGetObjectId(bo_get(0, 5, &(bool) {0})), bo_get_text(0, 3), bo_get_text(0, 4), source_id);
-	mapping->header.relid = resolve(DatumGetObjectId(bo_get(0, 8, &(bool) {0})), bo_get_text(0, 6), bo_get_text(0, 7), source_id);
+	mapping->line.relid = bo_resolve_table(DatumGetObjectId(bo_get(0, 5, &(bool) {0})), bo_get_text(0, 3), bo_get_text(0, 4), source_id);
+	mapping->header.relid = bo_resolve_table(DatumGetObjectId(bo_get(0, 8, &(bool) {0})), bo_get_text(0, 6), bo_get_text(0, 7), source_id);
 	bo_leave(&section);
 	return mapping;
 }
 
 /* ---------- reading ---------- */
 
-static SPIPlanPtr
-plan_for(Mapping *mapping, MappingScope scope)
+/*
+ * Runs a query of a mapping as the owner of its tables, in a security-
+ * restricted operation, with the active snapshot; prepares it first where
+ * *plan is none that is valid.  what names it in errors, NULL: the mapped
+ * columns name themselves (evaluating()).  Expects a section; the rows are in
+ * SPI_tuptable.
+ */
+void
+bo_mapping_run(Mapping *mapping, SPIPlanPtr *plan, const char *query, int nargs, Oid *types, Datum *values, bool custom, const char *what)
 {
-	SPIPlanPtr	plan = mapping->plans[scope];
+	Oid			userid;
+	int			sec_context;
+	MemoryContext cx = CurrentMemoryContext;
 
-	if (plan != NULL && SPI_plan_is_valid(plan))
-		return plan;
-	if (plan != NULL)
-		SPI_freeplan(plan);
-	mapping->plans[scope] = NULL;
-	plan = SPI_prepare_cursor(psprintf("%s%s%s", mapping->query, scope == MAPPING_ALL ? "" : mapping->where_keys, mapping->order_by),
-							  scope == MAPPING_ALL ? 0 : mapping->line.nkeys, mapping->array_type,
-							  scope == MAPPING_FEW ? CURSOR_OPT_GENERIC_PLAN : CURSOR_OPT_CUSTOM_PLAN);
-	if (plan == NULL || SPI_keepplan(plan) != 0)
-		elog(ERROR, "could not prepare mapping of %s", mapping->line.name);
-	mapping->plans[scope] = plan;
-	return plan;
+	GetUserIdAndSecContext(&userid, &sec_context);
+	evaluating_order[0] = '\0';
+	strlcpy(evaluating_column, what ? what : "", sizeof(evaluating_column));
+	PG_TRY();
+	{
+		if (*plan != NULL && !SPI_plan_is_valid(*plan))
+		{
+			SPIPlanPtr	old = *plan;
+
+			*plan = NULL;
+			SPI_freeplan(old);
+		}
+		if (*plan == NULL)
+		{
+			SPIPlanPtr	fresh = SPI_prepare_cursor(query, nargs, types, custom ? CURSOR_OPT_CUSTOM_PLAN : CURSOR_OPT_GENERIC_PLAN);
+
+			if (fresh == NULL || SPI_keepplan(fresh) != 0)
+				elog(ERROR, "could not prepare mapping of %s", mapping->line.name);
+			*plan = fresh;
+		}
+		SetUserIdAndSecContext(mapping->owner,
+							   sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
+		if (SPI_execute_plan(*plan, values, NULL, true, 0) < 0)
+			elog(ERROR, "mapping query failed");
+		SetUserIdAndSecContext(userid, sec_context);
+	}
+	PG_CATCH();
+	{
+		SetUserIdAndSecContext(userid, sec_context);
+		report_evaluation(mapping, cx);
+	}
+	PG_END_TRY();
 }
 
 /* For many orders the planner chooses; for few, the path by index is fixed. */
@@ -819,15 +902,12 @@ void
 bo_mapping_read(Mapping *mapping, MappingScope scope, List *notes, MappedLineFunc func, void *arg)
 {
 	Datum		values[BO_MAX_KEYS];
-	Oid			userid;
-	int			sec_context;
 	int			level = 0;
-	MemoryContext cx = CurrentMemoryContext;
 
 	if (scope != MAPPING_ALL)
 	{
-		int			n = list_length(notes);
-		Datum	   *datums = palloc(sizeof(Datum) * n);
+		int			n = 0;
+		Datum	   *datums = palloc(sizeof(Datum) * list_length(notes));
 
 		for (int k = 0; k < mapping->line.nkeys; k++)
 		{
@@ -838,37 +918,20 @@ bo_mapping_read(Mapping *mapping, MappingScope scope, List *notes, MappedLineFun
 			ListCell   *lc;
 
 			foreach(lc, notes)
-				datums[i++] = ((OrderNote *) lfirst(lc))->native[k];
+				if (!((OrderNote *) lfirst(lc))->unreadable)
+					datums[i++] = ((OrderNote *) lfirst(lc))->native[k];
+			n = i;
 			get_typlenbyvalalign(mapping->line.key_type[k], &typlen, &typbyval, &typalign);
 			values[k] = PointerGetDatum(construct_array(datums, n, mapping->line.key_type[k], typlen, typbyval, typalign));
 		}
 	}
-	GetUserIdAndSecContext(&userid, &sec_context);
-	evaluating_column[0] = '\0';
-	evaluating_order[0] = '\0';
-	PG_TRY();
-	{
-		SPIPlanPtr	plan;
-
-		if (scope != MAPPING_FEW)
-			level = allow_all_plans();
-		/* Prepared as ourselves: names of our own functions are looked up then. */
-		plan = plan_for(mapping, scope);
-		SetUserIdAndSecContext(mapping->owner,
-							   sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
-		if (SPI_execute_plan(plan, values, NULL, true, 0) < 0)
-			elog(ERROR, "mapping query failed");
-		SetUserIdAndSecContext(userid, sec_context);
-		if (scope != MAPPING_FEW)
-			AtEOXact_GUC(false, level);
-	}
-	PG_CATCH();
-	{
-		SetUserIdAndSecContext(userid, sec_context);
-		report_evaluation(mapping, cx);
-	}
-	PG_END_TRY();
-
+	if (scope != MAPPING_FEW)
+		level = allow_all_plans();
+	/* Prepared as ourselves: names of our own functions are looked up then. */
+	bo_mapping_run(mapping, &mapping->plans[scope], psprintf("%s%s%s", mapping->query, scope == MAPPING_ALL ? "" : mapping->where_keys, mapping->order_by),
+				   scope == MAPPING_ALL ? 0 : mapping->line.nkeys, mapping->array_type, values, scope != MAPPING_FEW, NULL);
+	if (scope != MAPPING_FEW)
+		AtEOXact_GUC(false, level);
 	{
 		SPITupleTable *table = SPI_tuptable;
 		uint64		n = SPI_processed;

@@ -192,6 +192,24 @@ read_recorded(Reconcile *r, List *notes)
 	bo_rows_drop(rows);
 }
 
+/*
+ * The key that a recorded line has after a move, NULL where the move is not
+ * its own.  Where expressions follow the columns of the line key, the move
+ * names the columns only and moves all lines that begin with them.
+ */
+static char *
+moved_key(Mapping *mapping, LineMove *move, char *line_key)
+{
+	char	   *old;
+	size_t		n;
+
+	if (mapping->nline_keys == mapping->nline_columns)
+		return strcmp(line_key, move->old_line) == 0 ? move->new_line : NULL;
+	old = bo_key_prefix(move->old_line, mapping->nline_columns);
+	n = strlen(old);
+	return strncmp(line_key, old, n) == 0 ? psprintf("%s%s", bo_key_prefix(move->new_line, mapping->nline_columns), line_key + n) : NULL;
+}
+
 /* Key updates: the recorded line follows, within its order or to another. */
 static void
 apply_moves(Reconcile *r)
@@ -212,11 +230,12 @@ apply_moves(Reconcile *r)
 		foreach(rc, from->recorded)
 		{
 			Recorded   *rec = lfirst(rc);
+			char	   *key = moved_key(from->mapping, move, rec->line_key);
 
 			/* What one command moves, it moves at once: ids that shift by one do not chain. */
-			if (strcmp(rec->line_key, move->old_line) != 0 || (rec->moved && rec->moved_in == move->cid))
+			if (key == NULL || (rec->moved && rec->moved_in == move->cid))
 				continue;
-			rec->line_key = move->new_line;
+			rec->line_key = key;
 			rec->moved = true;
 			rec->moved_in = move->cid;
 			if (from != to)
@@ -224,7 +243,8 @@ apply_moves(Reconcile *r)
 				from->recorded = foreach_delete_current(from->recorded, rc);
 				to->recorded = lappend(to->recorded, rec);
 			}
-			break;
+			if (from->mapping->nline_keys == from->mapping->nline_columns)
+				break;
 		}
 	}
 }

@@ -143,17 +143,17 @@ static TupleDesc row_descs[lengthof(bo_rows_kinds)];
 #define SOURCE_COLUMNS \
 	"line_schema, line_table, line_relid, header_schema, header_table, header_relid, order_key, line_key, header_key, " \
 	"item, quantity, live, shipped, picked, cancelled, location, customer, priority, queued_at, requested_at, held, " \
-	"line_columns, timing, overship"
+	"line_columns, timing, overship, header_columns, joins, line_key_expressions, on_error"
 #define SOURCE_TYPES \
 	TEXTOID, TEXTOID, OIDOID, TEXTOID, TEXTOID, OIDOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, \
 	TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, \
-	TEXTARRAYOID, TEXTOID, TEXTOID
+	TEXTARRAYOID, TEXTOID, TEXTOID, TEXTARRAYOID, TEXTOID, TEXTARRAYOID, TEXTOID
 
 typedef struct Statement
 {
 	int			rows;			/* BoRowsKind, or -1 */
 	int			nargs;
-	Oid			args[26];
+	Oid			args[30];
 	const char *sql;
 } Statement;
 
@@ -313,17 +313,24 @@ static const Statement bo_statements[] = {
 	[BO_READ_SOURCE] = {-1, 1, {INT4OID},
 		"SELECT s.tenant, s.source_id, s.line_schema, s.line_table, s.line_relid, s.header_schema, s.header_table, s.header_relid, "
 		"s.order_key, s.line_key, s.header_key, s.item, s.quantity, s.live, s.shipped, s.picked, s.cancelled, s.location, s.customer, "
-		"s.priority, s.queued_at, s.requested_at, s.held, s.line_columns, s.header_columns, s.timing, s.overship, s.detached_at IS NOT NULL "
+		"s.priority, s.queued_at, s.requested_at, s.held, s.line_columns, s.header_columns, s.timing, s.overship, s.detached_at IS NOT NULL, "
+		"s.joins, s.line_key_expressions, s.on_error "
 	"FROM backorder.source s WHERE s.source_id = $1"},
-	[BO_ADD_SOURCE] = {-1, 26, {TEXTOID, INT4OID, SOURCE_TYPES},
+	[BO_ADD_SOURCE] = {-1, 30, {TEXTOID, INT4OID, SOURCE_TYPES},
 		"INSERT INTO backorder.source (tenant, source_id, " SOURCE_COLUMNS ") "
-	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)"},
-	[BO_CHANGE_SOURCE] = {-1, 26, {TEXTOID, INT4OID, SOURCE_TYPES},
+	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30)"},
+	[BO_CHANGE_SOURCE] = {-1, 30, {TEXTOID, INT4OID, SOURCE_TYPES},
 		"UPDATE backorder.source SET (" SOURCE_COLUMNS ", detached_at) = "
-		"($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, NULL) "
+		"($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, NULL) "
 	"WHERE tenant = $1 AND source_id = $2"},
-	[BO_SET_SOURCE_COLUMNS] = {-1, 5, {INT4OID, TEXTARRAYOID, TEXTARRAYOID, TEXTOID, TEXTOID},
-		"UPDATE backorder.source SET line_columns = $2, header_columns = $3, timing = $4, overship = $5 WHERE source_id = $1"},
+	[BO_READ_WATCHED] = {-1, 1, {INT4OID},
+		"SELECT w.table_schema, w.table_name, w.table_relid, w.columns, w.keys FROM backorder.source_watch w "
+	"WHERE w.source_id = $1 ORDER BY w.n"},
+	[BO_ADD_WATCHED] = {-1, 8, {TEXTOID, INT4OID, INT4OID, TEXTOID, TEXTOID, OIDOID, TEXTARRAYOID, TEXTOID},
+		"INSERT INTO backorder.source_watch (tenant, source_id, n, table_schema, table_name, table_relid, columns, keys) "
+	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"},
+	[BO_FORGET_WATCHED] = {-1, 2, {TEXTOID, INT4OID},
+	"DELETE FROM backorder.source_watch WHERE tenant = $1 AND source_id = $2"},
 	[BO_DETACH_SOURCE] = {-1, 1, {INT4OID},
 	"UPDATE backorder.source SET detached_at = now() WHERE source_id = $1"},
 	[BO_READ_SOURCE_BY_TABLE] = {-1, 3, {OIDOID, TEXTOID, TEXTOID},

@@ -1,0 +1,205 @@
+/*
+ * watch.c
+ *		Tables that are neither line nor header and whose changes concern an
+ *		order: fulfilments, links, units.
+ *
+ * attach() stores for each how a row leads to order keys: as a FROM item over
+ * the row, which is called "watched" (bo_prepare_watch).  Where these are
+ * columns of the row itself they are read from it; else the query is run, as
+ * the owner of the attached tables.
+ */
+#include "backorder.h"
+
+#include "access/table.h"
+#include "access/tupconvert.h"
+#include "executor/tuptable.h"
+#include "nodes/parsenodes.h"
+#include "nodes/primnodes.h"
+#include "parser/analyze.h"
+#include "parser/parser.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+typedef struct Watched
+{
+	MappedTable table;			/* with the columns that matter; key[]: where the row has the order key itself */
+	Oid			row_type;
+	char	   *query;
+	SPIPlanPtr	plan;
+} Watched;
+
+/* The table's part of a mapping; NULL where it does not watch it. */
+static Watched *
+find_watched(Mapping *mapping, Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, mapping->watched)
+		if (((Watched *) lfirst(lc))->table.relid == relid)
+			return lfirst(lc);
+	return NULL;
+}
+
+/* Does the mapping watch this table? */
+bool
+bo_watches(Mapping *mapping, Oid relid)
+{
+	return find_watched(mapping, relid) != NULL;
+}
+
+/* A watched table by one of the attached sources, by its OID. */
+MappedTable *
+bo_watched_table(Mapping *mapping, Oid relid)
+{
+	Watched    *watched = find_watched(mapping, relid);
+
+	return watched ? &watched->table : NULL;
+}
+
+/* Plans are not in the mapping's memory. */
+void
+bo_watch_free(Mapping *mapping)
+{
+	ListCell   *lc;
+
+	foreach(lc, mapping->watched)
+		if (((Watched *) lfirst(lc))->plan != NULL)
+			SPI_freeplan(((Watched *) lfirst(lc))->plan);
+	mapping->watched = NIL;
+}
+
+/* The order key as columns of the row: SELECT watched.a, watched.b and nothing else, of the key's types. */
+static void
+find_columns(Mapping *mapping, Watched *watched, Query *query)
+{
+	RangeTblEntry *keys = list_nth(query->rtable, 1);
+	Query	   *sub = keys->subquery;
+	ListCell   *lc;
+	int			n = 0;
+
+	if (keys->rtekind != RTE_SUBQUERY || sub->setOperations || sub->cteList || sub->rtable || sub->hasAggs || sub->groupClause ||
+		sub->havingQual || sub->distinctClause || sub->limitCount || sub->limitOffset || sub->jointree->quals)
+		return;
+	foreach(lc, sub->targetList)
+	{
+		Var		   *var = (Var *) ((TargetEntry *) lfirst(lc))->expr;
+
+		if (n == mapping->line.nkeys || !IsA(var, Var) || var->varlevelsup != 1 || var->varno != 1 || var->varattno <= 0 ||
+			getBaseType(var->vartype) != mapping->line.key_type[n])
+			return;
+		watched->table.key[n++] = var->varattno;
+	}
+	watched->table.nkeys = n;
+}
+
+/*
+ * Reads what a mapping watches.  A table that does not exist any more is left
+ * out.  Expects a section and the mapping's memory context.
+ */
+void
+bo_watch_load(Mapping *mapping)
+{
+	Datum		arg = Int32GetDatum(mapping->source_id);
+	MemoryContext cx = CurrentMemoryContext;
+	SPITupleTable *rows;
+	uint64		n;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	n = bo_exec(BO_READ_WATCHED, NULL, &arg, true);
+	PopActiveSnapshot();
+	MemoryContextSwitchTo(cx);	/* SPI leaves its own */
+	rows = SPI_tuptable;
+	for (uint64 i = 0; i < n; i++)
+	{
+		Watched    *watched;
+		Oid			cached;
+		Oid			relid;
+		bool		isnull;
+		StringInfoData s;
+		Datum		columns;
+		char	   *keys;
+		Query	   *query;
+		ListCell   *lc;
+
+		SPI_tuptable = rows;
+		cached = DatumGetObjectId(bo_get(i, 3, &isnull));
+		relid = bo_resolve_table(cached, bo_get_text(i, 1), bo_get_text(i, 2), mapping->source_id);
+		if (!OidIsValid(relid))
+			continue;
+		columns = bo_get(i, 4, &isnull);
+		keys = bo_get_text(i, 5);
+		watched = palloc0(sizeof(Watched));
+		bo_mapped_table(&watched->table, relid, relid == cached ? DatumGetArrayTypePCopy(columns) : NULL);
+		watched->row_type = get_rel_type_id(relid);
+
+		initStringInfo(&s);
+		appendStringInfo(&s, "SELECT NULL FROM %s%s", bo_aliased("watched", &watched->table), keys);
+		query = parse_analyze_fixedparams(linitial(raw_parser(s.data, RAW_PARSE_DEFAULT)), s.data, NULL, 0, NULL);
+		find_columns(mapping, watched, query);
+		/* What the mapping reads of it, and what leads to the keys; all where the mapping reads it by way of a view or function. */
+		watched->table.used = bms_copy(bo_mapping_columns_read(mapping, relid));
+		if (watched->table.used == NULL)
+			watched->table.used = bms_make_singleton(0);
+		/* The query marks the columns of the row on the outer entry, which "SELECT NULL" leaves free of others. */
+		foreach(lc, bo_tables_read(query))
+			if (((TableRead *) lfirst(lc))->relid == relid)
+				watched->table.used = bms_add_members(watched->table.used, ((TableRead *) lfirst(lc))->used);
+
+		resetStringInfo(&s);
+		appendStringInfoString(&s, "SELECT ");
+		for (int k = 0; k < mapping->line.nkeys; k++)
+			appendStringInfo(&s, "%skeys.k%d::%s", k ? ", " : "", k + 1, format_type_be_qualified(mapping->line.key_type[k]));
+		appendStringInfo(&s, " FROM (SELECT ($1).*) AS %s%s", bo_alias("watched", &watched->table), keys);
+		watched->query = s.data;
+		mapping->watched = lappend(mapping->watched, watched);
+	}
+	if (rows)
+		SPI_freetuptable(rows);
+}
+
+/* Notes the orders that a row of a watched table, or of a partition of it, leads to. */
+void
+bo_watch_note(Mapping *mapping, Oid relid, TupleTableSlot *slot, Relation rel)
+{
+	Watched    *watched = find_watched(mapping, relid);
+	BoSection	section;
+	SPITupleTable *rows;
+	HeapTuple	tuple;
+	bool		free_tuple;
+	Datum		row;
+	uint64		n;
+
+	tuple = ExecFetchSlotHeapTuple(slot, false, &free_tuple);
+	if (RelationGetRelid(rel) != relid)
+	{
+		Relation	parent = table_open(relid, AccessShareLock);
+		TupleConversionMap *map = convert_tuples_by_name(RelationGetDescr(rel), RelationGetDescr(parent));
+
+		if (map != NULL)
+			tuple = execute_attr_map_tuple(tuple, map);
+		row = heap_copy_tuple_as_datum(tuple, RelationGetDescr(parent));
+		table_close(parent, NoLock);
+	}
+	else
+		row = heap_copy_tuple_as_datum(tuple, RelationGetDescr(rel));
+
+	bo_enter(&section);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	bo_mapping_run(mapping, &watched->plan, watched->query, 1, &watched->row_type, &row, false, psprintf("watch of %s", watched->table.name));
+	PopActiveSnapshot();
+	rows = SPI_tuptable;
+	n = SPI_processed;
+	for (uint64 i = 0; i < n; i++)
+	{
+		Datum		keys[BO_MAX_KEYS];
+		bool		isnull = false;
+
+		for (int k = 0; k < mapping->line.nkeys && !isnull; k++)
+			keys[k] = heap_getattr(rows->vals[i], k + 1, rows->tupdesc, &isnull);
+		if (!isnull)
+			bo_note_order(mapping, keys);
+	}
+	bo_leave(&section);
+}
