@@ -137,6 +137,11 @@ BEGIN
 	FROM backorder.order_line l JOIN backorder.source s ON s.tenant = l.tenant AND s.source_id = l.source_id
 	WHERE s.detached_at IS NOT NULL AND l.allocated + l.backordered > 0;
 
+	RETURN QUERY
+	SELECT 'parked', CASE p.order_key WHEN '' THEN format('source %s', p.source_id)
+			ELSE format('order %s in %s', p.order_key, backorder.source_relation(p.source_id)) END, 'orders that can be read', p.message
+	FROM backorder.parked p;
+
 	-- Attached tables against what is recorded, and their triggers.
 	FOR attached IN SELECT s.*, backorder.source_relation(s.source_id) AS relation FROM backorder.source s WHERE s.detached_at IS NULL ORDER BY s.source_id LOOP
 		IF attached.relation IS NULL THEN

@@ -451,6 +451,7 @@ reconcile_source(Mapping *mapping, ReconcileMode mode)
 	}
 	PG_END_TRY();
 	bo_pause_commit_work(false);
+	bo_unpark_source(mapping);
 	return changed;
 }
 

@@ -116,6 +116,8 @@ typedef enum BoStatement
 	BO_READ_WATCHED,
 	BO_ADD_WATCHED,
 	BO_FORGET_WATCHED,
+	BO_PARK,
+	BO_UNPARK,
 	BO_DETACH_SOURCE,
 	BO_READ_STALE_STOCK,
 	BO_NEW_MOVEMENTS,
@@ -132,6 +134,8 @@ typedef enum BoStatement
 
 extern void bo_enter(BoSection *section);
 extern void bo_leave(BoSection *section);
+extern ErrorData *bo_try(void (*func) (void *arg), void *arg);
+extern bool bo_is_trying(void);
 extern Oid	bo_owner(void);
 extern Oid	bo_relation_owner(Oid relid);
 extern Oid	bo_relation(const char *name);
@@ -198,6 +202,7 @@ typedef struct Mapping
 	bool		queued_mapped;
 	bool		pin_keys;		/* the text of a key depends on settings */
 	bool		detached;
+	bool		unreadable;		/* a stub of a parked source */
 	MappedTable line;
 	MappedTable header;			/* relid InvalidOid: no header table */
 	List	   *watched;		/* of Watched */
@@ -248,6 +253,7 @@ typedef void (*MappedLineFunc) (Mapping *mapping, MappedLine *line, void *arg);
 extern Mapping *bo_mapping(int32 source_id);
 extern Mapping *bo_mapping_if_exists(int32 source_id);
 extern Mapping *bo_mapping_stub(int32 source_id);
+extern bool bo_mapping_is_loaded(int32 source_id);
 extern int32 bo_source_of_table(Oid relid, char **tenant, bool *detached);
 extern void bo_mapping_init(void);
 extern void bo_mapping_forget(int32 source_id);
@@ -282,6 +288,13 @@ extern void bo_watch_free(Mapping *mapping);
 extern bool bo_watches(Mapping *mapping, Oid relid);
 extern MappedTable *bo_watched_table(Mapping *mapping, Oid relid);
 extern void bo_watch_note(Mapping *mapping, Oid relid, TupleTableSlot *slot, Relation rel);
+
+/* ---------- park.c: orders that cannot be read ---------- */
+
+extern void bo_park(const char *tenant, int32 source_id, const char *order_key, ErrorData *error);
+extern Mapping *bo_mapping_or_park(int32 source_id);
+extern void bo_unpark(List *notes);
+extern void bo_unpark_source(Mapping *mapping);
 
 /* ---------- capture.c: the transaction's notes ---------- */
 

@@ -151,7 +151,8 @@ subxact_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, 
 	if (event != SUBXACT_EVENT_ABORT_SUB)
 		return;
 	bo_store_reset();
-	bo_dealt_reset();
+	if (!bo_is_trying())
+		bo_dealt_reset();
 	bo_restore(mine);
 	if (pending != NULL)
 		pending->last_note = NULL;
@@ -546,7 +547,7 @@ watched_by(Mapping *mapping, Oid relid)
 
 /*
  * What capture must know of this table; NULL for the header of line tables
- * that do not exist any more.  Refuses a table that is not attached.
+ * that do not exist any more, and where the source was parked.  Refuses a table that is not attached.
  */
 static CapturedTable *
 captured_table(TriggerData *trigdata, Mapping **mapping)
@@ -561,7 +562,9 @@ captured_table(TriggerData *trigdata, Mapping **mapping)
 
 	if (found && table->valid)
 	{
-		*mapping = bo_mapping_if_exists(table->source_id);
+		*mapping = bo_mapping_or_park(table->source_id);
+		if (*mapping != NULL && (*mapping)->unreadable)
+			return NULL;
 		if (*mapping != NULL && table->valid)
 			return table;
 	}
@@ -575,8 +578,8 @@ captured_table(TriggerData *trigdata, Mapping **mapping)
 		fresh.role = CAPTURE_WATCH;
 	if (fresh.source_id > 0)
 	{
-		*mapping = bo_mapping_if_exists(fresh.source_id);
-		if (*mapping == NULL)
+		*mapping = bo_mapping_or_park(fresh.source_id);
+		if (*mapping == NULL || (*mapping)->unreadable)
 			return NULL;
 		mapped = fresh.role == CAPTURE_HEADER ? &(*mapping)->header :
 			fresh.role == CAPTURE_LINE ? &(*mapping)->line : watched_by(*mapping, relid);
@@ -665,6 +668,22 @@ detoast(Datum *values, const Oid *types, int n)
 			values[i] = PointerGetDatum(PG_DETOAST_DATUM(values[i]));
 }
 
+typedef struct WatchTry
+{
+	Mapping    *mapping;
+	Oid			relid;
+	TupleTableSlot *slot;
+	Relation	rel;
+} WatchTry;
+
+static void
+try_watch(void *arg)
+{
+	WatchTry   *attempt = arg;
+
+	bo_watch_note(attempt->mapping, attempt->relid, attempt->slot, attempt->rel);
+}
+
 static void
 note_row(CapturedTable *table, Mapping *mapping, TupleTableSlot *slot, Relation rel)
 {
@@ -673,7 +692,18 @@ note_row(CapturedTable *table, Mapping *mapping, TupleTableSlot *slot, Relation 
 
 	if (table->nkeys == 0)
 	{
-		bo_watch_note(mapping, table->attached, slot, rel);
+		WatchTry	attempt = {mapping, table->attached, slot, rel};
+		ErrorData  *error;
+		BoSection	section;
+
+		if (!mapping->park)
+			try_watch(&attempt);
+		else if ((error = bo_try(try_watch, &attempt)) != NULL)
+		{
+			bo_enter(&section);
+			bo_park(mapping->tenant, mapping->source_id, "", error);
+			bo_leave(&section);
+		}
 		return;
 	}
 	if (!get_key(slot, table->key, n, values))

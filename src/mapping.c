@@ -741,6 +741,15 @@ bo_mapping(int32 source_id)
 	return mapping;
 }
 
+/* Is the mapping in memory, and nothing of its tables changed? */
+bool
+bo_mapping_is_loaded(int32 source_id)
+{
+	Mapping    *mapping = hash_search(mappings, &source_id, HASH_FIND, NULL);
+
+	return mapping != NULL && mapping->valid;
+}
+
 /* A mapping that says whose a source is and nothing of its tables, in the current context: enough to end its lines. */
 Mapping *
 bo_mapping_stub(int32 source_id)
@@ -755,6 +764,7 @@ bo_mapping_stub(int32 source_id)
 	mapping->source_id = source_id;
 	mapping->tenant = bo_get_text(0, 1);
 	mapping->detached = bo_get_bool(0, 28);
+	mapping->park = strcmp(bo_get_text(0, 31), "park") == 0;
 	mapping->line.name = quote_qualified_identifier(bo_get_text(0, 3), bo_get_text(0, 4));
 	mapping->line.relid = bo_resolve_table(DatumGetObjectId(bo_get(0, 5, &(bool) {0})), bo_get_text(0, 3), bo_get_text(0, 4), source_id);
 	mapping->header.relid = bo_resolve_table(DatumGetObjectId(bo_get(0, 8, &(bool) {0})), bo_get_text(0, 6), bo_get_text(0, 7), source_id);

@@ -49,6 +49,7 @@ typedef struct Order
 	Mapping    *mapping;
 	List	   *now;			/* of MappedLine, by line key */
 	List	   *recorded;		/* of Recorded, by line_id */
+	ErrorData  *error;			/* it could not be read: parked */
 } Order;
 
 typedef struct Reconcile
@@ -427,10 +428,15 @@ pair_replaced(Reconcile *r, Order *order, Recorded **match)
 static void
 reconcile_order(Reconcile *r, Order *order)
 {
-	LineEntry  *entries = sort_by_key(order);
-	Recorded  **match = palloc0(sizeof(Recorded *) * Max(list_length(order->now), 1));
+	LineEntry  *entries;
+	Recorded  **match;
 	ListCell   *lc;
 	int			i = 0;
+
+	if (order->error != NULL || order->mapping->unreadable)
+		return;					/* parked: what is recorded stays */
+	entries = sort_by_key(order);
+	match = palloc0(sizeof(Recorded *) * Max(list_length(order->now), 1));
 
 	match_keys(order, entries, match);
 	pair_replaced(r, order, match);
@@ -480,8 +486,81 @@ mapping_to_use(int32 source_id, ReconcileMode mode)
 
 	if (mode.detach && mode.detach->source_id == source_id)
 		return mode.detach;
-	mapping = bo_mapping_if_exists(source_id);
+	mapping = bo_mapping_or_park(source_id);
 	return mapping ? mapping : bo_mapping_stub(source_id);
+}
+
+typedef struct Reading
+{
+	Reconcile  *r;
+	Mapping    *mapping;
+	List	   *notes;
+} Reading;
+
+static Order *
+order_of(Reconcile *r, OrderNote *note)
+{
+	return hash_search(r->orders, &note->key, HASH_FIND, NULL);
+}
+
+static void
+read_orders(void *arg)
+{
+	Reading    *reading = arg;
+	ListCell   *lc;
+
+	bo_mapping_read(reading->mapping, list_length(reading->notes) < MANY_ORDERS ? MAPPING_FEW : MAPPING_MANY,
+					reading->notes, take_mapped, reading->r);
+	if (reading->mapping->park)
+		foreach(lc, reading->notes)
+			(void) sort_by_key(order_of(reading->r, lfirst(lc)));	/* refuses keys that are not unique */
+}
+
+/* Where the source parks, an error is found out by halves to belong to one order, which remembers it. */
+static void
+read_or_park(Reconcile *r, Mapping *mapping, List *notes)
+{
+	Reading		reading = {r, mapping, notes};
+	ErrorData  *error;
+	ListCell   *lc;
+	int			half = list_length(notes) / 2;
+
+	if (!mapping->park)
+	{
+		read_orders(&reading);
+		return;
+	}
+	error = bo_try(read_orders, &reading);
+	if (error == NULL)
+		return;
+	foreach(lc, notes)
+		order_of(r, lfirst(lc))->now = NIL;
+	if (half == 0)
+		order_of(r, linitial(notes))->error = error;
+	else
+	{
+		read_or_park(r, mapping, list_truncate(list_copy(notes), half));
+		read_or_park(r, mapping, list_copy_tail(notes, half));
+	}
+}
+
+/* Writes down which orders could not be read, and which can again. */
+static void
+park_orders(Reconcile *r, List *notes)
+{
+	List	   *readable = NIL;
+	ListCell   *lc;
+
+	foreach(lc, notes)
+	{
+		Order	   *order = order_of(r, lfirst(lc));
+
+		if (order->error != NULL)
+			bo_park(order->note->tenant, order->key.source_id, order->key.order_key, order->error);
+		else if ((order->mapping->park || r->mode.whole) && !order->mapping->unreadable)
+			readable = lappend(readable, order->note);
+	}
+	bo_unpark(readable);
 }
 
 /*
@@ -513,6 +592,7 @@ bo_reconcile(Settlement *settlement, ReconcileMode mode)
 		order->mapping = mapping;
 		order->now = NIL;
 		order->recorded = NIL;
+		order->error = NULL;
 	}
 
 	/* One snapshot, taken after the locks, for both sides. */
@@ -527,11 +607,11 @@ bo_reconcile(Settlement *settlement, ReconcileMode mode)
 			some = lappend(some, lfirst(lc));
 		mapping = ((Order *) hash_search(r.orders, &first->key, HASH_FIND, NULL))->mapping;
 		if (mapping->line.nkeys > 0)
-			bo_mapping_read(mapping,
-							list_length(some) < MANY_ORDERS ? MAPPING_FEW : MAPPING_MANY, some, take_mapped, &r);
+			read_or_park(&r, mapping, some);
 	}
 	read_recorded(&r, notes);
 	PopActiveSnapshot();
+	park_orders(&r, notes);
 	apply_moves(&r);
 
 	/* Orders as first noted: line_id is drawn in this order. */
@@ -553,7 +633,7 @@ bo_reconcile(Settlement *settlement, ReconcileMode mode)
 			slots[array[i]->seq] = array[i];
 		for (int64 k = 0; k <= max; k++)
 			if (slots[k] != NULL)
-				reconcile_order(&r, hash_search(r.orders, &slots[k]->key, HASH_FIND, NULL));
+				reconcile_order(&r, order_of(&r, slots[k]));
 		pfree(slots);
 		pfree(array);
 	}

@@ -29,6 +29,7 @@
 #include "utils/memutils.h"
 #include "utils/queryenvironment.h"
 #include "utils/rel.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/tuplestore.h"
@@ -38,6 +39,53 @@ static MemoryContext spi_cx;
 
 /* While our own statements run, the triggers on our own tables stand aside. */
 bool		bo_writing = false;
+
+static bool trying;
+
+/* Is a subtransaction of our own being undone, not one of the application's? */
+bool
+bo_is_trying(void)
+{
+	return trying;
+}
+
+/*
+ * Runs func(arg) in a subtransaction.  Returns NULL, or the error where it is
+ * one that makes an order unreadable (OB001 to OB004); others are raised.
+ */
+ErrorData *
+bo_try(void (*func) (void *arg), void *arg)
+{
+	MemoryContext cx = CurrentMemoryContext;
+	MemoryContext save_spi_cx = spi_cx;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(cx);
+	PG_TRY();
+	{
+		func(arg);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(cx);
+		error = CopyErrorData();
+		FlushErrorState();
+		trying = true;
+		RollbackAndReleaseCurrentSubTransaction();
+		trying = false;
+		spi_cx = save_spi_cx;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(cx);
+	CurrentResourceOwner = owner;
+	if (error != NULL && error->sqlerrcode != ERRCODE_BO_EVALUATION && error->sqlerrcode != ERRCODE_BO_QUANTITY &&
+		error->sqlerrcode != ERRCODE_BO_MAPPING && error->sqlerrcode != ERRCODE_BO_NOT_ATTACHED)
+		ReThrowError(error);
+	return error;
+}
 
 /* ---------- row sets ---------- */
 
@@ -170,7 +218,8 @@ static const Statement bo_statements[] = {
 		"FROM given_orders g JOIN backorder.order_line l ON l.tenant = g.tenant AND l.source_id = g.source_id AND l.order_key = g.order_key "
 	"ORDER BY g.n, l.line_id"},
 	[BO_READ_SOURCE_ORDERS] = {-1, 2, {TEXTOID, INT4OID},
-		"SELECT DISTINCT l.order_key FROM backorder.order_line l WHERE l.tenant = $1 AND l.source_id = $2"},
+		"SELECT l.order_key FROM backorder.order_line l WHERE l.tenant = $1 AND l.source_id = $2 "
+	"UNION SELECT p.order_key FROM backorder.parked p WHERE p.tenant = $1 AND p.source_id = $2 AND p.order_key <> ''"},
 
 	/* stock */
 	[BO_MISSING_STOCK] = {BO_ROWS_PLACES, 0, {0},
@@ -331,6 +380,19 @@ static const Statement bo_statements[] = {
 	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"},
 	[BO_FORGET_WATCHED] = {-1, 2, {TEXTOID, INT4OID},
 	"DELETE FROM backorder.source_watch WHERE tenant = $1 AND source_id = $2"},
+	[BO_PARK] = {-1, 5, {TEXTOID, INT4OID, TEXTOID, TEXTOID, TEXTOID},
+		"WITH parked AS (INSERT INTO backorder.parked AS p (tenant, source_id, order_key, sqlstate, message) VALUES ($1, $2, $3, $4, $5) "
+		"ON CONFLICT (tenant, source_id, order_key) DO UPDATE SET sqlstate = $4, message = $5, parked_at = now() "
+		"WHERE p.message <> $5 RETURNING p.*) "
+		"INSERT INTO backorder.event (tenant, aggregatetype, aggregateid, type, payload, source_id, generation) "
+		"SELECT p.tenant, CASE WHEN p.order_key = '' THEN 'source' ELSE 'order' END, "
+		"CASE WHEN p.order_key = '' THEN n.name ELSE p.order_key END, 'parked', "
+		"jsonb_build_object('source', n.name, 'order', nullif(p.order_key, ''), 'sqlstate', p.sqlstate, 'message', p.message), "
+		"p.source_id, i.generation FROM parked p JOIN (SELECT s.source_id, format('%I.%I', s.line_schema, s.line_table) AS name "
+	"FROM backorder.source s) n USING (source_id), backorder.installation i"},
+	[BO_UNPARK] = {BO_ROWS_ORDERS, 0, {0},
+		"DELETE FROM backorder.parked p USING given_orders g "
+	"WHERE p.tenant = g.tenant AND p.source_id = g.source_id AND p.order_key = g.order_key"},
 	[BO_DETACH_SOURCE] = {-1, 1, {INT4OID},
 	"UPDATE backorder.source SET detached_at = now() WHERE source_id = $1"},
 	[BO_READ_SOURCE_BY_TABLE] = {-1, 3, {OIDOID, TEXTOID, TEXTOID},

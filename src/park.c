@@ -1,0 +1,113 @@
+/*
+ * park.c
+ *		Orders that cannot be read, where attach() was told on_error => 'park'.
+ *
+ * The order is noted in "parked" with the error, and the application goes on;
+ * what is recorded of it stays what it said before.  The next time it can be
+ * read it is parked no more.
+ */
+#include "backorder.h"
+
+/*
+ * Parks an order, or with order_key '' a whole source, whose mapping cannot be
+ * read.  Says so once: with a WARNING and an event.  Expects a section.
+ */
+void
+bo_park(const char *tenant, int32 source_id, const char *order_key, ErrorData *error)
+{
+	char	   *message = error->detail ? psprintf("%s: %s", error->message, error->detail) : error->message;
+	Datum		args[5] = {bo_text(tenant), Int32GetDatum(source_id), bo_text(order_key),
+	bo_text(unpack_sql_state(error->sqlerrcode)), bo_text(message)};
+
+	if (bo_exec(BO_PARK, NULL, args, false) == 0)
+		return;
+	ereport(WARNING,
+			(errcode(error->sqlerrcode),
+			 order_key[0] ? errmsg("order %s is parked: %s", order_key, error->message) : errmsg("source %d is parked: %s", source_id, error->message),
+			 error->detail ? errdetail("%s", error->detail) : 0,
+			 errhint("What is recorded is what was read before. Correct it and call backorder.resync().")));
+}
+
+typedef struct MappingTry
+{
+	int32		source_id;
+	Mapping    *mapping;
+} MappingTry;
+
+static void
+try_mapping(void *arg)
+{
+	MappingTry *attempt = arg;
+
+	attempt->mapping = bo_mapping_if_exists(attempt->source_id);
+}
+
+/*
+ * bo_mapping_if_exists(), but where the mapping cannot be read and the source
+ * is one that parks, the source is parked and a stub returned, with
+ * unreadable set.
+ */
+Mapping *
+bo_mapping_or_park(int32 source_id)
+{
+	MappingTry	attempt = {.source_id = source_id};
+	ErrorData  *error;
+	Mapping    *stub;
+	BoSection	section;
+
+	if (bo_mapping_is_loaded(source_id))
+		return bo_mapping_if_exists(source_id);
+	error = bo_try(try_mapping, &attempt);
+	if (error == NULL)
+		return attempt.mapping;
+	stub = bo_mapping_stub(source_id);
+	if (!stub->park)
+		ReThrowError(error);
+	stub->unreadable = true;
+	bo_enter(&section);
+	bo_park(stub->tenant, source_id, "", error);
+	bo_leave(&section);
+	return stub;
+}
+
+static void
+put_order(BoRows *rows, OrderNote *note, const char *order_key, int n)
+{
+	Datum		values[4] = {bo_text(note->tenant), Int32GetDatum(note->key.source_id), bo_text(order_key), Int32GetDatum(n)};
+	bool		nulls[4] = {false};
+
+	bo_rows_put(rows, values, nulls);
+}
+
+/* These orders, and so their sources, could be read: they are parked no more.  Expects a section. */
+void
+bo_unpark(List *notes)
+{
+	BoRows	   *rows = bo_rows(BO_ROWS_ORDERS);
+	OrderNote  *last = NULL;
+	ListCell   *lc;
+	int			n = 0;
+
+	foreach(lc, notes)
+	{
+		OrderNote  *note = lfirst(lc);
+
+		put_order(rows, note, note->key.order_key, n++);
+		if (last == NULL || last->key.source_id != note->key.source_id)
+			put_order(rows, note, "", n++);
+		last = note;
+	}
+	bo_write(BO_UNPARK, rows);
+}
+
+/* The mapping of a source could be read, or matters no more. */
+void
+bo_unpark_source(Mapping *mapping)
+{
+	BoSection	section;
+	OrderNote	note = {.key = {mapping->source_id, ""},.tenant = mapping->tenant};
+
+	bo_enter(&section);
+	bo_unpark(list_make1(&note));
+	bo_leave(&section);
+}
