@@ -23,7 +23,7 @@ bo_park(const char *tenant, int32 source_id, const char *order_key, ErrorData *e
 		return;
 	ereport(WARNING,
 			(errcode(error->sqlerrcode),
-			 order_key[0] ? errmsg("order %s is parked: %s", order_key, error->message) : errmsg("source %d is parked: %s", source_id, error->message),
+			 order_key[0] ? errmsg("order %s is parked: %s", order_key, error->message) : errmsg("all orders of a table are parked: %s", error->message),
 			 error->detail ? errdetail("%s", error->detail) : 0,
 			 errhint("What is recorded is what was read before. Correct it and call backorder.resync().")));
 }
