@@ -29,7 +29,9 @@ CREATE TABLE backorder.source (
 	joins text,
 	line_key_expressions text[],
 	line_columns text[] NOT NULL,
+	line_names text[] NOT NULL,
 	header_columns text[],
+	header_names text[],
 	timing text NOT NULL,
 	overship text NOT NULL,
 	on_error text NOT NULL,
@@ -72,6 +74,8 @@ COMMENT ON COLUMN backorder.source.joins IS 'Further FROM items behind line and 
 COMMENT ON COLUMN backorder.source.line_key_expressions IS 'Expressions that, behind the columns of line_key, tell the lines of one order apart where joins multiply rows.';
 COMMENT ON COLUMN backorder.source.line_columns IS 'Columns of the line table by number when it was attached; expressions use these names.';
 COMMENT ON COLUMN backorder.source.header_columns IS 'Columns of the header table by number when it was attached.';
+COMMENT ON COLUMN backorder.source.line_names IS 'What line_columns are called now; kept current, for the restored table.';
+COMMENT ON COLUMN backorder.source.header_names IS 'What header_columns are called now.';
 COMMENT ON COLUMN backorder.source.timing IS 'deferred: settled at commit; immediate: at the end of each statement.';
 COMMENT ON COLUMN backorder.source.overship IS 'What happens when more is shipped than is on hand: adjust books the difference, refuse is an error.';
 COMMENT ON COLUMN backorder.source.on_error IS 'What happens when an order cannot be read: refuse is an error, park notes the order in parked.';
@@ -86,6 +90,7 @@ CREATE TABLE backorder.source_watch (
 	table_name text NOT NULL,
 	table_relid oid NOT NULL,
 	columns text[] NOT NULL,
+	names text[] NOT NULL,
 	keys text NOT NULL,
 	PRIMARY KEY (tenant, source_id, n)
 );
@@ -97,6 +102,7 @@ COMMENT ON COLUMN backorder.source_watch.table_schema IS 'Schema of the watched 
 COMMENT ON COLUMN backorder.source_watch.table_name IS 'Name of the watched table.';
 COMMENT ON COLUMN backorder.source_watch.table_relid IS 'OID of the watched table; a cache, the name counts after a restore.';
 COMMENT ON COLUMN backorder.source_watch.columns IS 'Its columns by number when it was attached; keys uses these names.';
+COMMENT ON COLUMN backorder.source_watch.names IS 'What they are called now.';
 COMMENT ON COLUMN backorder.source_watch.keys IS 'FROM item that leads from its row, called watched, to order keys.';
 
 CREATE TABLE backorder.parked (

@@ -15,6 +15,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -310,14 +311,19 @@ drop_triggers(const char *table, int32 source_id)
 	AtEOXact_GUC(false, level);
 }
 
-/* The triggers of a source on a table go, if there is the table. */
+/* The triggers of a source on a table and its partitions go, if there is the table. */
 static void
 release_table(Oid relid, int32 source_id)
 {
 	char	   *name = OidIsValid(relid) ? get_rel_name(relid) : NULL;
+	ListCell   *lc;
 
-	if (name != NULL)
-		drop_triggers(quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name), source_id);
+	if (name == NULL)
+		return;
+	drop_triggers(quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name), source_id);
+	if (get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE)
+		foreach(lc, find_inheritance_children(relid, NoLock))
+			release_table(lfirst_oid(lc), source_id);
 }
 
 static void
@@ -368,7 +374,7 @@ prepare_watched(char *text, MappedTable *line, Oid header_relid, List *others)
 		if (((WatchArgument *) lfirst(lc))->table.relid == relid)
 			bo_refuse(psprintf("watched table \"%s\" is named twice", text), "Name it once, with a query that returns all order keys.");
 	check_table(relid);
-	bo_mapped_table(&watch->table, relid, NULL);
+	bo_mapped_table(&watch->table, relid, NULL, NULL);
 	watch->keys = bo_prepare_watch(colon, &watch->table, line);
 	return watch;
 }
@@ -483,7 +489,7 @@ bo_attach(PG_FUNCTION_ARGS)
 	bool		detached = false;
 	Oid			old_header = InvalidOid;
 	char	   *old_tenant = NULL;
-	Datum		args[30] = {0};
+	Datum		args[32] = {0};
 	BoSection	section;
 	Oid			line_relid;
 	Oid			header_relid = InvalidOid;
@@ -496,14 +502,14 @@ bo_attach(PG_FUNCTION_ARGS)
 	tenant = PG_ARGISNULL(22) ? "" : arg_text(fcinfo, 22);
 	line_relid = PG_GETARG_OID(0);
 	check_table(line_relid);
-	bo_mapped_table(&line, line_relid, NULL);
+	bo_mapped_table(&line, line_relid, NULL, NULL);
 	if (!PG_ARGISNULL(5))
 	{
 		header_relid = PG_GETARG_OID(5);
 		if (header_relid == line_relid)
 			bo_refuse("header_table is the line table", "Leave header_table out where line and header are one table.");
 		check_table(header_relid);
-		bo_mapped_table(&header, header_relid, NULL);
+		bo_mapped_table(&header, header_relid, NULL, NULL);
 		if (PG_ARGISNULL(4))
 			bo_refuse("header_table needs order_key", "Name the column of the line table that refers to the header.");
 		if (bo_relation_owner(line_relid) != bo_relation_owner(header_relid))
@@ -570,6 +576,8 @@ bo_attach(PG_FUNCTION_ARGS)
 	args[27] = joins ? CStringGetTextDatum(joins) : (Datum) 0;
 	args[28] = key_expressions ? name_array(key_expressions) : (Datum) 0;
 	args[29] = CStringGetTextDatum(on_error);
+	args[30] = args[23];
+	args[31] = args[26];
 	(void) bo_settle_pending();
 	source_id = bo_source_of_table(line_relid, &old_tenant, &detached);
 	if (source_id != 0)
@@ -596,9 +604,9 @@ bo_attach(PG_FUNCTION_ARGS)
 	{
 		WatchArgument *watch = lfirst(lc);
 		Oid			relid = watch->table.relid;
-		Datum		row[8] = {args[0], args[1], Int32GetDatum(++n),
+		Datum		row[9] = {args[0], args[1], Int32GetDatum(++n),
 			CStringGetTextDatum(get_namespace_name(get_rel_namespace(relid))), CStringGetTextDatum(get_rel_name(relid)),
-		ObjectIdGetDatum(relid), column_array(&watch->table), CStringGetTextDatum(watch->keys)};
+		ObjectIdGetDatum(relid), column_array(&watch->table), CStringGetTextDatum(watch->keys), column_array(&watch->table)};
 
 		(void) bo_exec(BO_ADD_WATCHED, NULL, row, false);
 	}
@@ -615,6 +623,8 @@ bo_attach(PG_FUNCTION_ARGS)
 		create_triggers(((WatchArgument *) lfirst(lc))->table.name, source_id, "watch");
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
+	CommandCounterIncrement();
+	bo_follow_tables();
 	CommandCounterIncrement();
 	bo_mapping_forget(source_id);
 	mapping = bo_mapping(source_id);

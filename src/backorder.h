@@ -116,6 +116,8 @@ typedef enum BoStatement
 	BO_READ_WATCHED,
 	BO_ADD_WATCHED,
 	BO_FORGET_WATCHED,
+	BO_READ_SOURCES,
+	BO_FOLLOW_TABLES,
 	BO_PARK,
 	BO_UNPARK,
 	BO_DETACH_SOURCE,
@@ -134,6 +136,7 @@ typedef enum BoStatement
 
 extern void bo_enter(BoSection *section);
 extern void bo_leave(BoSection *section);
+extern ErrorData *bo_try_all(void (*func) (void *arg), void *arg);
 extern ErrorData *bo_try(void (*func) (void *arg), void *arg);
 extern bool bo_is_trying(void);
 extern Oid	bo_owner(void);
@@ -263,7 +266,7 @@ extern void bo_mapping_note_all(Mapping *mapping);
 extern char *bo_key_text(const Datum *values, const Oid *types, int n);
 extern char *bo_key_prefix(const char *key, int n);
 extern bool bo_key_native(Mapping *mapping, const char *order_key, Datum *native);
-extern void bo_mapped_table(MappedTable *table, Oid relid, ArrayType *columns);
+extern void bo_mapped_table(MappedTable *table, Oid relid, ArrayType *columns, ArrayType *names);
 extern AttrNumber bo_mapped_column(const MappedTable *table, const char *name);
 extern char *bo_alias(const char *side, const MappedTable *table);
 extern char *bo_aliased(const char *side, const MappedTable *table);
@@ -341,7 +344,12 @@ extern void bo_pause_commit_work(bool pause);
 extern uint32 bo_note_key_hash(const void *key, Size size);
 extern int	bo_note_key_match(const void *a, const void *b, Size size);
 extern void bo_note_recorded(Mapping *mapping);
+extern void bo_note_rows(Mapping *mapping, Oid attached, Oid partition);
 extern void bo_capture_init(void);
+
+/* ---------- ddl.c ---------- */
+
+extern void bo_follow_tables(void);
 
 /* ---------- savepoint.c ---------- */
 

@@ -812,6 +812,48 @@ bo_note_recorded(Mapping *mapping)
 }
 
 /*
+ * Notes the orders of all rows of a partition that came to, or went from, a
+ * table of the mapping.  Nothing where the mapping does not capture that
+ * table.
+ */
+void
+bo_note_rows(Mapping *mapping, Oid attached, Oid partition)
+{
+	CapturedTable table = {.attached = attached,.role = CAPTURE_LINE};
+	MappedTable *mapped = &mapping->line;
+	Relation	rel;
+	TupleTableSlot *slot;
+	TableScanDesc scan;
+
+	if (attached == mapping->header.relid)
+	{
+		table.role = CAPTURE_HEADER;
+		mapped = &mapping->header;
+	}
+	else if (attached != mapping->line.relid)
+	{
+		table.role = CAPTURE_WATCH;
+		mapped = bo_watched_table(mapping, attached);
+	}
+	if (mapped == NULL)
+		return;
+	table.nkeys = mapped->nkeys;
+	for (int i = 0; i < mapped->nkeys; i++)
+		table.key[i] = partition_column(partition, mapped, mapped->key[i]);
+	rel = table_open(partition, AccessShareLock);
+	slot = table_slot_create(rel, NULL);
+	scan = table_beginscan(rel, GetActiveSnapshot(), 0, NULL);
+	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	{
+		CHECK_FOR_INTERRUPTS();
+		note_row(&table, mapping, slot, rel);
+	}
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	table_close(rel, NoLock);
+}
+
+/*
  * capture(source_id, 'line' | 'header' | 'watch'): per row, after INSERT,
  * UPDATE and DELETE; per statement, after TRUNCATE.
  */

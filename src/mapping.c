@@ -90,20 +90,32 @@ bo_mapping_forget(int32 source_id)
 
 /* ---------- columns ---------- */
 
+static char *
+element(Datum *array, int n, int i)
+{
+	return i < n ? TextDatumGetCString(array[i]) : "";
+}
+
 /*
- * Fills the names by which a mapping knows a table's columns: those of attach
- * time (columns, by number) where the table is still the same, else its own.
+ * Fills the names by which a mapping knows a table's columns.  columns has
+ * those of attach time by number, names what each is called now.  With names
+ * NULL the table is the one that was attached, and the number counts; after a
+ * restore it is another, and the name does.
  */
 void
-bo_mapped_table(MappedTable *table, Oid relid, ArrayType *columns)
+bo_mapped_table(MappedTable *table, Oid relid, ArrayType *columns, ArrayType *names)
 {
 	Relation	rel = table_open(relid, AccessShareLock);
 	TupleDesc	desc = RelationGetDescr(rel);
-	Datum	   *names = NULL;
-	int			nnames = 0;
+	Datum	   *known = NULL;
+	Datum	   *called = NULL;
+	int			nknown = 0;
+	int			ncalled = 0;
 
 	if (columns != NULL)
-		deconstruct_array(columns, TEXTOID, -1, false, TYPALIGN_INT, &names, NULL, &nnames);
+		deconstruct_array(columns, TEXTOID, -1, false, TYPALIGN_INT, &known, NULL, &nknown);
+	if (names != NULL)
+		deconstruct_array(names, TEXTOID, -1, false, TYPALIGN_INT, &called, NULL, &ncalled);
 	memset(table, 0, sizeof(*table));
 	table->relid = relid;
 	table->name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)), RelationGetRelationName(rel));
@@ -112,23 +124,27 @@ bo_mapped_table(MappedTable *table, Oid relid, ArrayType *columns)
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
+		char	   *alias = NULL;
 
 		if (att->attisdropped)
 			continue;
-		table->alias[i] = pstrdup(NameStr(att->attname));
-		if (i < nnames)
+		if (names == NULL)
+			alias = element(known, nknown, i);
+		else
+			for (int j = 0; j < ncalled && alias == NULL; j++)
+				if (strcmp(element(called, ncalled, j), NameStr(att->attname)) == 0)
+					alias = element(known, nknown, j);
+		if (alias != NULL && alias[0] != '\0')
 		{
-			char	   *name = TextDatumGetCString(names[i]);
-
-			if (name[0] != '\0')
-				table->alias[i] = name;
+			table->alias[i] = alias;
+			continue;
 		}
-	}
-	/* A column added later may have taken a name that the mapping uses for another. */
-	for (int i = nnames; columns != NULL && i < desc->natts; i++)
-		for (int j = 0; j < nnames && table->alias[i]; j++)
-			if (table->alias[j] && strcmp(table->alias[i], table->alias[j]) == 0)
+		/* A column added later; it may have taken a name that the mapping uses for another. */
+		table->alias[i] = pstrdup(NameStr(att->attname));
+		for (int j = 0; j < nknown; j++)
+			if (strcmp(table->alias[i], element(known, nknown, j)) == 0)
 				table->alias[i] = psprintf("backorder_column_%d", i + 1);
+	}
 	table_close(rel, NoLock);
 }
 
@@ -580,7 +596,7 @@ load(Mapping *mapping, int32 source_id)
 			bo_leave(&section);
 			return false;
 		}
-		bo_mapped_table(&mapping->line, found, found == line_relid ? get_array(24) : NULL);
+		bo_mapped_table(&mapping->line, found, get_array(24), found == line_relid ? NULL : get_array(32));
 		resolve_keys(&mapping->line, get_array(9), mapping->line.key, mapping->line.key_type, &mapping->line.nkeys, "order key");
 		resolve_keys(&mapping->line, get_array(10), mapping->line_key, mapping->line_key_type, &mapping->nline_columns, "line key");
 		mapping->nline_keys = mapping->nline_columns;
@@ -605,7 +621,7 @@ load(Mapping *mapping, int32 source_id)
 						(errcode(ERRCODE_BO_NOT_ATTACHED),
 						 errmsg("table \"%s.%s\" of source %d does not exist", bo_get_text(0, 6), bo_get_text(0, 7), source_id),
 						 errhint("It was dropped or renamed; attach the line table again.")));
-			bo_mapped_table(&mapping->header, found, found == header_relid ? get_array(25) : NULL);
+			bo_mapped_table(&mapping->header, found, get_array(25), found == header_relid ? NULL : get_array(33));
 			resolve_keys(&mapping->header, get_array(11), mapping->header.key, mapping->header.key_type, &mapping->header.nkeys, "header key");
 		}
 	}

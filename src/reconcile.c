@@ -258,7 +258,8 @@ add_change(Reconcile *r, Order *order, LineAction action, Recorded *rec, MappedL
 	change->action = action;
 	change->mapping = order->mapping;
 	change->baseline = r->mode.baseline;
-	change->quiet = r->mode.baseline || order->mapping == r->mode.detach;
+	/* Of a table that was dropped, one event says it all. */
+	change->quiet = r->mode.baseline || order->mapping == r->mode.detach || order->mapping->detached;
 	change->order_key = (char *) order->note->key.order_key;
 	change->now = now;
 	if (rec != NULL)

@@ -49,12 +49,9 @@ bo_is_trying(void)
 	return trying;
 }
 
-/*
- * Runs func(arg) in a subtransaction.  Returns NULL, or the error where it is
- * one that makes an order unreadable (OB001 to OB004); others are raised.
- */
+/* Runs func(arg) in a subtransaction.  Returns NULL or the error. */
 ErrorData *
-bo_try(void (*func) (void *arg), void *arg)
+bo_try_all(void (*func) (void *arg), void *arg)
 {
 	MemoryContext cx = CurrentMemoryContext;
 	MemoryContext save_spi_cx = spi_cx;
@@ -81,6 +78,18 @@ bo_try(void (*func) (void *arg), void *arg)
 	PG_END_TRY();
 	MemoryContextSwitchTo(cx);
 	CurrentResourceOwner = owner;
+	return error;
+}
+
+/*
+ * Runs func(arg) in a subtransaction.  Returns NULL, or the error where it is
+ * one that makes an order unreadable (OB001 to OB004); others are raised.
+ */
+ErrorData *
+bo_try(void (*func) (void *arg), void *arg)
+{
+	ErrorData  *error = bo_try_all(func, arg);
+
 	if (error != NULL && error->sqlerrcode != ERRCODE_BO_EVALUATION && error->sqlerrcode != ERRCODE_BO_QUANTITY &&
 		error->sqlerrcode != ERRCODE_BO_MAPPING && error->sqlerrcode != ERRCODE_BO_NOT_ATTACHED)
 		ReThrowError(error);
@@ -191,17 +200,17 @@ static TupleDesc row_descs[lengthof(bo_rows_kinds)];
 #define SOURCE_COLUMNS \
 	"line_schema, line_table, line_relid, header_schema, header_table, header_relid, order_key, line_key, header_key, " \
 	"item, quantity, live, shipped, picked, cancelled, location, customer, priority, queued_at, requested_at, held, " \
-	"line_columns, timing, overship, header_columns, joins, line_key_expressions, on_error"
+	"line_columns, timing, overship, header_columns, joins, line_key_expressions, on_error, line_names, header_names"
 #define SOURCE_TYPES \
 	TEXTOID, TEXTOID, OIDOID, TEXTOID, TEXTOID, OIDOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, \
 	TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, \
-	TEXTARRAYOID, TEXTOID, TEXTOID, TEXTARRAYOID, TEXTOID, TEXTARRAYOID, TEXTOID
+	TEXTARRAYOID, TEXTOID, TEXTOID, TEXTARRAYOID, TEXTOID, TEXTARRAYOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID
 
 typedef struct Statement
 {
 	int			rows;			/* BoRowsKind, or -1 */
 	int			nargs;
-	Oid			args[30];
+	Oid			args[32];
 	const char *sql;
 } Statement;
 
@@ -363,23 +372,27 @@ static const Statement bo_statements[] = {
 		"SELECT s.tenant, s.source_id, s.line_schema, s.line_table, s.line_relid, s.header_schema, s.header_table, s.header_relid, "
 		"s.order_key, s.line_key, s.header_key, s.item, s.quantity, s.live, s.shipped, s.picked, s.cancelled, s.location, s.customer, "
 		"s.priority, s.queued_at, s.requested_at, s.held, s.line_columns, s.header_columns, s.timing, s.overship, s.detached_at IS NOT NULL, "
-		"s.joins, s.line_key_expressions, s.on_error "
+		"s.joins, s.line_key_expressions, s.on_error, s.line_names, s.header_names "
 	"FROM backorder.source s WHERE s.source_id = $1"},
-	[BO_ADD_SOURCE] = {-1, 30, {TEXTOID, INT4OID, SOURCE_TYPES},
+	[BO_ADD_SOURCE] = {-1, 32, {TEXTOID, INT4OID, SOURCE_TYPES},
 		"INSERT INTO backorder.source (tenant, source_id, " SOURCE_COLUMNS ") "
-	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30)"},
-	[BO_CHANGE_SOURCE] = {-1, 30, {TEXTOID, INT4OID, SOURCE_TYPES},
+	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)"},
+	[BO_CHANGE_SOURCE] = {-1, 32, {TEXTOID, INT4OID, SOURCE_TYPES},
 		"UPDATE backorder.source SET (" SOURCE_COLUMNS ", detached_at) = "
-		"($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, NULL) "
+		"($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, NULL) "
 	"WHERE tenant = $1 AND source_id = $2"},
 	[BO_READ_WATCHED] = {-1, 1, {INT4OID},
-		"SELECT w.table_schema, w.table_name, w.table_relid, w.columns, w.keys FROM backorder.source_watch w "
+		"SELECT w.table_schema, w.table_name, w.table_relid, w.columns, w.keys, w.names FROM backorder.source_watch w "
 	"WHERE w.source_id = $1 ORDER BY w.n"},
-	[BO_ADD_WATCHED] = {-1, 8, {TEXTOID, INT4OID, INT4OID, TEXTOID, TEXTOID, OIDOID, TEXTARRAYOID, TEXTOID},
-		"INSERT INTO backorder.source_watch (tenant, source_id, n, table_schema, table_name, table_relid, columns, keys) "
-	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"},
+	[BO_ADD_WATCHED] = {-1, 9, {TEXTOID, INT4OID, INT4OID, TEXTOID, TEXTOID, OIDOID, TEXTARRAYOID, TEXTOID, TEXTARRAYOID},
+		"INSERT INTO backorder.source_watch (tenant, source_id, n, table_schema, table_name, table_relid, columns, keys, names) "
+	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"},
 	[BO_FORGET_WATCHED] = {-1, 2, {TEXTOID, INT4OID},
 	"DELETE FROM backorder.source_watch WHERE tenant = $1 AND source_id = $2"},
+	[BO_READ_SOURCES] = {-1, 0, {0},
+	"SELECT s.source_id FROM backorder.source s WHERE s.detached_at IS NULL"},
+	[BO_FOLLOW_TABLES] = {-1, 1, {OIDOID},
+	"SELECT backorder.follow_tables($1)"},
 	[BO_PARK] = {-1, 5, {TEXTOID, INT4OID, TEXTOID, TEXTOID, TEXTOID},
 		"WITH parked AS (INSERT INTO backorder.parked AS p (tenant, source_id, order_key, sqlstate, message) VALUES ($1, $2, $3, $4, $5) "
 		"ON CONFLICT (tenant, source_id, order_key) DO UPDATE SET sqlstate = $4, message = $5, parked_at = now() "

@@ -131,7 +131,8 @@ bo_watch_load(Mapping *mapping)
 		columns = bo_get(i, 4, &isnull);
 		keys = bo_get_text(i, 5);
 		watched = palloc0(sizeof(Watched));
-		bo_mapped_table(&watched->table, relid, relid == cached ? DatumGetArrayTypePCopy(columns) : NULL);
+		bo_mapped_table(&watched->table, relid, DatumGetArrayTypePCopy(columns),
+						relid == cached ? NULL : DatumGetArrayTypePCopy(bo_get(i, 6, &isnull)));
 		watched->row_type = get_rel_type_id(relid);
 
 		initStringInfo(&s);

@@ -311,8 +311,7 @@ UPDATE parted SET region = 'east' WHERE (order_id, no) = (2, 1);
 DROP TABLE before;
 UPDATE parted_west SET quantity = 1 WHERE (order_id, no) = (1, 2);
 SELECT order_key, line_key, "a/b" FROM recorded WHERE item = 'ca part' ORDER BY line_id;
--- No trigger sees TRUNCATE of a single partition, nor what a partition takes along when it is detached: verify() does,
--- and resync() mends it.
+-- TRUNCATE of a single partition, and what a partition takes along when it is detached.
 TRUNCATE parted_west;
 ALTER TABLE parted DETACH PARTITION parted_east;
 INSERT INTO parted_west VALUES (3, 1, 'west', 'ca part', 1);

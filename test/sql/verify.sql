@@ -144,6 +144,7 @@ DELETE FROM backorder.source WHERE source_id = :source_id;
 SELECT * FROM found();
 ROLLBACK;
 BEGIN;
+ALTER EVENT TRIGGER backorder_drop DISABLE;
 DROP TABLE line;
 SELECT * FROM found();
 ROLLBACK;

@@ -46,7 +46,7 @@ $publisher->safe_psql('postgres', q{
 	DO $$ BEGIN
 		EXECUTE (SELECT 'CREATE PUBLICATION everything FOR TABLE shop.orders, shop.lines, ' || string_agg(c.oid::regclass::text, ', ')
 			FROM pg_class c WHERE c.relnamespace = 'backorder'::regnamespace AND c.relkind = 'r'
-				AND c.relname NOT IN ('commit_work', 'installation'));
+				AND c.relname NOT IN ('commit_work', 'statement_work', 'installation'));
 	END $$});
 $subscriber->safe_psql('postgres', "CREATE SUBSCRIPTION everything CONNECTION '$connection' PUBLICATION everything");
 wait_for('everything');

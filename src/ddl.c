@@ -1,0 +1,164 @@
+/*
+ * ddl.c
+ *		The application's DDL on attached tables: event triggers that follow
+ *		new names, give new partitions what old ones have, and note the orders
+ *		in a partition that comes or goes.
+ *
+ * Nothing here makes DDL fail: what cannot be followed is left to verify().
+ */
+#include "backorder.h"
+
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/namespace.h"
+#include "catalog/partition.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "commands/event_trigger.h"
+#include "nodes/parsenodes.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+PG_FUNCTION_INFO_V1(bo_follow_ddl);
+PG_FUNCTION_INFO_V1(bo_note_source);
+
+/* A partition that came or went, and what it was one of. */
+typedef struct PartitionChange
+{
+	Oid			partition;
+	Oid			parent;
+} PartitionChange;
+
+/* Notes the orders of a partition's rows for every source that captures one of its ancestors. */
+static void
+note_partition(void *arg)
+{
+	PartitionChange *change = arg;
+	List	   *ancestors = list_make1_oid(change->parent);
+	BoSection	section;
+	SPITupleTable *rows;
+	uint64		n;
+
+	if (get_rel_relispartition(change->parent))
+		ancestors = list_concat(ancestors, get_partition_ancestors(change->parent));
+	bo_enter(&section);
+	n = bo_exec(BO_READ_SOURCES, NULL, NULL, false);
+	rows = SPI_tuptable;
+	for (uint64 i = 0; i < n; i++)
+	{
+		Mapping    *mapping;
+		ListCell   *lc;
+
+		SPI_tuptable = rows;
+		mapping = bo_mapping_or_park(bo_get_int32(i, 1));
+		if (mapping == NULL || mapping->unreadable)
+			continue;
+		foreach(lc, ancestors)
+			bo_note_rows(mapping, lfirst_oid(lc), change->partition);
+	}
+	bo_leave(&section);
+}
+
+/* arg: OID of a table that is no partition any more, or NULL. */
+static void
+follow_tables(void *arg)
+{
+	BoSection	section;
+	Datum		detached = ObjectIdGetDatum(arg ? *(Oid *) arg : InvalidOid);
+
+	bo_enter(&section);
+	(void) bo_exec(BO_FOLLOW_TABLES, NULL, &detached, false);
+	bo_leave(&section);
+}
+
+/* Runs a part of following; an error is said and does not end the command, unless somebody wants it to end. */
+static void
+follow(void (*func) (void *arg), void *arg)
+{
+	ErrorData  *error = bo_try_all(func, arg);
+
+	if (error == NULL)
+		return;
+	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION) ||
+		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES))
+		ReThrowError(error);
+	ereport(WARNING,
+			(errcode(error->sqlerrcode),
+			 errmsg("backorder could not follow the change of a table: %s", error->message),
+			 errhint("See backorder.verify(), and attach the table again.")));
+}
+
+/* The same for a partition that is itself partitioned: leaf by leaf. */
+static void
+note_leaves(Oid partition, Oid parent)
+{
+	ListCell   *lc;
+	PartitionChange change = {partition, parent};
+
+	if (get_rel_relkind(partition) == RELKIND_PARTITIONED_TABLE)
+	{
+		foreach(lc, find_inheritance_children(partition, AccessShareLock))
+			note_leaves(lfirst_oid(lc), parent);
+	}
+	else if (get_rel_relkind(partition) == RELKIND_RELATION)
+		follow(note_partition, &change);
+}
+
+/* Creates or drops what partitions of attached tables need, after attach(). */
+void
+bo_follow_tables(void)
+{
+	follow_tables(NULL);
+}
+
+/*
+ * Event trigger at the end of CREATE TABLE, ALTER TABLE and ALTER SCHEMA.
+ */
+Datum
+bo_follow_ddl(PG_FUNCTION_ARGS)
+{
+	EventTriggerData *data = (EventTriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_PROTECTED),
+				 errmsg("backorder.follow_ddl() is called by event triggers only"),
+				 errhint("It follows DDL on attached tables.")));
+	if (IsA(data->parsetree, CreateStmt) && ((CreateStmt *) data->parsetree)->partbound == NULL)
+		PG_RETURN_NULL();		/* a new table that is no partition concerns nobody */
+	follow(follow_tables, NULL);
+	if (IsA(data->parsetree, AlterTableStmt))
+	{
+		AlterTableStmt *stmt = (AlterTableStmt *) data->parsetree;
+		Oid			parent = RangeVarGetRelid(stmt->relation, NoLock, true);
+		ListCell   *lc;
+
+		foreach(lc, stmt->cmds)
+		{
+			AlterTableCmd *cmd = lfirst(lc);
+			Oid			partition;
+
+			if ((cmd->subtype != AT_AttachPartition && cmd->subtype != AT_DetachPartition) || !OidIsValid(parent))
+				continue;
+			partition = RangeVarGetRelid(((PartitionCmd *) cmd->def)->name, NoLock, true);
+			if (!OidIsValid(partition))
+				continue;
+			note_leaves(partition, parent);
+			if (cmd->subtype == AT_DetachPartition)
+				follow(follow_tables, &partition);
+		}
+	}
+	PG_RETURN_NULL();
+}
+
+/* note_source(source_id): notes every recorded order of a source. */
+Datum
+bo_note_source(PG_FUNCTION_ARGS)
+{
+	int32		source_id = PG_GETARG_INT32(0);
+	Mapping    *mapping = bo_mapping_or_park(source_id);
+
+	bo_note_recorded(mapping ? mapping : bo_mapping_stub(source_id));
+	PG_RETURN_VOID();
+}
