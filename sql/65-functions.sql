@@ -26,6 +26,33 @@ RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'bo_attach';
 COMMENT ON FUNCTION backorder.attach(regclass, text, text, text, text, regclass, text, text, text, text, text, text, text, text, text, text, text, text, text[], text, text, text, text)
 	IS 'Watches a table of order lines, by columns or SQL expressions over line, header and joins, and records the orders it has. Again on the same table: changes the mapping. Returns the source_id.';
 
+CREATE TYPE backorder.previewed AS (
+	kind text,
+	n bigint,
+	order_key text,
+	line_key text,
+	item text,
+	location text,
+	customer text,
+	ordered numeric,
+	shipped numeric,
+	open numeric,
+	message text
+);
+COMMENT ON TYPE backorder.previewed IS 'One finding of attach_preview(): kind problem, hint, line or count; of a count n, and in message what is counted.';
+
+CREATE FUNCTION backorder.attach_preview(
+	line_table regclass, item text, quantity text,
+	line_key text DEFAULT NULL, order_key text DEFAULT NULL,
+	header_table regclass DEFAULT NULL, header_key text DEFAULT NULL,
+	live text DEFAULT 'true', shipped text DEFAULT NULL, picked text DEFAULT NULL, cancelled text DEFAULT NULL,
+	location text DEFAULT NULL, customer text DEFAULT NULL, priority text DEFAULT NULL, queued_at text DEFAULT NULL,
+	requested_at text DEFAULT NULL, held text DEFAULT NULL, joins text DEFAULT NULL, watch text[] DEFAULT NULL,
+	timing text DEFAULT 'deferred', overship text DEFAULT 'adjust', on_error text DEFAULT 'refuse', tenant text DEFAULT '')
+RETURNS SETOF backorder.previewed LANGUAGE c AS 'MODULE_PATHNAME', 'bo_attach_preview';
+COMMENT ON FUNCTION backorder.attach_preview(regclass, text, text, text, text, regclass, text, text, text, text, text, text, text, text, text, text, text, text, text[], text, text, text, text)
+	IS 'What attach() with the same arguments would record, changing nothing: everything that is wrong with the mapping, the first lines, counts of live, open, shipped and unusable lines.';
+
 CREATE FUNCTION backorder.detach(line_table regclass) RETURNS void
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_detach';
 COMMENT ON FUNCTION backorder.detach(regclass) IS 'Stops watching a table: its open lines leave and their stock is dealt to others; the ledger stays.';

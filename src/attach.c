@@ -6,7 +6,7 @@
  * deparsed with every name qualified.  The triggers are created here; what
  * they note is capture.c's.
  */
-#include "backorder.h"
+#include "attach.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -59,11 +59,13 @@ static const struct
 
 #define NEXPRESSIONS ((int) lengthof(expressions))
 
+StaticAssertDecl(lengthof(expressions) == BO_EXPRESSIONS, "each mapped expression has its argument");
+
 /* A table that can be attached by the caller; else an error that says why. */
 static void
-check_table(Oid relid)
+check_table(Oid relid, LOCKMODE lock)
 {
-	Relation	rel = table_open(relid, ShareRowExclusiveLock);
+	Relation	rel = table_open(relid, lock);
 	char	   *name = RelationGetRelationName(rel);
 
 	if (rel->rd_rel->relkind != RELKIND_RELATION && rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
@@ -109,7 +111,7 @@ has_index(MappedTable *table)
 
 /* Says so where each look at an order would read a whole table. */
 static void
-hint_index(MappedTable *table, List *columns, const char *what)
+hint_index(MappedTable *table, List *columns, const char *what, BoHintFunc hint, void *arg)
 {
 	StringInfoData s;
 	ListCell   *lc;
@@ -119,10 +121,8 @@ hint_index(MappedTable *table, List *columns, const char *what)
 	initStringInfo(&s);
 	foreach(lc, columns)
 		appendStringInfo(&s, "%s%s", s.len ? ", " : "", quote_identifier(lfirst(lc)));
-	ereport(NOTICE,
-			(errmsg("table %s has no index on its %s", table->name, what),
-			 errdetail("Each look at an order reads the whole table."),
-			 errhint("CREATE INDEX ON %s (%s);", table->name, s.data)));
+	hint(psprintf("table %s has no index on its %s", table->name, what), "Each look at an order reads the whole table.",
+		 psprintf("CREATE INDEX ON %s (%s);", table->name, s.data), arg);
 }
 
 static char *
@@ -341,15 +341,9 @@ create_triggers(const char *table, int32 source_id, const char *role)
 
 /* ---------- watched tables ---------- */
 
-typedef struct WatchArgument
-{
-	MappedTable table;
-	char	   *keys;
-} WatchArgument;
-
 /* "table: keys" */
 static WatchArgument *
-prepare_watched(char *text, MappedTable *line, Oid header_relid, List *others)
+prepare_watched(Attachment *a, char *text)
 {
 	WatchArgument *watch = palloc0(sizeof(WatchArgument));
 	bool		quoted = false;
@@ -368,14 +362,14 @@ prepare_watched(char *text, MappedTable *line, Oid header_relid, List *others)
 	relid = RangeVarGetRelid(makeRangeVarFromNameList(bo_qualified_name(text)), NoLock, true);
 	if (!OidIsValid(relid))
 		bo_refuse(psprintf("watched table \"%s\" does not exist", text), "Name a table, with its schema where it is not in the search_path.");
-	if (relid == line->relid || relid == header_relid)
+	if (relid == a->line.relid || relid == a->header.relid)
 		bo_refuse(psprintf("watched table \"%s\" is attached already", text), "Lines and headers are watched without being named.");
-	foreach(lc, others)
+	foreach(lc, a->watched)
 		if (((WatchArgument *) lfirst(lc))->table.relid == relid)
 			bo_refuse(psprintf("watched table \"%s\" is named twice", text), "Name it once, with a query that returns all order keys.");
-	check_table(relid);
+	check_table(relid, a->preview ? AccessShareLock : ShareRowExclusiveLock);
 	bo_mapped_table(&watch->table, relid, NULL, NULL);
-	watch->keys = bo_prepare_watch(colon, &watch->table, line);
+	watch->keys = bo_prepare_watch(colon, &watch->table, &a->line);
 	return watch;
 }
 
@@ -399,7 +393,7 @@ release_watched(int32 source_id)
 
 /* Says which tables the mapping reads whose changes nobody notices. */
 static void
-hint_watch(Mapping *mapping)
+hint_watch(Mapping *mapping, BoHintFunc hint, void *arg)
 {
 	ListCell   *lc;
 
@@ -407,11 +401,9 @@ hint_watch(Mapping *mapping)
 	{
 		Oid			relid = ((TableRead *) lfirst(lc))->relid;
 
-		if (relid == mapping->line.relid || relid == mapping->header.relid || bo_watches(mapping, relid))
-			continue;
-		ereport(NOTICE,
-				(errmsg("changes of %s are not noticed", quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid))),
-				 errhint("If they matter to orders, name the table in watch, or call backorder.resync() after them.")));
+		if (relid != mapping->line.relid && relid != mapping->header.relid && !bo_watches(mapping, relid))
+			hint(psprintf("changes of %s are not noticed", quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid))),
+				 NULL, "If they matter to orders, name the table in watch, or call backorder.resync() after them.", arg);
 	}
 }
 
@@ -461,135 +453,164 @@ reconcile_source(Mapping *mapping, ReconcileMode mode)
 	return changed;
 }
 
-/*
- * attach(): see the reference.  Runs as the caller, who must own the tables;
- * takes SHARE ROW EXCLUSIVE on them, so writers wait until the import is done.
- */
-Datum
-bo_attach(PG_FUNCTION_ARGS)
+/* ---------- the arguments of attach(), in the order in which they need each other ---------- */
+
+/* A table that is locked as for its triggers, or for reading only. */
+static void
+take_table(Attachment *a, Oid relid, MappedTable *table)
 {
-	MappedTable line;
-	MappedTable header = {0};
-	List	   *order_key;
-	List	   *line_key;
-	List	   *header_key = NIL;
-	char	   *texts[NEXPRESSIONS];
-	char	   *timing;
-	char	   *overship;
-	char	   *on_error;
-	char	   *tenant;
-	char	   *joins = NULL;
-	List	   *key_expressions = NIL;
-	List	   *watched = NIL;
-	ListCell   *lc;
-	Mapping    *mapping;
-	int			n = 0;
-	int32		source_id;
-	bool		again = false;
-	bool		detached = false;
-	Oid			old_header = InvalidOid;
-	char	   *old_tenant = NULL;
-	Datum		args[32] = {0};
-	BoSection	section;
-	Oid			line_relid;
-	Oid			header_relid = InvalidOid;
+	check_table(relid, a->preview ? AccessShareLock : ShareRowExclusiveLock);
+	bo_mapped_table(table, relid, NULL, NULL);
+}
+
+/* Which tables, and which choices. */
+void
+bo_attach_tables(void *arg)
+{
+	Attachment *a = arg;
+	FunctionCallInfo fcinfo = a->fcinfo;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		bo_refuse("line_table, item and quantity are needed", "Name the table, and the columns or expressions of item and quantity.");
-	timing = one_of(fcinfo, 19, "timing", "deferred", "immediate");
-	overship = one_of(fcinfo, 20, "overship", "adjust", "refuse");
-	on_error = one_of(fcinfo, 21, "on_error", "refuse", "park");
-	tenant = PG_ARGISNULL(22) ? "" : arg_text(fcinfo, 22);
-	line_relid = PG_GETARG_OID(0);
-	check_table(line_relid);
-	bo_mapped_table(&line, line_relid, NULL, NULL);
-	if (!PG_ARGISNULL(5))
+	a->timing = one_of(fcinfo, 19, "timing", "deferred", "immediate");
+	a->overship = one_of(fcinfo, 20, "overship", "adjust", "refuse");
+	a->on_error = one_of(fcinfo, 21, "on_error", "refuse", "park");
+	a->tenant = PG_ARGISNULL(22) ? "" : arg_text(fcinfo, 22);
+	take_table(a, PG_GETARG_OID(0), &a->line);
+	if (PG_ARGISNULL(5))
 	{
-		header_relid = PG_GETARG_OID(5);
-		if (header_relid == line_relid)
-			bo_refuse("header_table is the line table", "Leave header_table out where line and header are one table.");
-		check_table(header_relid);
-		bo_mapped_table(&header, header_relid, NULL, NULL);
-		if (PG_ARGISNULL(4))
-			bo_refuse("header_table needs order_key", "Name the column of the line table that refers to the header.");
-		if (bo_relation_owner(line_relid) != bo_relation_owner(header_relid))
-			bo_refuse("line and header tables have different owners", "The mapping runs as their owner: give both to one role.");
+		if (!PG_ARGISNULL(6))
+			bo_refuse("header_key needs header_table", "Name the table of order headers.");
+		return;
 	}
-	else if (!PG_ARGISNULL(6))
-		bo_refuse("header_key needs header_table", "Name the table of order headers.");
-	line_key = PG_ARGISNULL(3) ? primary_key(&line, "line_key") : line_key_parts(&line, arg_text(fcinfo, 3), !PG_ARGISNULL(17), &key_expressions);
-	if (PG_ARGISNULL(4) && line_key == NIL)
+	if (PG_GETARG_OID(5) == a->line.relid)
+		bo_refuse("header_table is the line table", "Leave header_table out where line and header are one table.");
+	take_table(a, PG_GETARG_OID(5), &a->header);
+	if (PG_ARGISNULL(4))
+		bo_refuse("header_table needs order_key", "Name the column of the line table that refers to the header.");
+	if (bo_relation_owner(a->line.relid) != bo_relation_owner(a->header.relid))
+		bo_refuse("line and header tables have different owners", "The mapping runs as their owner: give both to one role.");
+}
+
+void
+bo_attach_keys(void *arg)
+{
+	Attachment *a = arg;
+	FunctionCallInfo fcinfo = a->fcinfo;
+
+	a->line_key = PG_ARGISNULL(3) ? primary_key(&a->line, "line_key") :
+		line_key_parts(&a->line, arg_text(fcinfo, 3), !PG_ARGISNULL(17), &a->key_expressions);
+	if (PG_ARGISNULL(4) && a->line_key == NIL)
 		bo_refuse("line_key names no column of the line table", "Give order_key too, or a column of the line table first.");
-	order_key = PG_ARGISNULL(4) ? list_copy(line_key) : key_columns(&line, arg_text(fcinfo, 4), "order_key");
-	set_key(&line, order_key, "order_key");
-	if (list_length(line_key) + list_length(key_expressions) > BO_MAX_KEYS)
-		bo_refuse(psprintf("line_key has %d columns", list_length(line_key) + list_length(key_expressions)), psprintf("At most %d are supported.", BO_MAX_KEYS));
-	if (OidIsValid(header_relid))
-	{
-		header_key = PG_ARGISNULL(6) ? primary_key(&header, "header_key") : key_columns(&header, arg_text(fcinfo, 6), "header_key");
-		if (list_length(header_key) != list_length(order_key))
-			bo_refuse("order_key and header_key have different numbers of columns", "Give header_key the columns that order_key refers to.");
-		set_key(&header, header_key, "header_key");
-	}
-	for (int i = 0; i < NEXPRESSIONS; i++)
-		texts[i] = arg_text(fcinfo, expressions[i].arg);
-	if (texts[2] == NULL)
-		texts[2] = "true";
+	a->order_key = PG_ARGISNULL(4) ? list_copy(a->line_key) : key_columns(&a->line, arg_text(fcinfo, 4), "order_key");
+	set_key(&a->line, a->order_key, "order_key");
+	if (list_length(a->line_key) + list_length(a->key_expressions) > BO_MAX_KEYS)
+		bo_refuse(psprintf("line_key has %d columns", list_length(a->line_key) + list_length(a->key_expressions)),
+				  psprintf("At most %d are supported.", BO_MAX_KEYS));
+	if (!OidIsValid(a->header.relid))
+		return;
+	a->header_key = PG_ARGISNULL(6) ? primary_key(&a->header, "header_key") : key_columns(&a->header, arg_text(fcinfo, 6), "header_key");
+	if (list_length(a->header_key) != list_length(a->order_key))
+		bo_refuse("order_key and header_key have different numbers of columns", "Give header_key the columns that order_key refers to.");
+	set_key(&a->header, a->header_key, "header_key");
+}
+
+void
+bo_attach_joins(void *arg)
+{
+	Attachment *a = arg;
+	FunctionCallInfo fcinfo = a->fcinfo;
+
 	if (!PG_ARGISNULL(17))
-		joins = bo_prepare_joins(arg_text(fcinfo, 17), &line, &header);
-	for (int i = 0; i < NEXPRESSIONS; i++)
-		if (texts[i] != NULL)
-			texts[i] = bo_prepare_expression(expressions[i].name, expressions[i].type, texts[i], &line, &header, joins);
-	foreach(lc, key_expressions)
-		lfirst(lc) = bo_prepare_expression("line_key", InvalidOid, lfirst(lc), &line, &header, joins);
-	if (!PG_ARGISNULL(18))
-	{
-		Datum	   *elements;
-		bool	   *nulls;
-		int			nelements;
+		a->joins = bo_prepare_joins(arg_text(fcinfo, 17), &a->line, &a->header);
+}
 
-		deconstruct_array(PG_GETARG_ARRAYTYPE_P(18), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &nelements);
-		for (int i = 0; i < nelements; i++)
-			if (!nulls[i])
-				watched = lappend(watched, prepare_watched(TextDatumGetCString(elements[i]), &line, header_relid, watched));
-	}
+/* The mapped expression a->n. */
+void
+bo_attach_expression(void *arg)
+{
+	Attachment *a = arg;
+	char	   *text = arg_text(a->fcinfo, expressions[a->n].arg);
 
-	/* The source's row. */
-	args[2] = CStringGetTextDatum(get_namespace_name(get_rel_namespace(line_relid)));
-	args[3] = CStringGetTextDatum(get_rel_name(line_relid));
-	args[4] = ObjectIdGetDatum(line_relid);
-	if (OidIsValid(header_relid))
+	if (text == NULL && expressions[a->n].type == BOOLOID && strcmp(expressions[a->n].name, "live") == 0)
+		text = "true";
+	if (text != NULL)
+		a->texts[a->n] = bo_prepare_expression(expressions[a->n].name, expressions[a->n].type, text, &a->line, &a->header, a->joins);
+}
+
+void
+bo_attach_key_expressions(void *arg)
+{
+	Attachment *a = arg;
+	ListCell   *lc;
+
+	foreach(lc, a->key_expressions)
+		lfirst(lc) = bo_prepare_expression("line_key", InvalidOid, lfirst(lc), &a->line, &a->header, a->joins);
+}
+
+void
+bo_attach_watched(void *arg)
+{
+	Attachment *a = arg;
+	FunctionCallInfo fcinfo = a->fcinfo;
+	Datum	   *elements;
+	bool	   *nulls;
+	int			n;
+
+	if (PG_ARGISNULL(18))
+		return;
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(18), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &n);
+	for (int i = 0; i < n; i++)
+		if (!nulls[i])
+			a->watched = lappend(a->watched, prepare_watched(a, TextDatumGetCString(elements[i])));
+}
+
+/* Writes the source's row; returns its number. */
+int32
+bo_attach_source(Attachment *a)
+{
+	Datum		args[32] = {0};
+	BoSection	section;
+	ListCell   *lc;
+	int32		source_id;
+	int			n = 0;
+	char	   *old_tenant = NULL;
+	bool		detached = false;
+
+	args[2] = CStringGetTextDatum(get_namespace_name(get_rel_namespace(a->line.relid)));
+	args[3] = CStringGetTextDatum(get_rel_name(a->line.relid));
+	args[4] = ObjectIdGetDatum(a->line.relid);
+	if (OidIsValid(a->header.relid))
 	{
-		args[5] = CStringGetTextDatum(get_namespace_name(get_rel_namespace(header_relid)));
-		args[6] = CStringGetTextDatum(get_rel_name(header_relid));
-		args[10] = name_array(header_key);
+		args[5] = CStringGetTextDatum(get_namespace_name(get_rel_namespace(a->header.relid)));
+		args[6] = CStringGetTextDatum(get_rel_name(a->header.relid));
+		args[10] = name_array(a->header_key);
+		args[26] = column_array(&a->header);
 	}
-	args[7] = ObjectIdGetDatum(header_relid);
-	args[8] = name_array(order_key);
-	args[9] = name_array(line_key);
+	args[7] = ObjectIdGetDatum(a->header.relid);
+	args[8] = name_array(a->order_key);
+	args[9] = name_array(a->line_key);
 	for (int i = 0; i < NEXPRESSIONS; i++)
-		args[11 + i] = texts[i] ? CStringGetTextDatum(texts[i]) : (Datum) 0;
-	args[23] = column_array(&line);
-	args[24] = CStringGetTextDatum(timing);
-	args[25] = CStringGetTextDatum(overship);
-	args[26] = OidIsValid(header_relid) ? column_array(&header) : (Datum) 0;
-	args[27] = joins ? CStringGetTextDatum(joins) : (Datum) 0;
-	args[28] = key_expressions ? name_array(key_expressions) : (Datum) 0;
-	args[29] = CStringGetTextDatum(on_error);
+		args[11 + i] = a->texts[i] ? CStringGetTextDatum(a->texts[i]) : (Datum) 0;
+	args[23] = column_array(&a->line);
+	args[24] = CStringGetTextDatum(a->timing);
+	args[25] = CStringGetTextDatum(a->overship);
+	args[27] = a->joins ? CStringGetTextDatum(a->joins) : (Datum) 0;
+	args[28] = a->key_expressions ? name_array(a->key_expressions) : (Datum) 0;
+	args[29] = CStringGetTextDatum(a->on_error);
 	args[30] = args[23];
 	args[31] = args[26];
-	(void) bo_settle_pending();
-	source_id = bo_source_of_table(line_relid, &old_tenant, &detached);
+	source_id = bo_source_of_table(a->line.relid, &old_tenant, &detached);
 	if (source_id != 0)
 	{
-		again = !detached;
-		if (strcmp(old_tenant, tenant) != 0)
-			bo_refuse(psprintf("table %s is recorded for tenant \"%s\"", line.name, old_tenant), "A table belongs to one tenant.");
-		old_header = bo_mapping_stub(source_id)->header.relid;
+		a->again = !detached;
+		if (strcmp(old_tenant, a->tenant) != 0)
+			bo_refuse(psprintf("table %s is recorded for tenant \"%s\"", a->line.name, old_tenant), "A table belongs to one tenant.");
+		a->old_header = bo_mapping_stub(source_id)->header.relid;
 		bo_mapping_forget(source_id);
 	}
 	bo_enter(&section);
-	args[0] = CStringGetTextDatum(tenant);
+	args[0] = CStringGetTextDatum(a->tenant);
 	args[1] = Int32GetDatum(source_id != 0 ? source_id : bo_next_source_id());
 	if (source_id == 0)
 		(void) bo_exec(BO_ADD_SOURCE, NULL, args, false);
@@ -598,9 +619,10 @@ bo_attach(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("could not serialize access due to concurrent update of source %d", source_id)));
 	source_id = DatumGetInt32(args[1]);
-	release_watched(source_id);
+	if (!a->preview)
+		release_watched(source_id);
 	(void) bo_exec(BO_FORGET_WATCHED, NULL, args, false);
-	foreach(lc, watched)
+	foreach(lc, a->watched)
 	{
 		WatchArgument *watch = lfirst(lc);
 		Oid			relid = watch->table.relid;
@@ -611,15 +633,59 @@ bo_attach(PG_FUNCTION_ARGS)
 		(void) bo_exec(BO_ADD_WATCHED, NULL, row, false);
 	}
 	bo_leave(&section);
+	bo_mapping_forget(source_id);
+	return source_id;
+}
+
+/* What an attached mapping could have better: an index, a watched table. */
+void
+bo_attach_hints(Attachment *a, Mapping *mapping, BoHintFunc hint, void *arg)
+{
+	hint_index(&a->line, a->order_key, "order key", hint, arg);
+	if (OidIsValid(a->header.relid))
+		hint_index(&a->header, a->header_key, "header key", hint, arg);
+	hint_watch(mapping, hint, arg);
+}
+
+static void
+say_hint(const char *message, const char *detail, const char *hint, void *arg)
+{
+	ereport(NOTICE,
+			(errmsg("%s", message),
+			 detail ? errdetail("%s", detail) : 0,
+			 errhint("%s", hint)));
+}
+
+/*
+ * attach(): see the reference.  Runs as the caller, who must own the tables;
+ * takes SHARE ROW EXCLUSIVE on them, so writers wait until the import is done.
+ */
+Datum
+bo_attach(PG_FUNCTION_ARGS)
+{
+	Attachment	a = {.fcinfo = fcinfo};
+	Mapping    *mapping;
+	int32		source_id;
+	ListCell   *lc;
+
+	bo_attach_tables(&a);
+	bo_attach_keys(&a);
+	bo_attach_joins(&a);
+	for (a.n = 0; a.n < NEXPRESSIONS; a.n++)
+		bo_attach_expression(&a);
+	bo_attach_key_expressions(&a);
+	bo_attach_watched(&a);
+	(void) bo_settle_pending();
+	source_id = bo_attach_source(&a);
 
 	/* As the caller, who owns the tables. */
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	release_table(old_header, source_id);
-	create_triggers(line.name, source_id, "line");
-	if (OidIsValid(header_relid))
-		create_triggers(header.name, source_id, "header");
-	foreach(lc, watched)
+	release_table(a.old_header, source_id);
+	create_triggers(a.line.name, source_id, "line");
+	if (OidIsValid(a.header.relid))
+		create_triggers(a.header.name, source_id, "header");
+	foreach(lc, a.watched)
 		create_triggers(((WatchArgument *) lfirst(lc))->table.name, source_id, "watch");
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
@@ -628,11 +694,8 @@ bo_attach(PG_FUNCTION_ARGS)
 	CommandCounterIncrement();
 	bo_mapping_forget(source_id);
 	mapping = bo_mapping(source_id);
-	hint_index(&line, order_key, "order key");
-	if (OidIsValid(header_relid))
-		hint_index(&header, header_key, "header key");
-	hint_watch(mapping);
-	(void) reconcile_source(mapping, (ReconcileMode) {.baseline = !again});
+	bo_attach_hints(&a, mapping, say_hint, NULL);
+	(void) reconcile_source(mapping, (ReconcileMode) {.baseline = !a.again});
 	PG_RETURN_INT32(source_id);
 }
 

@@ -218,6 +218,7 @@ typedef struct Mapping
 	char	   *where_keys;		/* by order key, $1 ... */
 	char	   *order_by;
 	char	   *keys_query;		/* all order keys */
+	char	   *keyless_query;	/* how many rows have none */
 	Oid			array_type[BO_MAX_KEYS];
 	SPIPlanPtr	plans[3];		/* by MappingScope */
 } Mapping;

@@ -687,6 +687,14 @@ load(Mapping *mapping, int32 source_id)
 		appendStringInfo(&s, "%s%d", i ? ", " : "", i + 1);
 	mapping->keys_query = s.data;
 
+	initStringInfo(&s);
+	appendStringInfo(&s, "SELECT count(*) FROM %s WHERE false", bo_aliased("line", &mapping->line));
+	for (int i = 0; i < mapping->line.nkeys; i++)
+		appendStringInfo(&s, " OR %s IS NULL", column_ref("line", &mapping->line, mapping->line.key[i]));
+	for (int i = 0; i < mapping->nline_columns; i++)
+		appendStringInfo(&s, " OR %s IS NULL", line_key[i]);
+	mapping->keyless_query = s.data;
+
 	analyze_query(mapping, old);
 	bo_watch_load(mapping);
 	mapping->owner = bo_relation_owner(mapping->line.relid);

@@ -1,0 +1,55 @@
+/*
+ * attach.h
+ *		The arguments of attach() and attach_preview(), taken step by step.
+ */
+#ifndef BO_ATTACH_H
+#define BO_ATTACH_H
+
+#include "backorder.h"
+
+#include "fmgr.h"
+
+#define BO_EXPRESSIONS 12		/* mapped expressions */
+
+/* "table: keys" */
+typedef struct WatchArgument
+{
+	MappedTable table;
+	char	   *keys;
+} WatchArgument;
+
+typedef struct Attachment
+{
+	FunctionCallInfo fcinfo;
+	bool		preview;		/* nothing is locked against writers, no trigger is touched */
+	MappedTable line;
+	MappedTable header;			/* relid InvalidOid: none */
+	List	   *order_key;		/* names */
+	List	   *line_key;
+	List	   *key_expressions;
+	List	   *header_key;
+	char	   *joins;
+	int			n;				/* the expression that is next */
+	char	   *texts[BO_EXPRESSIONS];
+	List	   *watched;		/* of WatchArgument */
+	char	   *timing;
+	char	   *overship;
+	char	   *on_error;
+	char	   *tenant;
+	bool		again;			/* attached already */
+	Oid			old_header;
+} Attachment;
+
+typedef void (*BoHintFunc) (const char *message, const char *detail, const char *hint, void *arg);
+
+/* In this order; each raises ERRCODE_BO_MAPPING for what is wrong.  The argument is an Attachment. */
+extern void bo_attach_tables(void *arg);
+extern void bo_attach_keys(void *arg);
+extern void bo_attach_joins(void *arg);
+extern void bo_attach_expression(void *arg);
+extern void bo_attach_key_expressions(void *arg);
+extern void bo_attach_watched(void *arg);
+extern int32 bo_attach_source(Attachment *a);
+extern void bo_attach_hints(Attachment *a, Mapping *mapping, BoHintFunc hint, void *arg);
+
+#endif							/* BO_ATTACH_H */
