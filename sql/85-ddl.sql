@@ -4,6 +4,10 @@ CREATE FUNCTION backorder.note_source(source_id integer) RETURNS void
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_note_source';
 COMMENT ON FUNCTION backorder.note_source(integer) IS 'Internal: notes every recorded order of a source, to be settled at commit.';
 
+CREATE FUNCTION backorder.end_source(source_id integer) RETURNS void
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_end_source';
+COMMENT ON FUNCTION backorder.end_source(integer) IS 'Internal: ends the open lines of a source whose table was dropped.';
+
 -- The table that a source was attached to is the one with its trigger, whatever it is called now.
 CREATE FUNCTION backorder.traced_table(source_id integer, role text, relid oid, table_schema text, table_name text) RETURNS oid
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -113,15 +117,15 @@ BEGIN
 		JOIN backorder.source s ON s.line_schema = o.schema_name AND s.line_table = o.object_name
 		WHERE o.object_type = 'table' AND s.detached_at IS NULL AND backorder.source_relation(s.source_id) IS NULL
 	LOOP
-		PERFORM backorder.note_source(gone.source_id);
-		UPDATE backorder.source s SET detached_at = now() WHERE s.tenant = gone.tenant AND s.source_id = gone.source_id;
-		DELETE FROM backorder.source_watch w WHERE w.tenant = gone.tenant AND w.source_id = gone.source_id;
-		DELETE FROM backorder.parked p WHERE p.tenant = gone.tenant AND p.source_id = gone.source_id;
 		INSERT INTO backorder.event (tenant, aggregatetype, aggregateid, type, payload, source_id, generation)
 		SELECT gone.tenant, 'source', format('%I.%I', gone.line_schema, gone.line_table), 'detached',
 			jsonb_build_object('source', format('%I.%I', gone.line_schema, gone.line_table), 'orders', count(DISTINCT l.order_key), 'lines', count(*)),
 			gone.source_id, max(i.generation)
 		FROM backorder.installation i LEFT JOIN backorder.order_line l ON l.tenant = gone.tenant AND l.source_id = gone.source_id AND l.allocated + l.backordered > 0;
+		PERFORM backorder.end_source(gone.source_id);
+		UPDATE backorder.source s SET detached_at = now() WHERE s.tenant = gone.tenant AND s.source_id = gone.source_id;
+		DELETE FROM backorder.source_watch w WHERE w.tenant = gone.tenant AND w.source_id = gone.source_id;
+		DELETE FROM backorder.parked p WHERE p.tenant = gone.tenant AND p.source_id = gone.source_id;
 	END LOOP;
 	-- A partition was dropped: its trigger says whose it was.
 	FOR gone IN

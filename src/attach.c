@@ -43,6 +43,7 @@
 PG_FUNCTION_INFO_V1(bo_attach);
 PG_FUNCTION_INFO_V1(bo_detach);
 PG_FUNCTION_INFO_V1(bo_detach_source);
+PG_FUNCTION_INFO_V1(bo_end_source);
 PG_FUNCTION_INFO_V1(bo_resync);
 
 /* The mapped expressions, in the order of attach()'s arguments and of the source table. */
@@ -424,11 +425,12 @@ static int64
 reconcile_source(Mapping *mapping, ReconcileMode mode)
 {
 	Settlement	settlement = {0};
-	int64		changed = 0;
+	volatile int64 changed = 0;
+	bool		paused;
 
 	mode.whole = true;
 	(void) bo_settle_pending();
-	bo_pause_commit_work(true);
+	paused = bo_pause_commit_work(true);
 	PG_TRY();
 	{
 		bo_note_recorded(mapping);
@@ -444,11 +446,11 @@ reconcile_source(Mapping *mapping, ReconcileMode mode)
 	}
 	PG_CATCH();
 	{
-		bo_pause_commit_work(false);
+		bo_unpause_commit_work(paused);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	bo_pause_commit_work(false);
+	(void) bo_pause_commit_work(paused);
 	bo_unpark_source(mapping);
 	return changed;
 }
@@ -725,6 +727,39 @@ attached_argument(FunctionCallInfo fcinfo)
 	return source_id;
 }
 
+/*
+ * The open lines of a source leave, and nothing is left for the commit: the
+ * extension itself may be dropped next.
+ */
+static void
+end_lines(Mapping *stub)
+{
+	bool		paused;
+
+	(void) bo_settle_pending();
+	paused = bo_pause_commit_work(true);
+	PG_TRY();
+	{
+		(void) reconcile_source(stub, (ReconcileMode) {.detach = stub});
+		bo_run_commit_work();
+	}
+	PG_CATCH();
+	{
+		bo_unpause_commit_work(paused);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	(void) bo_pause_commit_work(paused);
+}
+
+/* end_source(source_id): ends the open lines of a source whose table was dropped; for the event trigger. */
+Datum
+bo_end_source(PG_FUNCTION_ARGS)
+{
+	end_lines(bo_mapping_stub(PG_GETARG_INT32(0)));
+	PG_RETURN_VOID();
+}
+
 /* Open lines leave, triggers go; works without a mapping that can be read. */
 static void
 detach(int32 source_id)
@@ -742,7 +777,7 @@ detach(int32 source_id)
 		LockRelationOid(mapping->line.relid, ShareRowExclusiveLock);
 	if (OidIsValid(mapping->header.relid))
 		LockRelationOid(mapping->header.relid, ShareRowExclusiveLock);
-	(void) reconcile_source(mapping, (ReconcileMode) {.detach = mapping});
+	end_lines(mapping);
 	bo_enter(&section);
 	release_table(mapping->line.relid, source_id);
 	release_table(mapping->header.relid, source_id);

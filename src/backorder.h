@@ -82,6 +82,7 @@ typedef enum BoStatement
 {
 	BO_LOCK_ORDERS,
 	BO_READ_RECORDED,
+	BO_READ_RECORDED_LINE,
 	BO_READ_SOURCE_ORDERS,
 	BO_ADD_STOCK,
 	BO_MISSING_STOCK,
@@ -220,7 +221,9 @@ typedef struct Mapping
 	char	   *keys_query;		/* all order keys */
 	char	   *keyless_query;	/* how many rows have none */
 	Oid			array_type[BO_MAX_KEYS];
-	SPIPlanPtr	plans[3];		/* by MappingScope */
+	char	   *where_line;		/* by order key, $1 ..., and line key, the next ones */
+	bool		by_line;		/* a line's values depend on its row and header only */
+	SPIPlanPtr	plans[4];		/* by MappingScope */
 } Mapping;
 
 /* A line as the mapping reads it now. */
@@ -249,7 +252,8 @@ typedef enum MappingScope
 {
 	MAPPING_FEW,
 	MAPPING_MANY,
-	MAPPING_ALL
+	MAPPING_ALL,
+	MAPPING_LINE				/* one line of one order */
 } MappingScope;
 
 typedef void (*MappedLineFunc) (Mapping *mapping, MappedLine *line, void *arg);
@@ -284,6 +288,7 @@ extern char *bo_prepare_expression(const char *name, Oid type, char *text, const
 extern char *bo_prepare_joins(char *text, const MappedTable *line, const MappedTable *header);
 extern char *bo_prepare_watch(char *text, const MappedTable *watched, const MappedTable *line);
 extern List *bo_tables_read(Query *query);
+extern bool bo_calls_functions(Query *query);
 
 /* ---------- watch.c: further tables whose changes concern an order ---------- */
 
@@ -320,6 +325,9 @@ typedef struct OrderNote
 		bool		locked;		/* its sales_order row is */
 		bool		fresh;		/* the order was new when it was locked, and has no lines yet */
 		bool		dirty;		/* to be reconciled */
+		bool		whole;		/* more may have changed than the one line that is noted: */
+		bool		one_line;
+		Datum		line[BO_MAX_KEYS];	/* native values of its key */
 	}			state;			/* follows savepoints */
 } OrderNote;
 
@@ -335,13 +343,16 @@ typedef struct LineMove
 	bool		done;			/* reconciled; follows savepoints */
 } LineMove;
 
-extern void bo_note_order(Mapping *mapping, const Datum *native);
+extern OrderNote *bo_note_order(Mapping *mapping, const Datum *native);
+extern void bo_note_whole(OrderNote *note);
 extern bool bo_note_order_text(Mapping *mapping, const char *order_key);
 extern List *bo_pending_orders(void);
 extern List *bo_pending_moves(void);
 extern void bo_pending_done(List *notes);
 extern void bo_queue_commit_work(void);
-extern void bo_pause_commit_work(bool pause);
+extern void bo_run_commit_work(void);
+extern bool bo_pause_commit_work(bool pause);
+extern void bo_unpause_commit_work(bool before);
 extern uint32 bo_note_key_hash(const void *key, Size size);
 extern int	bo_note_key_match(const void *a, const void *b, Size size);
 extern void bo_note_recorded(Mapping *mapping);

@@ -185,11 +185,15 @@ bo_capture_init(void)
 
 /* ---------- the commit event ---------- */
 
-/* Settles what is noted and writes the events; what that notes anew is announced in here. */
-static void
-run_commit_work(void)
+/*
+ * Settles what is noted and writes the events; what that notes anew is
+ * announced in here.  At commit, or before where nothing may be left to do.
+ */
+void
+bo_run_commit_work(void)
 {
-	Pending    *p = pending;
+	Pending    *p = need_pending();
+	bool		paused = p->paused;
 
 	p->paused = true;
 	PG_TRY();
@@ -199,7 +203,7 @@ run_commit_work(void)
 	}
 	PG_FINALLY();
 	{
-		p->paused = false;
+		p->paused = paused;
 	}
 	PG_END_TRY();
 }
@@ -301,14 +305,27 @@ bo_statement_work(PG_FUNCTION_ARGS)
 
 /*
  * From true to false nothing is queued: the caller does the commit work
- * itself.  At the end it is queued for what is left to announce.
+ * itself.  At the end it is queued for what is left to announce.  Returns what
+ * it was before.
  */
-void
+bool
 bo_pause_commit_work(bool pause)
 {
-	need_pending()->paused = pause;
+	Pending    *p = need_pending();
+	bool		before = p->paused;
+
+	p->paused = pause;
 	if (!pause && bo_announce_pending())
 		bo_queue_commit_work();
+	return before;
+}
+
+/* The same after an error: nothing is queued, as what there was to announce is undone. */
+void
+bo_unpause_commit_work(bool before)
+{
+	if (pending != NULL)
+		pending->paused = before;
 }
 
 /*
@@ -337,7 +354,7 @@ bo_commit_work(PG_FUNCTION_ARGS)
 		PG_RETURN_POINTER(NULL);
 	}
 	pending->state.requeued = false;
-	run_commit_work();
+	bo_run_commit_work();
 	PG_RETURN_POINTER(NULL);
 }
 
@@ -387,8 +404,21 @@ keep_native(Mapping *mapping, OrderNote *entry, const Datum *native)
 	MemoryContextSwitchTo(old);
 }
 
-/* Notes an order by the native values of its key, as the line table has them. */
+/* Of this order more may have changed than the lines that are noted. */
 void
+bo_note_whole(OrderNote *note)
+{
+	if (note->state.whole)
+		return;
+	bo_save(&note->state, sizeof(note->state));
+	note->state.whole = true;
+}
+
+/*
+ * Notes an order by the native values of its key, as the line table has them.
+ * The caller says what of it: bo_note_whole(), or note_line().
+ */
+OrderNote *
 bo_note_order(Mapping *mapping, const Datum *native)
 {
 	OrderNote  *entry;
@@ -404,7 +434,7 @@ bo_note_order(Mapping *mapping, const Datum *native)
 			same = datumIsEqual(native[i], pending->last_note->native[i],
 								get_typbyval(mapping->line.key_type[i]), get_typlen(mapping->line.key_type[i]));
 		if (same)
-			return;
+			return pending->last_note;
 	}
 	if (mapping->pin_keys)
 		level = bo_pin_settings();
@@ -414,6 +444,7 @@ bo_note_order(Mapping *mapping, const Datum *native)
 	if (entry->native[0] == (Datum) 0)
 		keep_native(mapping, entry, native);
 	bo_queue_commit_work();
+	return entry;
 }
 
 /*
@@ -431,6 +462,7 @@ bo_note_order_text(Mapping *mapping, const char *order_key)
 
 	entry = note(mapping, pstrdup(order_key));
 	entry->unreadable = !readable;
+	bo_note_whole(entry);
 	if (readable)
 		keep_native(mapping, entry, native);
 	bo_queue_commit_work();
@@ -497,6 +529,8 @@ bo_pending_done(List *notes)
 			pending->state.ndirty--;
 		entry->state.dirty = false;
 		entry->state.fresh = false;
+		entry->state.whole = false;
+		entry->state.one_line = false;
 	}
 	foreach(lc, bo_pending_moves())
 	{
@@ -684,6 +718,42 @@ try_watch(void *arg)
 	bo_watch_note(attempt->mapping, attempt->relid, attempt->slot, attempt->rel);
 }
 
+/*
+ * Notes a line of an order.  Where a transaction, or in immediate timing a
+ * statement, writes one line only, the others of its order are not read.
+ */
+static void
+note_line(CapturedTable *table, Mapping *mapping, OrderNote *entry, TupleTableSlot *slot)
+{
+	Datum		values[BO_MAX_KEYS];
+	bool		same = true;
+	MemoryContext old;
+
+	if (entry->state.whole)
+		return;
+	if (!mapping->by_line || pending->state.ndirty > 1 || !get_key(slot, table->line_key, mapping->nline_columns, values))
+	{
+		bo_note_whole(entry);
+		return;
+	}
+	detoast(values, mapping->line_key_type, mapping->nline_columns);
+	for (int i = 0; i < mapping->nline_columns && entry->state.one_line && same; i++)
+		same = datumIsEqual(values[i], entry->state.line[i],
+							get_typbyval(mapping->line_key_type[i]), get_typlen(mapping->line_key_type[i]));
+	if (entry->state.one_line)
+	{
+		if (!same)
+			bo_note_whole(entry);
+		return;
+	}
+	bo_save(&entry->state, sizeof(entry->state));
+	old = MemoryContextSwitchTo(pending->cx);
+	for (int i = 0; i < mapping->nline_columns; i++)
+		entry->state.line[i] = datumCopy(values[i], get_typbyval(mapping->line_key_type[i]), get_typlen(mapping->line_key_type[i]));
+	MemoryContextSwitchTo(old);
+	entry->state.one_line = true;
+}
+
 static void
 note_row(CapturedTable *table, Mapping *mapping, TupleTableSlot *slot, Relation rel)
 {
@@ -727,7 +797,10 @@ note_row(CapturedTable *table, Mapping *mapping, TupleTableSlot *slot, Relation 
 	}
 	else
 		detoast(values, mapping->line.key_type, n);
-	bo_note_order(mapping, values);
+	if (table->role == CAPTURE_LINE)
+		note_line(table, mapping, bo_note_order(mapping, values), slot);
+	else
+		bo_note_whole(bo_note_order(mapping, values));
 }
 
 /* An UPDATE that changes the key of a line moves the line, with all it has. */
@@ -840,6 +913,9 @@ bo_note_rows(Mapping *mapping, Oid attached, Oid partition)
 	table.nkeys = mapped->nkeys;
 	for (int i = 0; i < mapped->nkeys; i++)
 		table.key[i] = partition_column(partition, mapped, mapped->key[i]);
+	if (table.role == CAPTURE_LINE)
+		for (int i = 0; i < mapping->nline_columns; i++)
+			table.line_key[i] = partition_column(partition, mapped, mapping->line_key[i]);
 	rel = table_open(partition, AccessShareLock);
 	slot = table_slot_create(rel, NULL);
 	scan = table_beginscan(rel, GetActiveSnapshot(), 0, NULL);

@@ -6,6 +6,8 @@
  */
 #include "backorder.h"
 
+#include "access/transam.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
@@ -322,4 +324,38 @@ bo_tables_read(Query *query)
 
 	(void) find_reads((Node *) query, &reads);
 	return reads;
+}
+
+static bool
+find_call(Node *node, void *context)
+{
+	Oid			function = InvalidOid;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, FuncExpr))
+		function = ((FuncExpr *) node)->funcid;
+	else if (IsA(node, OpExpr) || IsA(node, DistinctExpr) || IsA(node, NullIfExpr))
+	{
+		set_opfuncid((OpExpr *) node);
+		function = ((OpExpr *) node)->opfuncid;
+	}
+	else if (IsA(node, ScalarArrayOpExpr))
+	{
+		set_sa_opfuncid((ScalarArrayOpExpr *) node);
+		function = ((ScalarArrayOpExpr *) node)->opfuncid;
+	}
+	/* evaluating() is ours. */
+	if (function >= FirstNormalObjectId && get_func_namespace(function) != *(Oid *) context)
+		return true;
+	return expression_tree_walker(node, find_call, context);
+}
+
+/* Does an analyzed query call functions of the application's, which may read what they like? Subqueries are not looked into. */
+bool
+bo_calls_functions(Query *query)
+{
+	Oid			ours = get_namespace_oid("backorder", false);
+
+	return find_call((Node *) query->targetList, &ours) || find_call((Node *) query->jointree, &ours);
 }

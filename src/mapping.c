@@ -527,6 +527,8 @@ analyze_query(Mapping *mapping, MemoryContext cx)
 	mapping->line.used = bo_mapping_columns_read(mapping, mapping->line.relid);
 	if (OidIsValid(mapping->header.relid))
 		mapping->header.used = bo_mapping_columns_read(mapping, mapping->header.relid);
+	mapping->by_line = list_length(mapping->reads) == (OidIsValid(mapping->header.relid) ? 2 : 1) && !query->hasSubLinks &&
+		mapping->nline_keys == mapping->nline_columns && !bo_calls_functions(query);
 	for (int i = mapping->nline_columns; i < mapping->nline_keys; i++)
 		mapping->line_key_type[i] = getBaseType(exprType((Node *) ((TargetEntry *) list_nth(query->targetList, mapping->line.nkeys + i))->expr));
 	for (int i = 0; i < mapping->nline_keys; i++)
@@ -669,6 +671,14 @@ load(Mapping *mapping, int32 source_id)
 		appendStringInfoString(&s, "))");
 	}
 	mapping->where_keys = s.data;
+
+	initStringInfo(&s);
+	for (int i = 0; i < mapping->line.nkeys; i++)
+		appendStringInfo(&s, "%s%s %s $%d", i ? " AND " : " WHERE ", column_ref("line", &mapping->line, mapping->line.key[i]),
+						 equals(mapping->line.key_type[i], mapping->line.key_type[i]), i + 1);
+	for (int i = 0; i < mapping->nline_columns; i++)
+		appendStringInfo(&s, " AND %s %s $%d", line_key[i], equals(mapping->line_key_type[i], mapping->line_key_type[i]), mapping->line.nkeys + i + 1);
+	mapping->where_line = s.data;
 
 	initStringInfo(&s);
 	appendStringInfoString(&s, " ORDER BY ");
@@ -926,45 +936,76 @@ convert(Mapping *mapping, int row, MappedLine *line)
 	line->demand = line->live && line->item != NULL && line->quantity != NULL && qty_sign(line->quantity) > 0;
 }
 
+static Datum
+native_array(Datum *datums, int n, Oid type)
+{
+	int16		typlen;
+	bool		typbyval;
+	char		typalign;
+
+	get_typlenbyvalalign(type, &typlen, &typbyval, &typalign);
+	return PointerGetDatum(construct_array(datums, n, type, typlen, typbyval, typalign));
+}
+
+/* Column k of the order keys of these notes. */
+static Datum
+order_key_array(Mapping *mapping, List *notes, int k)
+{
+	Datum	   *datums = palloc(sizeof(Datum) * list_length(notes));
+	ListCell   *lc;
+	int			n = 0;
+
+	foreach(lc, notes)
+		if (!((OrderNote *) lfirst(lc))->unreadable)
+			datums[n++] = ((OrderNote *) lfirst(lc))->native[k];
+	return native_array(datums, n, mapping->line.key_type[k]);
+}
+
 /*
  * Reads lines through the mapping, with the active snapshot, and calls func
- * for each in order of the keys.  notes (of OrderNote) say which orders; with
- * MAPPING_ALL they do not matter.  Expects a section; runs as the owner of
+ * for each in order of the keys.  notes (of OrderNote) say which orders, with
+ * MAPPING_LINE one and which of its lines; with MAPPING_ALL they do not
+ * matter.  Expects a section; runs as the owner of
  * the table.  Errors in an expression become ERRCODE_BO_EVALUATION.
  */
 void
 bo_mapping_read(Mapping *mapping, MappingScope scope, List *notes, MappedLineFunc func, void *arg)
 {
-	Datum		values[BO_MAX_KEYS];
+	Datum		values[2 * BO_MAX_KEYS];
+	Oid			types[2 * BO_MAX_KEYS];
+	int			nargs = 0;
 	int			level = 0;
+	bool		few = scope == MAPPING_FEW || scope == MAPPING_LINE;
+	char	   *where = "";
 
-	if (scope != MAPPING_ALL)
+	if (scope == MAPPING_LINE)
 	{
-		int			n = 0;
-		Datum	   *datums = palloc(sizeof(Datum) * list_length(notes));
-
-		for (int k = 0; k < mapping->line.nkeys; k++)
+		where = mapping->where_line;
+		for (; nargs < mapping->line.nkeys; nargs++)
 		{
-			int16		typlen;
-			bool		typbyval;
-			char		typalign;
-			int			i = 0;
-			ListCell   *lc;
-
-			foreach(lc, notes)
-				if (!((OrderNote *) lfirst(lc))->unreadable)
-					datums[i++] = ((OrderNote *) lfirst(lc))->native[k];
-			n = i;
-			get_typlenbyvalalign(mapping->line.key_type[k], &typlen, &typbyval, &typalign);
-			values[k] = PointerGetDatum(construct_array(datums, n, mapping->line.key_type[k], typlen, typbyval, typalign));
+			types[nargs] = mapping->line.key_type[nargs];
+			values[nargs] = ((OrderNote *) linitial(notes))->native[nargs];
+		}
+		for (int k = 0; k < mapping->nline_columns; k++, nargs++)
+		{
+			types[nargs] = mapping->line_key_type[k];
+			values[nargs] = ((OrderNote *) linitial(notes))->state.line[k];
 		}
 	}
-	if (scope != MAPPING_FEW)
+	else if (scope != MAPPING_ALL)
+	{
+		where = mapping->where_keys;
+		for (; nargs < mapping->line.nkeys; nargs++)
+		{
+			types[nargs] = mapping->array_type[nargs];
+			values[nargs] = order_key_array(mapping, notes, nargs);
+		}
+	}
+	if (!few)
 		level = allow_all_plans();
 	/* Prepared as ourselves: names of our own functions are looked up then. */
-	bo_mapping_run(mapping, &mapping->plans[scope], psprintf("%s%s%s", mapping->query, scope == MAPPING_ALL ? "" : mapping->where_keys, mapping->order_by),
-				   scope == MAPPING_ALL ? 0 : mapping->line.nkeys, mapping->array_type, values, scope != MAPPING_FEW, NULL);
-	if (scope != MAPPING_FEW)
+	bo_mapping_run(mapping, &mapping->plans[scope], psprintf("%s%s%s", mapping->query, where, mapping->order_by), nargs, types, values, !few, NULL);
+	if (!few)
 		AtEOXact_GUC(false, level);
 	{
 		SPITupleTable *table = SPI_tuptable;
@@ -1014,7 +1055,7 @@ bo_mapping_note_all(Mapping *mapping)
 		for (int i = 0; i < mapping->line.nkeys && !isnull; i++)
 			keys[i] = heap_getattr(table->vals[row], i + 1, table->tupdesc, &isnull);
 		if (!isnull)
-			bo_note_order(mapping, keys);
+			bo_note_whole(bo_note_order(mapping, keys));
 	}
 	SPI_freetuptable(table);
 }

@@ -229,7 +229,7 @@ read_source(void *arg)
 	CommandCounterIncrement();
 	p->mapping = bo_mapping(p->source_id);
 	bo_enter(&section);
-	bo_pause_commit_work(true);
+	(void) bo_pause_commit_work(true);
 	bo_mapping_note_all(p->mapping);
 	foreach(lc, bo_pending_orders())
 		if (((OrderNote *) lfirst(lc))->key.source_id == p->source_id)
@@ -279,7 +279,7 @@ bo_attach_preview(PG_FUNCTION_ARGS)
 	if (p->nproblems > 0)
 		return (Datum) 0;
 	error = bo_try_all(read_source, p);
-	bo_pause_commit_work(false);
+	bo_unpause_commit_work(false);
 	bo_mapping_forget(p->source_id);	/* what was read is not what is attached */
 	if (error->sqlerrcode == ERRCODE_BO_MAPPING || error->sqlerrcode == ERRCODE_BO_EVALUATION)
 		problem(p, error);

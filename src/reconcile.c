@@ -50,6 +50,7 @@ typedef struct Order
 	List	   *now;			/* of MappedLine, by line key */
 	List	   *recorded;		/* of Recorded, by line_id */
 	ErrorData  *error;			/* it could not be read: parked */
+	bool		one_line;		/* only the line noted is looked at */
 } Order;
 
 typedef struct Reconcile
@@ -130,10 +131,27 @@ take_mapped(Mapping *mapping, MappedLine *line, void *arg)
 		order->now = lappend(order->now, line);
 }
 
+static Order *
+order_of(Reconcile *r, OrderNote *note)
+{
+	return hash_search(r->orders, &note->key, HASH_FIND, NULL);
+}
+
+/* The one line noted of an order, as it is recorded. */
+static uint64
+read_recorded_line(OrderNote *note, Mapping *mapping)
+{
+	Datum		args[4] = {bo_text(note->tenant), Int32GetDatum(note->key.source_id), bo_text(note->key.order_key),
+	bo_text(bo_key_text(note->state.line, mapping->line_key_type, mapping->nline_columns))};
+
+	return bo_exec(BO_READ_RECORDED_LINE, NULL, args, true);
+}
+
 static void
 read_recorded(Reconcile *r, List *notes)
 {
 	BoRows	   *rows = bo_rows(BO_ROWS_ORDERS);
+	Order	   *first = order_of(r, linitial(notes));
 	List	   *orders = NIL;
 	SPITupleTable *table;
 	ListCell   *lc;
@@ -160,7 +178,10 @@ read_recorded(Reconcile *r, List *notes)
 		bo_rows_drop(rows);
 		return;
 	}
-	n = bo_exec(BO_READ_RECORDED, rows, NULL, true);
+	if (first->one_line)
+		n = read_recorded_line(first->note, first->mapping);
+	else
+		n = bo_exec(BO_READ_RECORDED, rows, NULL, true);
 	table = SPI_tuptable;
 	for (uint64 row = 0; row < n; row++)
 	{
@@ -498,19 +519,14 @@ typedef struct Reading
 	List	   *notes;
 } Reading;
 
-static Order *
-order_of(Reconcile *r, OrderNote *note)
-{
-	return hash_search(r->orders, &note->key, HASH_FIND, NULL);
-}
-
 static void
 read_orders(void *arg)
 {
 	Reading    *reading = arg;
 	ListCell   *lc;
 
-	bo_mapping_read(reading->mapping, list_length(reading->notes) < MANY_ORDERS ? MAPPING_FEW : MAPPING_MANY,
+	bo_mapping_read(reading->mapping, order_of(reading->r, linitial(reading->notes))->one_line ? MAPPING_LINE :
+					list_length(reading->notes) < MANY_ORDERS ? MAPPING_FEW : MAPPING_MANY,
 					reading->notes, take_mapped, reading->r);
 	if (reading->mapping->park)
 		foreach(lc, reading->notes)
@@ -594,6 +610,8 @@ bo_reconcile(Settlement *settlement, ReconcileMode mode)
 		order->now = NIL;
 		order->recorded = NIL;
 		order->error = NULL;
+		order->one_line = list_length(notes) == 1 && note->state.one_line && !note->state.whole && !note->state.fresh &&
+			!note->unreadable && !mode.whole && mapping->by_line && bo_pending_moves() == NIL;
 	}
 
 	/* One snapshot, taken after the locks, for both sides. */
