@@ -97,7 +97,7 @@ INSERT INTO header VALUES ('north', 1), ('south', 1);
 INSERT INTO item VALUES ('north', 1, 1, 'jo C', 5), ('south', 1, 1, 'jo C', 5);
 SELECT count(*) FROM backorder.receive('jo C', 10);
 INSERT INTO parcel (company, no, pos, quantity, at) VALUES ('north', 1, 1, 2, '2026-02-01');
-INSERT INTO parcel_old (id, company, no, pos, quantity, at) VALUES (100, 'south', 1, 1, 1, '2026-02-01');
+INSERT INTO parcel_old (id, company, no, pos, quantity, at) OVERRIDING SYSTEM VALUE VALUES (100, 'south', 1, 1, 1, '2026-02-01');
 INSERT INTO parcel_new (id, company, no, pos, quantity, at) OVERRIDING SYSTEM VALUE VALUES (101, 'south', 1, 1, 1, '2026-08-01');
 SELECT order_key, shipped, has FROM recorded WHERE item = 'jo C';
 UPDATE parcel SET at = '2026-09-01', quantity = 3 WHERE at = '2026-02-01' AND company = 'north';
@@ -153,7 +153,7 @@ SELECT backorder.attach('item', 'article', 'quantity', order_key => 'no', watch 
 \echo :SQLSTATE
 SELECT backorder.attach('item', 'article', 'quantity', order_key => 'no', watch => ARRAY['parcel: company, no']);
 \echo :SQLSTATE
-SELECT backorder.attach('item', 'article', 'quantity', order_key => 'no', watch => ARRAY['parcel: no)']);
+SELECT backorder.attach('item', 'article', 'quantity', order_key => 'no', watch => ARRAY['parcel: no, )']);
 \echo :SQLSTATE
 SELECT backorder.attach('item', 'article', 'quantity', order_key => 'no', watch => ARRAY['recorded: no']);
 \echo :SQLSTATE
