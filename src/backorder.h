@@ -283,7 +283,7 @@ extern int	bo_pin_settings(void);
 
 /* ---------- expression.c: what attach() is given as SQL ---------- */
 
-extern void bo_refuse(const char *message, const char *hint) pg_attribute_noreturn();
+pg_noreturn extern void bo_refuse(const char *message, const char *hint);
 extern char *bo_prepare_expression(const char *name, Oid type, char *text, const MappedTable *line, const MappedTable *header, const char *joins);
 extern char *bo_prepare_joins(char *text, const MappedTable *line, const MappedTable *header);
 extern char *bo_prepare_watch(char *text, const MappedTable *watched, const MappedTable *line);

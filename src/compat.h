@@ -31,4 +31,9 @@
 #define bo_qualified_name(text) stringToQualifiedNameList(text)
 #endif
 
+/* In front of a declaration; 18's own word. */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
 #endif							/* BO_COMPAT_H */
