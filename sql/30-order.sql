@@ -114,8 +114,9 @@ COMMENT ON COLUMN backorder.waiting_order.customer IS 'The customer.';
 COMMENT ON COLUMN backorder.waiting_order.since IS 'Since when the order has a waiting line.';
 COMMENT ON COLUMN backorder.waiting_order.told IS 'Per line_id: line, item, ordered, shipped, allocated, backordered and promised_at as last told.';
 
+-- No key: a logical subscriber to the whole database copies the publisher's row beside its own.
 CREATE TABLE backorder.commit_work (
-	one boolean PRIMARY KEY DEFAULT true CHECK (one)
+	one boolean NOT NULL DEFAULT true CHECK (one)
 );
 INSERT INTO backorder.commit_work DEFAULT VALUES;
 COMMENT ON TABLE backorder.commit_work IS 'One row, never changed: the deferred trigger on it runs each transaction''s work at commit.';

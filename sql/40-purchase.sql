@@ -1,4 +1,8 @@
 -- Suppliers, reorder levels and purchase orders: written by users.
+--
+-- No foreign keys among them: a restore finds these tables made, by CREATE EXTENSION, and a parallel
+-- one loads them in any order.  Triggers do what foreign keys would, but for rows with a stamp of
+-- another time; verify() looks at all rows.
 
 CREATE TABLE backorder.supplier (
 	tenant text COLLATE "C" NOT NULL DEFAULT '',
@@ -32,8 +36,8 @@ CREATE TABLE backorder.supplier_item (
 	order_multiple numeric NOT NULL DEFAULT 1,
 	maximum_quantity numeric,
 	active boolean NOT NULL DEFAULT true,
+	applied_at timestamptz DEFAULT now(),
 	PRIMARY KEY (tenant, supplier, item),
-	FOREIGN KEY (tenant, supplier) REFERENCES backorder.supplier ON UPDATE CASCADE ON DELETE CASCADE,
 	CHECK (lead_time >= 0),
 	CHECK (minimum_quantity >= 0 AND minimum_quantity < 'Infinity'),
 	CHECK (order_multiple > 0 AND order_multiple < 'Infinity'),
@@ -51,6 +55,7 @@ COMMENT ON COLUMN backorder.supplier_item.minimum_quantity IS 'Smallest quantity
 COMMENT ON COLUMN backorder.supplier_item.order_multiple IS 'Quantities are rounded up to a multiple of this.';
 COMMENT ON COLUMN backorder.supplier_item.maximum_quantity IS 'Largest quantity of a purchase order line, floored to the multiple; NULL: none.';
 COMMENT ON COLUMN backorder.supplier_item.active IS 'False: nothing more is planned.';
+COMMENT ON COLUMN backorder.supplier_item.applied_at IS 'When the row was written; not to be written by users. A row that arrives with another time than now() (restore) may come before its supplier.';
 
 CREATE TABLE backorder.item_policy (
 	tenant text COLLATE "C" NOT NULL DEFAULT '',
@@ -87,7 +92,6 @@ CREATE TABLE backorder.purchase_order (
 	note text,
 	applied_at timestamptz DEFAULT now(),
 	PRIMARY KEY (tenant, po_id),
-	FOREIGN KEY (tenant, supplier) REFERENCES backorder.supplier ON UPDATE CASCADE,
 	CHECK (status IN ('draft', 'placed', 'closed', 'cancelled'))
 );
 CREATE UNIQUE INDEX purchase_order_planner_key ON backorder.purchase_order (tenant, supplier, location) WHERE planner AND status = 'draft';
@@ -118,8 +122,7 @@ CREATE TABLE backorder.purchase_order_line (
 	for_reorder numeric NOT NULL DEFAULT 0,
 	for_rounding numeric NOT NULL DEFAULT 0,
 	applied_at timestamptz DEFAULT now(),
-	PRIMARY KEY (tenant, po_id, line_no),
-	FOREIGN KEY (tenant, po_id) REFERENCES backorder.purchase_order ON DELETE CASCADE
+	PRIMARY KEY (tenant, po_id, line_no)
 );
 CREATE INDEX purchase_order_line_item_idx ON backorder.purchase_order_line (tenant, item);
 COMMENT ON TABLE backorder.purchase_order_line IS 'A line of a purchase order.';

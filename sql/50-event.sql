@@ -47,14 +47,13 @@ COMMENT ON COLUMN backorder.event_consumer.id IS 'Number of the last event taken
 COMMENT ON COLUMN backorder.event_consumer.taken_at IS 'When it was taken.';
 
 -- Not dumped on purpose: a restore creates the extension anew, later than any event it then loads.
+-- The last generation counts; a logical subscriber to the whole database has the publisher's beside its own.
 CREATE TABLE backorder.installation (
-	one boolean PRIMARY KEY DEFAULT true CHECK (one),
 	generation bigint NOT NULL
 );
 INSERT INTO backorder.installation (generation) VALUES (extract(epoch FROM clock_timestamp())::bigint);
-COMMENT ON TABLE backorder.installation IS 'One row that is not dumped: transaction numbers start again after a restore, so events then get a new generation.';
-COMMENT ON COLUMN backorder.installation.one IS 'The one row.';
-COMMENT ON COLUMN backorder.installation.generation IS 'The generation that events are written with: when the extension was created, in seconds since 1970.';
+COMMENT ON TABLE backorder.installation IS 'Not dumped: transaction numbers start again after a restore, so events then get a new generation. So does a subscriber that takes over.';
+COMMENT ON COLUMN backorder.installation.generation IS 'A generation that events are written with, the greatest counts: when the extension was created, or took over, in seconds since 1970.';
 
 -- What a customer with these lines is told: one entry per line that waits.
 CREATE FUNCTION backorder.told(lines backorder.order_line[]) RETURNS jsonb

@@ -366,7 +366,7 @@ BEGIN
 	SELECT * INTO last FROM (
 		SELECT e.* FROM backorder.event e
 		WHERE (e.generation, e.xid, e.id) > (place.generation, place.xid, place.id)
-			AND (e.xid <= settled OR e.generation < (SELECT i.generation FROM backorder.installation i))
+			AND (e.xid <= settled OR e.generation < (SELECT max(i.generation) FROM backorder.installation i))
 		ORDER BY e.generation, e.xid, e.id LIMIT take_events.max) AS batch
 	ORDER BY batch.generation DESC, batch.xid DESC, batch.id DESC LIMIT 1;
 	IF last.id IS NULL THEN

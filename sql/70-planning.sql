@@ -174,8 +174,8 @@ BEGIN
 			), said AS (
 				INSERT INTO backorder.event (tenant, aggregatetype, aggregateid, type, payload, generation)
 				SELECT p_tenant, 'item', n.item, 'surplus', jsonb_build_object('item', n.item, 'location', n.location,
-					'surplus', n.surplus, 'surplus_before', n.told, 'purchase_orders', n.purchase_orders), i.generation
-				FROM now n, backorder.installation i WHERE n.surplus > n.told ORDER BY n.item
+					'surplus', n.surplus, 'surplus_before', n.told, 'purchase_orders', n.purchase_orders), (SELECT max(i.generation) FROM backorder.installation i)
+				FROM now n WHERE n.surplus > n.told ORDER BY n.item
 			)
 			UPDATE backorder.stock s SET surplus = n.surplus, version = s.version + 1
 			FROM now n WHERE s.tenant = p_tenant AND s.item = n.item AND s.location = n.location;

@@ -104,6 +104,20 @@ BEGIN
 	WHERE (y.item, y.location, y.quantity, y.closed) IS DISTINCT FROM (p.item, p.location, p.quantity, p.closed)
 		OR p.expected_at <> y.expected_at;
 
+	-- What rows refer to.
+	RETURN QUERY
+	SELECT 'supplier_item.supplier', format('item %s of supplier %s', quote_literal(i.item), quote_literal(i.supplier)), 'a supplier', 'missing'
+	FROM backorder.supplier_item i
+	WHERE NOT EXISTS (SELECT FROM backorder.supplier s WHERE s.tenant = i.tenant AND s.supplier = i.supplier);
+	RETURN QUERY
+	SELECT 'purchase_order.supplier', format('purchase order %s of supplier %s', p.po_id, quote_literal(p.supplier)), 'a supplier', 'missing'
+	FROM backorder.purchase_order p
+	WHERE NOT EXISTS (SELECT FROM backorder.supplier s WHERE s.tenant = p.tenant AND s.supplier = p.supplier);
+	RETURN QUERY
+	SELECT 'purchase_order_line.po_id', format('line %s of purchase order %s', l.line_no, l.po_id), 'a purchase order', 'missing'
+	FROM backorder.purchase_order_line l
+	WHERE NOT EXISTS (SELECT FROM backorder.purchase_order p WHERE p.tenant = l.tenant AND p.po_id = l.po_id);
+
 	-- Promises, and what customers were told.
 	RETURN QUERY
 	SELECT 'order_line.promised_at', format('line %s of order %s in %s', e.line_key, e.order_key, backorder.source_relation(e.source_id)),

@@ -132,6 +132,7 @@ typedef enum BoStatement
 	BO_PO_REVISE_INSERTED,
 	BO_PO_REVISE_UPDATED,
 	BO_PO_REVISE_DELETED,
+	BO_SUPPLIER_REFERENCES,
 	BO_STATEMENTS				/* how many there are */
 } BoStatement;
 

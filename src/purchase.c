@@ -8,12 +8,17 @@
  */
 #include "backorder.h"
 
+#include "access/xact.h"
 #include "commands/trigger.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 PG_FUNCTION_INFO_V1(bo_apply_movements);
 PG_FUNCTION_INFO_V1(bo_apply_purchases);
+PG_FUNCTION_INFO_V1(bo_supplier_references);
 
 /* Refuses to run as the trigger of any table but ours. */
 static TriggerData *
@@ -109,9 +114,17 @@ bo_apply_purchases(PG_FUNCTION_ARGS)
 		differences = of_lines ? BO_LINE_UPDATED : BO_PO_UPDATED;
 	else
 		differences = BO_LINE_DELETED;
-	if (of_lines)
-		(void) bo_exec(differences == BO_LINE_INSERTED ? BO_PO_REVISE_INSERTED :
-					   differences == BO_LINE_UPDATED ? BO_PO_REVISE_UPDATED : BO_PO_REVISE_DELETED,
+	if (differences == BO_LINE_INSERTED)
+	{
+		if (bo_exec(BO_PO_REVISE_INSERTED, NULL, NULL, false) > 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_BO_ARGUMENT),
+					 errmsg("purchase order %lld does not exist", (long long) bo_get_int64(0, 1)),
+					 errdetail("A row of backorder.purchase_order_line names it."),
+					 errhint("Insert it into backorder.purchase_order first.")));
+	}
+	else if (of_lines)
+		(void) bo_exec(differences == BO_LINE_UPDATED ? BO_PO_REVISE_UPDATED : BO_PO_REVISE_DELETED,
 					   NULL, NULL, false);
 	n = bo_exec(differences, NULL, NULL, false);
 	table = SPI_tuptable;
@@ -144,4 +157,47 @@ bo_apply_purchases(PG_FUNCTION_ARGS)
 		(void) bo_reconcile_and_settle(&settlement, (ReconcileMode) {0});
 	MemoryContextDelete(cx);
 	PG_RETURN_POINTER(NULL);
+}
+
+/*
+ * supplier_references(tenant text, supplier text, OUT po_id bigint, OUT item text)
+ *		What still refers to a supplier that is deleted or renamed.
+ *
+ * Looks with a snapshot of its own: a transaction in REPEATABLE READ does not see rows that were
+ * committed after it began, and must not leave them without their supplier.  The caller's row lock on the
+ * supplier keeps others from adding more.
+ */
+Datum
+bo_supplier_references(PG_FUNCTION_ARGS)
+{
+	Datum		args[2] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
+	Datum		values[2] = {0};
+	bool		nulls[2] = {true, true};
+	TupleDesc	desc;
+	MemoryContext cx = CurrentMemoryContext;
+	BoSection	section;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	CommandCounterIncrement();
+	bo_enter(&section);
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (bo_exec(BO_SUPPLIER_REFERENCES, NULL, args, true) > 0)
+	{
+		char	   *item;
+
+		values[0] = bo_get(0, 1, &nulls[0]);
+		item = bo_get_text(0, 2);
+		if (item != NULL)
+		{
+			MemoryContext old = MemoryContextSwitchTo(cx);
+
+			values[1] = bo_text(item);
+			nulls[1] = false;
+			MemoryContextSwitchTo(old);
+		}
+	}
+	PopActiveSnapshot();
+	bo_leave(&section);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }

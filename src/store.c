@@ -197,6 +197,9 @@ static TupleDesc row_descs[lengthof(bo_rows_kinds)];
 	"FROM (SELECT DISTINCT tenant, po_id FROM (" rows ") r ORDER BY tenant, po_id) k " \
 	"WHERE p.tenant = k.tenant AND p.po_id = k.po_id"
 
+/* What events are written with. */
+#define GENERATION "(SELECT max(i.generation) FROM backorder.installation i)"
+
 #define SOURCE_COLUMNS \
 	"line_schema, line_table, line_relid, header_schema, header_table, header_relid, order_key, line_key, header_key, " \
 	"item, quantity, live, shipped, picked, cancelled, location, customer, priority, queued_at, requested_at, held, " \
@@ -330,20 +333,28 @@ static const Statement bo_statements[] = {
 	[BO_PO_UPDATED] = {-1, 0, {0},
 		PURCHASE_DIFFERENCES("SELECT o.tenant, o.po_id, o.line_no FROM new_rows r "
 		"JOIN backorder.purchase_order_line o ON o.tenant = r.tenant AND o.po_id = r.po_id")},
+	/* Lines of a purchase order that could not be written: it is not there. */
 	[BO_PO_REVISE_INSERTED] = {-1, 0, {0},
-	REVISE_PURCHASE_ORDERS("SELECT r.tenant, r.po_id FROM new_rows r WHERE r.applied_at = now()")},
+		"WITH given AS MATERIALIZED (SELECT DISTINCT r.tenant, r.po_id FROM new_rows r WHERE r.applied_at = now() ORDER BY 1, 2), "
+		"revised AS (" REVISE_PURCHASE_ORDERS("SELECT g.tenant, g.po_id FROM given g") " RETURNING p.tenant, p.po_id) "
+		"SELECT g.po_id FROM given g WHERE NOT EXISTS (SELECT FROM revised v WHERE v.tenant = g.tenant AND v.po_id = g.po_id) "
+	"ORDER BY 1 LIMIT 1"},
 	[BO_PO_REVISE_UPDATED] = {-1, 0, {0},
 	REVISE_PURCHASE_ORDERS("SELECT r.tenant, r.po_id FROM new_rows r")},
 	[BO_PO_REVISE_DELETED] = {-1, 0, {0},
 	REVISE_PURCHASE_ORDERS("SELECT r.tenant, r.po_id FROM old_rows r")},
+	[BO_SUPPLIER_REFERENCES] = {-1, 2, {TEXTOID, TEXTOID},
+		"SELECT (SELECT min(p.po_id) FROM backorder.purchase_order p WHERE p.tenant = $1 AND p.supplier = $2), "
+		"(SELECT min(i.item) FROM backorder.supplier_item i WHERE i.tenant = $1 AND i.supplier = $2) "
+	"WHERE NOT EXISTS (SELECT FROM backorder.supplier s WHERE s.tenant = $1 AND s.supplier = $2)"},
 
 	/* events */
 	[BO_INSERT_EVENTS] = {BO_ROWS_EVENTS, 0, {0},
 		"INSERT INTO backorder.event (tenant, aggregatetype, aggregateid, type, payload, source_id, customer, generation, xid) "
 		"SELECT g.tenant, 'order', g.order_key, g.type, "
 		"g.payload::jsonb || jsonb_build_object('source', backorder.source_relation(g.source_id)::text), "
-		"g.source_id, g.customer, i.generation, (SELECT backorder.next_xid()) "
-	"FROM given_events g CROSS JOIN backorder.installation i"},
+		"g.source_id, g.customer, " GENERATION ", (SELECT backorder.next_xid()) "
+	"FROM given_events g"},
 	[BO_LOCK_WAITING] = {BO_ROWS_TOUCHED, 0, {0},
 		"INSERT INTO backorder.waiting_order (tenant, source_id, order_key) "
 		"SELECT g.tenant, g.source_id, g.order_key FROM given_touched g "
@@ -405,8 +416,8 @@ static const Statement bo_statements[] = {
 		"SELECT p.tenant, CASE WHEN p.order_key = '' THEN 'source' ELSE 'order' END, "
 		"CASE WHEN p.order_key = '' THEN n.name ELSE p.order_key END, 'parked', "
 		"jsonb_build_object('source', n.name, 'order', nullif(p.order_key, ''), 'sqlstate', p.sqlstate, 'message', p.message), "
-		"p.source_id, i.generation FROM parked p JOIN (SELECT s.source_id, format('%I.%I', s.line_schema, s.line_table) AS name "
-	"FROM backorder.source s) n USING (source_id), backorder.installation i"},
+		"p.source_id, " GENERATION " FROM parked p JOIN (SELECT s.source_id, format('%I.%I', s.line_schema, s.line_table) AS name "
+	"FROM backorder.source s) n USING (source_id)"},
 	[BO_UNPARK] = {BO_ROWS_ORDERS, 0, {0},
 		"DELETE FROM backorder.parked p USING given_orders g "
 	"WHERE p.tenant = g.tenant AND p.source_id = g.source_id AND p.order_key = g.order_key"},
