@@ -33,6 +33,7 @@ SELECT format('| `%s` | `%s` | %s |', name, CASE WHEN setting = '' THEN '''''' E
 \echo '| OB008 | a reference was used for another movement |'
 \echo '| OB009 | an argument that cannot be |'
 \echo '| OB010 | a trigger or function of the extension''s own was called from elsewhere |'
+\echo '| OB011 | data is restored alone with the capture triggers on, or a subscriber has not taken over |'
 \echo '| 40001 | REPEATABLE READ or SERIALIZABLE: try the transaction again |'
 \echo '| 40P01 | a deadlock; possible only where one transaction settles several times, see the README |'
 \echo

@@ -36,6 +36,7 @@
 #define ERRCODE_BO_OVERSHIP		MAKE_SQLSTATE('O','B','0','0','7')
 #define ERRCODE_BO_ARGUMENT		MAKE_SQLSTATE('O','B','0','0','9')
 #define ERRCODE_BO_PROTECTED	MAKE_SQLSTATE('O','B','0','1','0')
+#define ERRCODE_BO_RESTORING	MAKE_SQLSTATE('O','B','0','1','1')	/* rows came without their sequence */
 
 #define BO_MAX_KEYS 4			/* columns of an order or line key */
 
@@ -152,6 +153,7 @@ extern uint64 bo_exec(BoStatement statement, BoRows *rows, const Datum *args, bo
 extern void bo_write(BoStatement statement, BoRows *rows);
 extern Portal bo_open(BoStatement statement, const Datum *args);
 extern int64 bo_next_line_id(void);
+extern void bo_check_line_id(int64 line_id);
 extern int64 bo_next_movement_id(void);
 extern int32 bo_next_source_id(void);
 extern bool bo_writing;

@@ -552,7 +552,7 @@ read_source(int32 source_id)
 		ereport(ERROR,
 				(errcode(ERRCODE_BO_NOT_ATTACHED),
 				 errmsg("source %d does not exist", source_id),
-				 errhint("Its trigger is left over: drop it, or attach the table again.")));
+				 errhint("Its trigger is left over: drop it, or attach the table again. Restore data alone with --disable-triggers.")));
 }
 
 /* False where the line table does not exist any more. */

@@ -208,6 +208,7 @@ read_recorded(Reconcile *r, List *notes)
 		rec->has_requested_at = !isnull;
 		rec->held = bo_get_bool(row, 15);
 		rec->here = -1;
+		bo_check_line_id(bo_get_int64(row, 16));
 		order->recorded = lappend(order->recorded, rec);
 	}
 	SPI_freetuptable(table);

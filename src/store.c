@@ -757,6 +757,34 @@ bo_next_line_id(void)
 	return nextval_internal(bo_relation("line_id_seq"), false);
 }
 
+/*
+ * Refuses to go on where a recorded line has a number that was not drawn here.
+ * Then rows came without their sequence: data is being restored alone, table
+ * by table, with the capture triggers on, and the order only seems to have
+ * changed; or a subscriber is written to that has not taken over.
+ */
+void
+bo_check_line_id(int64 line_id)
+{
+	static int64 drawn = 0;
+	LOCAL_FCINFO(call, 1);
+	Datum		last;
+
+	if (line_id <= drawn)
+		return;
+	InitFunctionCallInfoData(*call, NULL, 1, InvalidOid, NULL, NULL);
+	call->args[0].value = ObjectIdGetDatum(bo_relation("line_id_seq"));
+	call->args[0].isnull = false;
+	last = pg_sequence_last_value(call);
+	drawn = call->isnull ? 0 : DatumGetInt64(last);
+	if (line_id > drawn)
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_RESTORING),
+				 errmsg("recorded order lines have numbers that backorder.line_id_seq has not given yet"),
+				 errdetail("A line has number %lld: rows were restored or replicated, and the sequence was not.", (long long) line_id),
+				 errhint("Restore data alone with --disable-triggers. On a subscriber call backorder.take_over() before orders are written.")));
+}
+
 int64
 bo_next_movement_id(void)
 {

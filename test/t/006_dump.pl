@@ -109,7 +109,8 @@ sub usable_ok
 	return;
 }
 
-$node->run_log([ 'createdb', '-h', $node->host, '-p', $node->port, $_ ]) foreach qw(plain custom again parts apart once);
+$node->run_log([ 'createdb', '-h', $node->host, '-p', $node->port, $_ ]) foreach qw(plain custom again parts apart once
+	parallel folder there selective lines naive);
 
 # plain
 $node->command_ok([ 'pg_dump', '-f', "$dir/plain.sql", 'postgres' ], 'pg_dump, plain');
@@ -150,7 +151,97 @@ $node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-1', '-d', 'on
 restored_ok('once', 'with triggers', sub { join("\n", sort(split(/\n/, $_[0] =~ s/"revision": \d+//gr))) });
 usable_ok('once', 'with triggers');
 
-# the first database did not notice
-same_ok(contents($node, 'postgres'), $contents, 'the dumped database is as it was');
+# in parallel: tables of the extension are loaded in any order
+foreach my $format ('c', 'd')
+{
+	my ($db, $file) = $format eq 'c' ? ('parallel', 'custom.dump') : ('folder', 'folder.dump');
+
+	$node->command_ok([ 'pg_dump', '-Fd', '-j', '2', '-f', "$dir/$file", 'postgres' ], 'pg_dump, in parallel') if $format eq 'd';
+	$node->command_ok([ 'pg_restore', '-e', '-j', '4', '-d', $db, "$dir/$file" ], "pg_restore -j, $db");
+	restored_ok($db, "in parallel, $db");
+	usable_ok($db, "in parallel, $db");
+}
+
+# data alone, in parallel, into what has been used before
+$node->safe_psql('folder', q{
+	DO $$ DECLARE t text; BEGIN
+		SELECT string_agg(c.oid::regclass::text, ', ') INTO t FROM pg_class c JOIN pg_extension e ON c.oid = ANY (e.extconfig)
+		WHERE e.extname = 'backorder' AND c.relkind = 'r';
+		EXECUTE 'SET LOCAL session_replication_role = replica; TRUNCATE shop.orders, shop.lines, shop.samples, ' || t;
+	END $$});
+$node->command_ok([ 'pg_restore', '-e', '-a', '--disable-triggers', '-j', '4', '-d', 'folder', "$dir/custom.dump" ], 'pg_restore, data only, in parallel');
+restored_ok('folder', 'data only, in parallel');
+usable_ok('folder', 'data only, in parallel');
+
+# over what is there
+$node->command_ok([ 'pg_restore', '-e', '--clean', '--if-exists', '-j', '4', '-d', 'parallel', "$dir/custom.dump" ], 'pg_restore --clean');
+restored_ok('parallel', 'clean');
+usable_ok('parallel', 'clean');
+
+# where the extension is: only the schema it lies in is refused
+$node->safe_psql('there', 'CREATE EXTENSION backorder');
+$node->command_checks_all([ 'pg_restore', '-d', 'there', "$dir/custom.dump" ], 1, [],
+	[ qr/schema "backorder" already exists/, qr/errors ignored on restore: 1$/m ], 'pg_restore where the extension is');
+restored_ok('there', 'where the extension is');
+usable_ok('there', 'where the extension is');
+
+# The application's schema and the extension with its own, nothing else.
+$node->command_ok([ 'pg_dump', '-n', 'shop', '-n', 'backorder', '-e', 'backorder', '-Fc', '-f', "$dir/selective.dump", 'postgres' ],
+	'pg_dump -n shop -n backorder -e backorder');
+$node->command_ok([ 'pg_restore', '-e', '-j', '2', '-d', 'selective', "$dir/selective.dump" ], 'pg_restore restores both');
+restored_ok('selective', 'selective');
+usable_ok('selective', 'selective');
+
+# The application's schema alone: it is not attached there, says so, and can be attached.
+$node->safe_psql('lines', 'CREATE EXTENSION backorder');
+$node->command_ok([ 'pg_dump', '-n', 'shop', '-Fc', '-f', "$dir/shop.dump", 'postgres' ], 'pg_dump -n shop');
+$node->command_ok([ 'pg_restore', '-e', '-d', 'lines', "$dir/shop.dump" ], 'pg_restore restores the application\'s schema');
+my ($status, $out, $err) = $node->psql('lines', q{INSERT INTO shop.orders (customer) VALUES ('x')}, extra_params => [ '-v', 'VERBOSITY=sqlstate' ]);
+like($err, qr/ERROR:  OB004/, 'the application\'s schema alone: orders are refused');
+$node->safe_psql('lines', q{
+	SELECT backorder.attach('shop.lines', item => 'item', quantity => 'qty', order_key => 'order_id', line_key => 'line_no',
+		header_table => 'shop.orders', header_key => 'id', live => $$header.status = 'open'$$, shipped => 'shipped',
+		customer => 'customer', priority => 'urgency')});
+consistent_ok($node, 'the application\'s schema alone, attached', 'lines');
+is($node->safe_psql('lines', q{
+	WITH o AS (INSERT INTO shop.orders (customer) VALUES ('x') RETURNING id)
+	INSERT INTO shop.lines (order_id, line_no, item, qty) SELECT id, 1, 'I1', 3 FROM o;
+	SELECT ordered, backordered FROM backorder.order_line WHERE customer = 'x'}), '3|3', 'the application\'s schema alone, attached: orders are recorded');
+
+# One table of lines, emptied and restored with its triggers on, is compared as a whole.
+my $before = $node->safe_psql('selective', 'SELECT line_id, ordered, allocated, shipped FROM backorder.order_line ORDER BY line_id');
+$node->command_ok([ 'pg_dump', '-a', '-t', 'shop.lines', '-f', "$dir/lines.sql", 'selective' ], 'pg_dump -t');
+append_to_file("$dir/truncate.sql", 'TRUNCATE shop.lines;');
+$node->command_ok([ 'psql', '-X', '-q', '-1', '-v', 'ON_ERROR_STOP=1', '-d', 'selective', '-f', "$dir/truncate.sql", '-f', "$dir/lines.sql" ],
+	'psql restores one table, over its rows');
+is($node->safe_psql('selective', 'SELECT line_id, ordered, allocated, shipped FROM backorder.order_line ORDER BY line_id'), $before, 'one table: all lines kept their place');
+consistent_ok($node, 'one table', 'selective');
+
+# Data alone, table by table with triggers on, is refused before anything is recorded twice, whether the
+# application's tables come behind the extension's or before them.
+$node->safe_psql('postgres', q{
+	CREATE SCHEMA app;
+	CREATE TABLE app.requests (id integer PRIMARY KEY, item text, quantity integer);
+	SELECT backorder.attach('app.requests', 'item', 'quantity');
+	INSERT INTO app.requests VALUES (1, 'R', 2)});
+$node->command_ok([ 'pg_dump', '-s', '-f', "$dir/naive.sql", 'postgres' ], 'table by table: pg_dump, schema only');
+$node->command_ok([ 'pg_dump', '-a', '-Fc', '-f', "$dir/naive.dump", 'postgres' ], 'table by table: pg_dump, data only');
+$node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', 'naive', '-f', "$dir/naive.sql" ], 'table by table: psql restores the schema');
+$node->command_checks_all([ 'pg_restore', '-a', '-d', 'naive', "$dir/naive.dump" ], 1, [],
+	[ qr/source 3 does not exist\n.*Restore data alone with --disable-triggers/,
+		qr/recorded order lines have numbers that backorder.line_id_seq has not given yet\n.*\n.*Restore data alone with --disable-triggers/ ],
+	'table by table: what would be recorded twice is refused');
+is($node->safe_psql('naive', q{
+	SELECT (SELECT count(*) FROM shop.orders), (SELECT count(*) FROM app.requests);
+	SELECT check_name FROM backorder.verify() GROUP BY 1}), "0|0\norder_line", 'table by table: no order was taken for a new one');
+$node->safe_psql('naive', 'TRUNCATE shop.samples');
+$node->command_ok([ 'pg_restore', '-e', '-a', '--disable-triggers', '-n', 'shop', '-n', 'app', '-d', 'naive', "$dir/naive.dump" ],
+	'table by table: the rest, without triggers');
+$node->safe_psql('naive', q{SELECT backorder.detach('app.requests')});
+consistent_ok($node, 'table by table, the rest without triggers', 'naive');
+usable_ok('naive', 'table by table, the rest without triggers');
+
+$node->safe_psql('postgres', q{SELECT backorder.detach('app.requests')});
+consistent_ok($node, 'the end');
 
 done_testing();
