@@ -13,11 +13,11 @@ use Test::More;
 
 our @EXPORT = qw(new_node create_shop consistent_ok sums_ok load_ok start_load finish_load refused_ok contents same_ok);
 
-# new_node(NAME, init => {...}, conf => [...]): a running server, the extension in database postgres.
+# new_node(NAME, new => {...}, init => {...}, conf => [...]): a running server, the extension in database postgres.
 sub new_node
 {
 	my ($name, %arg) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
+	my $node = PostgreSQL::Test::Cluster->new($name, %{ $arg{new} // {} });
 
 	$node->init(%{ $arg{init} // {} });
 	$node->append_conf('postgresql.conf', join("\n",
