@@ -75,7 +75,7 @@ bo_missing() {
 	command -v make >/dev/null || echo make
 	echo '#include <stdio.h>' | gcc -E - >/dev/null 2>&1 || printf '%s\n' gcc libc6-dev
 	[ -x "$(dirname "$PG_CONFIG")/initdb" ] || echo "postgresql-$nn"
-	[ -f "$("$PG_CONFIG" --pgxs 2>/dev/null)" ] || echo "postgresql-server-dev-$nn"
+	[ -f "$("$PG_CONFIG" --includedir-server 2>/dev/null)/postgres.h" ] || bo_server_dev "$nn"
 	if [ "${1:-}" = tests ]; then
 		perl -MTest::More -e 1 2>/dev/null || echo perl
 		perl -MIPC::Run -e 1 2>/dev/null || echo libipc-run-perl
@@ -84,12 +84,25 @@ bo_missing() {
 	fi
 }
 
+# Print the package of the server's headers: of the version of the server that is installed, if the
+# package sources have it, so that apt does not upgrade, and restart, a server for the headers' sake.
+bo_server_dev() {
+	local package=postgresql-server-dev-$1 version
+	version=$(dpkg-query -W -f '${Version}' "postgresql-$1" 2>/dev/null) || version=
+	if [ -n "$version" ] && apt-cache madison "$package" 2>/dev/null | grep -qF " $version "; then
+		package+="=$version"
+	fi
+	echo "$package"
+}
+
 # Install what is missing if we may, else say what to install.
 bo_need() {
 	local missing
 	bo_find_postgres
 	mapfile -t missing < <(bo_missing "$@")
 	if [ ${#missing[@]} -eq 0 ]; then return; fi
+	bo_apt_update		# which versions there are decides what is missing
+	mapfile -t missing < <(bo_missing "$@")
 
 	# NN: a PostgreSQL that is not Debian's, so we know no package names for it.
 	if [ "$EUID" -ne 0 ] || ! command -v apt-get >/dev/null || [[ ${missing[*]} == *-NN* ]]; then
@@ -98,7 +111,6 @@ Install these (the names are Debian's, NN a major version), as root: apt-get ins
 	fi
 
 	bo_say "installing ${missing[*]}"
-	bo_apt_update
 	# A newly installed server package creates and starts a cluster. Not on our account.
 	BO_NOCLUSTER=/etc/postgresql-common/createcluster.d/zz-backorder-$$.conf
 	mkdir -p "$(dirname "$BO_NOCLUSTER")"
