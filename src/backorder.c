@@ -4,6 +4,8 @@
  */
 #include "backorder.h"
 
+#include "direct.h"
+
 #include <limits.h>
 
 #include "access/transam.h"
@@ -61,6 +63,7 @@ _PG_init(void)
 	MarkGUCPrefixReserved("backorder");
 	bo_mapping_init();
 	bo_capture_init();
+	bo_direct_init();
 }
 
 /* flush(): settles this transaction's pending orders now; returns lines that changed. */

@@ -154,6 +154,7 @@ extern void bo_write(BoStatement statement, BoRows *rows);
 extern Portal bo_open(BoStatement statement, const Datum *args);
 extern int64 bo_next_line_id(void);
 extern void bo_check_line_id(int64 line_id);
+extern int64 bo_next_allocation_id(void);
 extern int64 bo_next_movement_id(void);
 extern int32 bo_next_source_id(void);
 extern bool bo_writing;
@@ -172,6 +173,31 @@ bo_text(const char *s)
 {
 	return s ? PointerGetDatum(cstring_to_text(s)) : (Datum) 0;
 }
+
+typedef struct StockKey
+{
+	char	   *tenant;
+	char	   *item;
+	char	   *location;
+} StockKey;
+
+/* The counters of a stock row when it was locked. */
+typedef struct StockCounters
+{
+	ItemPointerData tid;
+	Qty			on_hand;
+	Qty			unavailable;
+	Qty			allocated;
+	Qty			backordered;
+	Qty			backordered_held;
+	Qty			on_order;
+	bool		promises_stale;
+} StockCounters;
+
+typedef void (*StockLockedFunc) (int i, const StockCounters *counters, void *arg);
+
+extern void bo_lock_order_rows(List *notes, int64 *revisions);
+extern int	bo_lock_stock_rows(const StockKey *const *keys, int n, StockLockedFunc func, void *arg);
 
 /* ---------- mapping.c ---------- */
 
@@ -283,6 +309,8 @@ extern Oid	bo_resolve_table(Oid cached, char *schema, char *name, int32 source_i
 extern Bitmapset *bo_mapping_columns_read(Mapping *mapping, Oid relid);
 extern void bo_mapping_run(Mapping *mapping, SPIPlanPtr *plan, const char *query, int nargs, Oid *types, Datum *values, bool custom, const char *what);
 extern int	bo_pin_settings(void);
+extern int	bo_pin_planning(void);
+extern void bo_plan_by_index(SPIPlanPtr plan);
 
 /* ---------- expression.c: what attach() is given as SQL ---------- */
 
@@ -485,13 +513,6 @@ typedef struct SupplyChange
 	char	   *old_item;		/* where the recorded supply is, or NULL */
 	char	   *old_location;
 } SupplyChange;
-
-typedef struct StockKey
-{
-	char	   *tenant;
-	char	   *item;
-	char	   *location;
-} StockKey;
 
 /* One settling. */
 typedef struct Settlement

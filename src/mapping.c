@@ -821,6 +821,7 @@ bo_mapping_run(Mapping *mapping, SPIPlanPtr *plan, const char *query, int nargs,
 	Oid			userid;
 	int			sec_context;
 	MemoryContext cx = CurrentMemoryContext;
+	volatile bool made = false;
 
 	GetUserIdAndSecContext(&userid, &sec_context);
 	evaluating_order[0] = '\0';
@@ -841,9 +842,12 @@ bo_mapping_run(Mapping *mapping, SPIPlanPtr *plan, const char *query, int nargs,
 			if (fresh == NULL || SPI_keepplan(fresh) != 0)
 				elog(ERROR, "could not prepare mapping of %s", mapping->line.name);
 			*plan = fresh;
+			made = true;
 		}
 		SetUserIdAndSecContext(mapping->owner,
 							   sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
+		if (made && !custom)
+			bo_plan_by_index(*plan);
 		if (SPI_execute_plan(*plan, values, NULL, true, 0) < 0)
 			elog(ERROR, "mapping query failed");
 		SetUserIdAndSecContext(userid, sec_context);
@@ -861,7 +865,7 @@ static int
 allow_all_plans(void)
 {
 	static const char *const names[] = {"enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin", "enable_sort"};
-	int			level = NewGUCNestLevel();
+	int			level = bo_pin_planning();
 
 	for (int i = 0; i < (int) lengthof(names); i++)
 		(void) set_config_option(names[i], "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);

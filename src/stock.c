@@ -86,27 +86,33 @@ place_rows(Settle *st)
 	return rows;
 }
 
+static void
+take_counters(int i, const StockCounters *counters, void *arg)
+{
+	Stock	   *stock = ((Settle *) arg)->stocks[i];
+
+	stock->tid = counters->tid;
+	stock->on_hand = counters->on_hand;
+	stock->unavailable = counters->unavailable;
+	stock->allocated = counters->allocated;
+	stock->backordered = stock->old_backordered = counters->backordered;
+	stock->backordered_held = stock->old_held = counters->backordered_held;
+	stock->on_order = counters->on_order;
+	stock->promises_stale = counters->promises_stale;
+	stock->locked = true;
+}
+
 static int
 lock_rows(Settle *st)
 {
-	BoRows	   *rows = place_rows(st);
-	uint64		n = bo_exec(BO_LOCK_STOCK, rows, NULL, false);
+	const StockKey **keys = palloc(sizeof(StockKey *) * st->nstocks);
+	int			n;
 
-	for (uint64 row = 0; row < n; row++)
-	{
-		Stock	   *stock = st->stocks[bo_get_int32(row, 1)];
-
-		stock->on_hand = bo_get_qty(row, 2);
-		stock->unavailable = bo_get_qty(row, 3);
-		stock->allocated = bo_get_qty(row, 4);
-		stock->backordered = stock->old_backordered = bo_get_qty(row, 5);
-		stock->backordered_held = stock->old_held = bo_get_qty(row, 6);
-		stock->on_order = bo_get_qty(row, 7);
-		stock->promises_stale = bo_get_bool(row, 8);
-		stock->locked = true;
-	}
-	bo_rows_drop(rows);
-	return (int) n;
+	for (int i = 0; i < st->nstocks; i++)
+		keys[i] = &st->stocks[i]->key;
+	n = bo_lock_stock_rows(keys, st->nstocks, take_counters, st);
+	pfree(keys);
+	return n;
 }
 
 /*
@@ -193,21 +199,22 @@ bo_write_stock(Settle *st)
 	for (int i = 0; i < st->nstocks; i++)
 	{
 		Stock	   *stock = st->stocks[i];
-		Datum		values[10];
-		bool		nulls[10] = {false};
+		Datum		values[11];
+		bool		nulls[11] = {false};
 
 		if (!stock->changed)
 			continue;
-		values[0] = bo_text(stock->key.tenant);
-		values[1] = bo_text(stock->key.item);
-		values[2] = bo_text(stock->key.location);
-		values[3] = NumericGetDatum(stock->on_hand);
-		values[4] = NumericGetDatum(stock->unavailable);
-		values[5] = NumericGetDatum(stock->allocated);
-		values[6] = NumericGetDatum(stock->backordered);
-		values[7] = NumericGetDatum(stock->backordered_held);
-		values[8] = NumericGetDatum(stock->on_order);
-		values[9] = BoolGetDatum(stock->promises_stale);
+		values[0] = PointerGetDatum(&stock->tid);
+		values[1] = bo_text(stock->key.tenant);
+		values[2] = bo_text(stock->key.item);
+		values[3] = bo_text(stock->key.location);
+		values[4] = NumericGetDatum(stock->on_hand);
+		values[5] = NumericGetDatum(stock->unavailable);
+		values[6] = NumericGetDatum(stock->allocated);
+		values[7] = NumericGetDatum(stock->backordered);
+		values[8] = NumericGetDatum(stock->backordered_held);
+		values[9] = NumericGetDatum(stock->on_order);
+		values[10] = BoolGetDatum(stock->promises_stale);
 		if (rows == NULL)
 			rows = bo_rows(BO_ROWS_STOCK);
 		bo_rows_put(rows, values, nulls);

@@ -12,6 +12,8 @@
  */
 #include "backorder.h"
 
+#include "direct.h"
+
 #include "access/genam.h"
 #include "access/table.h"
 #include "catalog/namespace.h"
@@ -132,7 +134,7 @@ static const RowsKind bo_rows_kinds[] = {
 			{"picked", NUMERICOID}, {"allocated", NUMERICOID}, {"first_allocated", NUMERICOID}, {"first_shipped", NUMERICOID}
 	}},
 	[BO_ROWS_STOCK] = {"given_stock", {
-			{"tenant", TEXTOID}, {"item", TEXTOID}, {"location", TEXTOID}, {"on_hand", NUMERICOID}, {"unavailable", NUMERICOID},
+			{"tid", TIDOID}, {"tenant", TEXTOID}, {"item", TEXTOID}, {"location", TEXTOID}, {"on_hand", NUMERICOID}, {"unavailable", NUMERICOID},
 			{"allocated", NUMERICOID}, {"backordered", NUMERICOID}, {"backordered_held", NUMERICOID}, {"on_order", NUMERICOID},
 			{"promises_stale", BOOLOID}
 	}},
@@ -246,14 +248,14 @@ static const Statement bo_statements[] = {
 		"WHERE NOT EXISTS (SELECT FROM backorder.stock s WHERE s.tenant = g.tenant AND s.item = g.item AND s.location = g.location) "
 	"ON CONFLICT DO NOTHING"},
 	[BO_LOCK_STOCK] = {BO_ROWS_PLACES, 0, {0},
-		"SELECT g.n, s.on_hand, s.unavailable, s.allocated, s.backordered, s.backordered_held, s.on_order, s.promises_stale "
+		"SELECT g.n, s.ctid, s.on_hand, s.unavailable, s.allocated, s.backordered, s.backordered_held, s.on_order, s.promises_stale "
 		"FROM given_places g JOIN backorder.stock s ON s.tenant = g.tenant AND s.item = g.item AND s.location = g.location "
 	"ORDER BY g.n FOR NO KEY UPDATE OF s"},
 	[BO_WRITE_STOCK] = {BO_ROWS_STOCK, 0, {0},
 		"UPDATE backorder.stock s SET on_hand = g.on_hand, unavailable = g.unavailable, allocated = g.allocated, "
 		"backordered = g.backordered, backordered_held = g.backordered_held, on_order = g.on_order, "
 		"promises_stale = g.promises_stale, version = s.version + 1 "
-	"FROM given_stock g WHERE s.tenant = g.tenant AND s.item = g.item AND s.location = g.location"},
+	"FROM given_stock g WHERE s.ctid = g.tid"},
 	[BO_READ_STALE_STOCK] = {-1, 1, {TEXTOID},
 		"SELECT s.tenant, s.item, s.location FROM backorder.stock s WHERE s.promises_stale AND ($1 IS NULL OR s.item = $1) "
 	"ORDER BY s.tenant, s.item, s.location"},
@@ -432,6 +434,7 @@ static const Statement bo_statements[] = {
 StaticAssertDecl(lengthof(bo_statements) == BO_STATEMENTS, "each statement has its text");
 
 static SPIPlanPtr plans[BO_STATEMENTS];
+static bool planned[BO_STATEMENTS];
 
 /* ---------- names ---------- */
 
@@ -492,8 +495,7 @@ pin_setting(const char *name, const char *value)
 
 /*
  * Opens a GUC nest level in which nothing of the session's settings can change
- * what a mapping evaluates to, how a key is written, or how our statements
- * are planned.  Closed with AtEOXact_GUC, or by the end of the
+ * what a mapping evaluates to, or how a key is written.  Closed with AtEOXact_GUC, or by the end of the
  * (sub)transaction on error.
  */
 int
@@ -510,7 +512,18 @@ bo_pin_settings(void)
 	pin_setting("IntervalStyle", "postgres");
 	pin_setting("extra_float_digits", "1");
 	pin_setting("bytea_output", "hex");
-	/* Generic plans by index, whatever the statistics said when they were made. */
+	return level;
+}
+
+/*
+ * Opens a GUC nest level in which statements are planned to go by index,
+ * whatever the statistics say now.
+ */
+int
+bo_pin_planning(void)
+{
+	int			level = NewGUCNestLevel();
+
 	pin_setting("enable_nestloop", "on");
 	pin_setting("enable_seqscan", "off");
 	pin_setting("enable_bitmapscan", "off");
@@ -519,6 +532,22 @@ bo_pin_settings(void)
 	pin_setting("enable_sort", "off");
 	pin_setting("jit", "off");
 	return level;
+}
+
+/*
+ * Makes the generic plan of a prepared statement now, by index, so that it is
+ * there when the statement runs; nothing where it is made already.  Expects
+ * the row set of the statement to be registered.
+ */
+void
+bo_plan_by_index(SPIPlanPtr plan)
+{
+	int			level = bo_pin_planning();
+	CachedPlan *cached = SPI_plan_get_cached_plan(plan);
+
+	if (cached != NULL)
+		ReleaseCachedPlan(cached, CurrentResourceOwner);
+	AtEOXact_GUC(false, level);
 }
 
 /*
@@ -635,6 +664,14 @@ prepared(BoStatement statement)
 		if (SPI_keepplan(plan) != 0)
 			elog(ERROR, "could not keep plan");
 		plans[statement] = plan;
+		planned[statement] = false;
+	}
+	/* Settings count when a plan is made: now, or when something it depends on has changed. */
+	if (!planned[statement] || !SPI_plan_is_valid(plan))
+	{
+		planned[statement] = false;
+		bo_plan_by_index(plan);
+		planned[statement] = true;
 	}
 	return plan;
 }
@@ -676,15 +713,201 @@ bo_exec(BoStatement statement, BoRows *rows, const Datum *args, bool read_only)
 	return SPI_processed;
 }
 
-/* Runs a statement that writes a row set, and drops the set; nothing for NULL or none. */
+/* Writes a row set directly where a statement is of that kind and the table allows it; see direct.c. */
+static bool
+write_directly(BoStatement statement, BoRows *rows)
+{
+	BoTable		table;
+	BoDirect   *direct;
+
+	switch (statement)
+	{
+		case BO_INSERT_LINES:
+		case BO_UPDATE_LINES:
+			table = BO_TABLE_ORDER_LINE;
+			break;
+		case BO_WRITE_STOCK:
+			table = BO_TABLE_STOCK;
+			break;
+		case BO_INSERT_ALLOCATIONS:
+			table = BO_TABLE_ALLOCATION;
+			break;
+		default:
+			return false;
+	}
+	direct = bo_direct_open(table);
+	if (direct == NULL)
+		return false;
+	if (statement == BO_UPDATE_LINES || statement == BO_WRITE_STOCK)
+		bo_direct_update(direct, table, rows->store, rows_desc(rows->kind));
+	else
+		bo_direct_insert(direct, table, rows->store, rows->n, rows_desc(rows->kind));
+	bo_direct_close(direct);
+	CommandCounterIncrement();
+	return true;
+}
+
+/* Writes a row set by a statement, or as the statement would, and drops the set; nothing for NULL or none. */
 void
 bo_write(BoStatement statement, BoRows *rows)
 {
 	if (rows == NULL)
 		return;
-	if (rows->n > 0)
+	if (rows->n > 0 && !write_directly(statement, rows))
 		(void) bo_exec(statement, rows, NULL, false);
 	bo_rows_drop(rows);
+}
+
+typedef struct OrderLocking
+{
+	List	   *notes;
+} OrderLocking;
+
+static void
+order_key(int i, const char **tenant, int32 *source_id, const char **order_key, void *arg)
+{
+	OrderNote  *note = list_nth(((OrderLocking *) arg)->notes, i);
+
+	*tenant = note->tenant;
+	*source_id = note->key.source_id;
+	*order_key = note->key.order_key;
+}
+
+/*
+ * Locks orders (of OrderNote) by writing their sales_order rows, in the order
+ * given, and stores their revisions, 1 for one that is new.  Raises 40001
+ * where REPEATABLE READ asks for it.  Expects a section.
+ */
+void
+bo_lock_order_rows(List *notes, int64 *revisions)
+{
+	OrderLocking locking = {notes};
+	int			n = list_length(notes);
+	int			i = 0;
+
+	while (i < n)
+	{
+		BoDirect   *direct = bo_direct_open(BO_TABLE_SALES_ORDER);
+		int			end = n;
+		BoRows	   *rows;
+		uint64		locked;
+
+		if (direct != NULL)
+		{
+			CommandCounterIncrement();
+			PushActiveSnapshot(GetTransactionSnapshot());
+			i = bo_direct_lock_orders(direct, i, n, order_key, revisions, &locking);
+			PopActiveSnapshot();
+			bo_direct_close(direct);
+			CommandCounterIncrement();
+			if (i == n)
+				break;
+			end = i + 1;
+		}
+		/* One row comes back for each given, in the same order. */
+		rows = bo_rows(BO_ROWS_ORDERS);
+		for (int j = i; j < end; j++)
+		{
+			OrderNote  *note = list_nth(notes, j);
+			Datum		values[4] = {bo_text(note->tenant), Int32GetDatum(note->key.source_id), bo_text(note->key.order_key), Int32GetDatum(j)};
+			bool		nulls[4] = {false};
+
+			bo_rows_put(rows, values, nulls);
+		}
+		locked = bo_exec(BO_LOCK_ORDERS, rows, NULL, false);
+		if (locked != (uint64) (end - i))
+			elog(ERROR, "not all orders were locked");
+		for (uint64 row = 0; row < locked; row++)
+			revisions[i++] = bo_get_int64(row, 1);
+		bo_rows_drop(rows);
+	}
+}
+
+typedef struct StockLocking
+{
+	const StockKey *const *keys;
+	StockLockedFunc func;
+	void	   *arg;
+} StockLocking;
+
+static void
+stock_key(int i, const char **parts, void *arg)
+{
+	const StockKey *key = ((StockLocking *) arg)->keys[i];
+
+	parts[0] = key->tenant;
+	parts[1] = key->item;
+	parts[2] = key->location;
+}
+
+static void
+take_stock_row(int i, ItemPointer tid, const Datum *values, void *arg)
+{
+	StockLocking *locking = arg;
+	StockCounters counters = {
+		.tid = *tid,
+		.on_hand = DatumGetNumericCopy(values[3]),
+		.unavailable = DatumGetNumericCopy(values[4]),
+		.allocated = DatumGetNumericCopy(values[5]),
+		.backordered = DatumGetNumericCopy(values[6]),
+		.backordered_held = DatumGetNumericCopy(values[7]),
+		.on_order = DatumGetNumericCopy(values[8]),
+		.promises_stale = DatumGetBool(values[11])
+	};
+
+	locking->func(i, &counters, locking->arg);
+}
+
+/*
+ * Locks stock rows in the order given and hands each over as it is then.
+ * Returns how many exist.  Raises 40001 where REPEATABLE READ asks for it.
+ * Expects a section.
+ */
+int
+bo_lock_stock_rows(const StockKey *const *keys, int n, StockLockedFunc func, void *arg)
+{
+	BoDirect   *direct = bo_direct_open(BO_TABLE_STOCK);
+	BoRows	   *rows;
+	uint64		found;
+
+	if (direct != NULL)
+	{
+		StockLocking locking = {keys, func, arg};
+
+		CommandCounterIncrement();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		found = bo_direct_lock_stock(direct, n, stock_key, take_stock_row, &locking);
+		PopActiveSnapshot();
+		bo_direct_close(direct);
+		return found;
+	}
+	rows = bo_rows(BO_ROWS_PLACES);
+	for (int i = 0; i < n; i++)
+	{
+		Datum		values[4] = {bo_text(keys[i]->tenant), bo_text(keys[i]->item), bo_text(keys[i]->location), Int32GetDatum(i)};
+		bool		nulls[4] = {false};
+
+		bo_rows_put(rows, values, nulls);
+	}
+	found = bo_exec(BO_LOCK_STOCK, rows, NULL, false);
+	for (uint64 row = 0; row < found; row++)
+	{
+		bool		isnull;
+		StockCounters counters = {
+			.tid = *(ItemPointer) DatumGetPointer(bo_get(row, 2, &isnull)),
+			.on_hand = bo_get_qty(row, 3),
+			.unavailable = bo_get_qty(row, 4),
+			.allocated = bo_get_qty(row, 5),
+			.backordered = bo_get_qty(row, 6),
+			.backordered_held = bo_get_qty(row, 7),
+			.on_order = bo_get_qty(row, 8),
+			.promises_stale = bo_get_bool(row, 9)
+		};
+
+		func(bo_get_int32(row, 1), &counters, arg);
+	}
+	bo_rows_drop(rows);
+	return (int) found;
 }
 
 /* Opens a cursor over a statement that reads, with a new snapshot in READ COMMITTED. */
@@ -783,6 +1006,12 @@ bo_check_line_id(int64 line_id)
 				 errmsg("recorded order lines have numbers that backorder.line_id_seq has not given yet"),
 				 errdetail("A line has number %lld: rows were restored or replicated, and the sequence was not.", (long long) line_id),
 				 errhint("Restore data alone with --disable-triggers. On a subscriber call backorder.take_over() before orders are written.")));
+}
+
+int64
+bo_next_allocation_id(void)
+{
+	return nextval_internal(bo_relation("allocation_allocation_id_seq"), false);
 }
 
 int64
