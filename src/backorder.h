@@ -73,7 +73,8 @@ typedef enum BoRowsKind
 	BO_ROWS_MOVEMENTS,
 	BO_ROWS_EVENTS,
 	BO_ROWS_TOUCHED,
-	BO_ROWS_TOLD
+	BO_ROWS_TOLD,
+	BO_ROWS_KINDS				/* how many there are */
 } BoRowsKind;
 
 typedef struct BoRows BoRows;
@@ -86,7 +87,6 @@ typedef enum BoStatement
 	BO_READ_RECORDED_LINE,
 	BO_READ_SOURCE_ORDERS,
 	BO_ADD_STOCK,
-	BO_MISSING_STOCK,
 	BO_LOCK_STOCK,
 	BO_READ_LINES,
 	BO_READ_QUEUE,
@@ -158,9 +158,6 @@ extern int64 bo_next_allocation_id(void);
 extern int64 bo_next_movement_id(void);
 extern int32 bo_next_source_id(void);
 extern bool bo_writing;
-extern void bo_store_reset(void);
-extern bool bo_stock_known(const char *tenant, const char *item, const char *location);
-extern void bo_stock_remember(const char *tenant, const char *item, const char *location);
 
 extern Datum bo_get(int row, int column, bool *isnull);
 extern char *bo_get_text(int row, int column);
@@ -197,7 +194,7 @@ typedef struct StockCounters
 typedef void (*StockLockedFunc) (int i, const StockCounters *counters, void *arg);
 
 extern void bo_lock_order_rows(List *notes, int64 *revisions);
-extern int	bo_lock_stock_rows(const StockKey *const *keys, int n, StockLockedFunc func, void *arg);
+extern void bo_lock_stock_rows(const StockKey *const *keys, int n, StockLockedFunc func, void *arg);
 
 /* ---------- mapping.c ---------- */
 

@@ -130,8 +130,6 @@ xact_end(XactEvent event, void *arg)
 				elog(ERROR, "backorder: orders were noted and not settled");
 			break;
 		case XACT_EVENT_ABORT:
-			bo_store_reset();
-			/* FALLTHROUGH */
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PREPARE:
 			pending = NULL;		/* its memory goes with the transaction */
@@ -150,7 +148,6 @@ subxact_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, 
 {
 	if (event != SUBXACT_EVENT_ABORT_SUB)
 		return;
-	bo_store_reset();
 	if (!bo_is_trying())
 		bo_dealt_reset();
 	bo_restore(mine);

@@ -65,6 +65,7 @@ typedef struct Table
 	Oid			indexes[MAX_INDEXES];
 	Oid			primary_key;
 	int			ncolumns;
+	int8		from[BO_ROWS_KINDS][MAX_COLUMNS];	/* position + 1 of each column in row sets of a kind; -1: not given */
 } Table;
 
 static Table tables[] = {
@@ -248,17 +249,21 @@ insert_index_tuples(BoDirect *direct, TupleTableSlot *slot, bool update, bool su
 
 /* ---------- rows ---------- */
 
-/* Column of a table by position in the row set it is given; -1: not given. */
-static void
-match_columns(Table *table, TupleDesc given, int *from)
+/* Where each column of a table stands in row sets of a kind, + 1; -1 where it is not given. */
+static const int8 *
+given_columns(Table *table, BoRowsKind kind, TupleDesc given)
 {
-	for (int i = 0; i < table->ncolumns; i++)
-	{
-		from[i] = -1;
-		for (int j = 0; j < given->natts && from[i] < 0; j++)
-			if (strcmp(NameStr(TupleDescAttr(given, j)->attname), table->columns[i].name) == 0)
-				from[i] = j;
-	}
+	int8	   *from = table->from[kind];
+
+	if (from[0] == 0)
+		for (int i = 0; i < table->ncolumns; i++)
+		{
+			from[i] = -1;
+			for (int j = 0; j < given->natts && from[i] < 0; j++)
+				if (strcmp(NameStr(TupleDescAttr(given, j)->attname), table->columns[i].name) == 0)
+					from[i] = j + 1;
+		}
+	return from;
 }
 
 static int
@@ -271,12 +276,20 @@ position(Table *table, const char *name)
 	return -1;
 }
 
+/* The columns that compute() reads and fills, by table. */
+static const char *const computing[][9] = {
+	[BO_TABLE_ORDER_LINE] = {"ordered", "cancelled", "auto_cancelled", "shipped", "allocated", "backordered", "fulfilment", "picked", "live"},
+	[BO_TABLE_STOCK] = {"on_hand", "unavailable", "allocated", "available", "version", "backordered", "backordered_held", "on_order"},
+	[BO_TABLE_SALES_ORDER] = {NULL},
+	[BO_TABLE_ALLOCATION] = {"allocation_id", "allocated_at"},
+};
+
 /* What a statement would have computed: defaults and generated columns.  Checks what the table's constraints do. */
 typedef struct Computed
 {
 	BoTable		which;
-	int			column[9];
-	Datum		value[2];
+	int8	   *column;			/* positions of its columns in the table */
+	Datum		value;
 } Computed;
 
 static Qty
@@ -288,20 +301,19 @@ quantity(const Datum *values, const Computed *c, int i)
 static void
 start_computing(Computed *c, BoTable which)
 {
-	static const char *const names[][9] = {
-		[BO_TABLE_ORDER_LINE] = {"ordered", "cancelled", "auto_cancelled", "shipped", "allocated", "backordered", "fulfilment", "picked", "live"},
-		[BO_TABLE_STOCK] = {"on_hand", "unavailable", "allocated", "available", "version", "backordered", "backordered_held", "on_order"},
-		[BO_TABLE_SALES_ORDER] = {NULL},
-		[BO_TABLE_ALLOCATION] = {"allocation_id", "allocated_at"},
-	};
+	static int8 columns[lengthof(computing)][9];
+	static bool known[lengthof(computing)];
 
+	if (!known[which])
+		for (int i = 0; i < 9 && computing[which][i] != NULL; i++)
+			columns[which][i] = position(&tables[which], computing[which][i]);
+	known[which] = true;
 	c->which = which;
-	for (int i = 0; i < 9 && names[which][i] != NULL; i++)
-		c->column[i] = position(&tables[which], names[which][i]);
+	c->column = columns[which];
 	if (which == BO_TABLE_ORDER_LINE)
-		c->value[0] = bo_text("partial");
+		c->value = bo_text("partial");
 	else if (which == BO_TABLE_ALLOCATION)
-		c->value[0] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+		c->value = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
 }
 
 static void
@@ -328,7 +340,7 @@ compute(Computed *c, Datum *values, bool *nulls)
 					refuse_row(&tables[c->which]);
 				values[c->column[5]] = NumericGetDatum(waits);
 				nulls[c->column[5]] = false;
-				values[c->column[6]] = c->value[0];
+				values[c->column[6]] = c->value;
 				nulls[c->column[6]] = false;
 				break;
 			}
@@ -348,7 +360,7 @@ compute(Computed *c, Datum *values, bool *nulls)
 		case BO_TABLE_ALLOCATION:
 			values[c->column[0]] = Int64GetDatum(bo_next_allocation_id());
 			nulls[c->column[0]] = false;
-			values[c->column[1]] = c->value[0];
+			values[c->column[1]] = c->value;
 			nulls[c->column[1]] = false;
 			break;
 		case BO_TABLE_SALES_ORDER:
@@ -358,13 +370,13 @@ compute(Computed *c, Datum *values, bool *nulls)
 
 /* The given columns of a row, over those it has. */
 static void
-take_given(BoDirect *direct, const int *from, TupleTableSlot *given, Datum *values, bool *nulls)
+take_given(BoDirect *direct, const int8 *from, TupleTableSlot *given, Datum *values, bool *nulls)
 {
 	for (int i = 0; i < direct->table->ncolumns; i++)
-		if (from[i] >= 0)
+		if (from[i] > 0)
 		{
-			values[i] = given->tts_values[from[i]];
-			nulls[i] = given->tts_isnull[from[i]];
+			values[i] = given->tts_values[from[i] - 1];
+			nulls[i] = given->tts_isnull[from[i] - 1];
 		}
 }
 
@@ -405,16 +417,15 @@ insert_piece(Insertion *in)
 
 /* Inserts a row set. Expects the locks that the rows need. */
 void
-bo_direct_insert(BoDirect *direct, BoTable which, Tuplestorestate *rows, uint64 nrows, TupleDesc desc)
+bo_direct_insert(BoDirect *direct, BoRowsKind kind, Tuplestorestate *rows, uint64 nrows, TupleDesc desc)
 {
 	Insertion	in = {.direct = direct,.cid = GetCurrentCommandId(true)};
 	TupleTableSlot *given = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
 	MemoryContext cx = AllocSetContextCreate(CurrentMemoryContext, "backorder row", ALLOCSET_SMALL_SIZES);
-	int			from[MAX_COLUMNS];
+	const int8 *from = given_columns(direct->table, kind, desc);
 	Computed	computed;
 
-	match_columns(direct->table, desc, from);
-	start_computing(&computed, which);
+	start_computing(&computed, direct->table - tables);
 	if (nrows >= BULK_ROWS)
 		in.bulk = GetBulkInsertState();
 	while (tuplestore_gettupleslot(rows, true, false, given))
@@ -475,18 +486,17 @@ update_row(BoDirect *direct, ItemPointer tid, TupleTableSlot *slot, CommandId ci
  * has locked, or whose stock row it has, so nobody else changed them since.
  */
 void
-bo_direct_update(BoDirect *direct, BoTable which, Tuplestorestate *rows, TupleDesc desc)
+bo_direct_update(BoDirect *direct, BoRowsKind kind, Tuplestorestate *rows, TupleDesc desc)
 {
 	TupleTableSlot *given = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
 	TupleTableSlot *old = table_slot_create(direct->rel, NULL);
 	TupleTableSlot *slot = table_slot_create(direct->rel, NULL);
 	MemoryContext cx = AllocSetContextCreate(CurrentMemoryContext, "backorder row", ALLOCSET_SMALL_SIZES);
 	CommandId	cid = GetCurrentCommandId(true);
-	int			from[MAX_COLUMNS];
+	const int8 *from = given_columns(direct->table, kind, desc);
 	Computed	computed;
 
-	match_columns(direct->table, desc, from);
-	start_computing(&computed, which);
+	start_computing(&computed, direct->table - tables);
 	CheckCmdReplicaIdentity(direct->rel, CMD_UPDATE);
 	while (tuplestore_gettupleslot(rows, true, false, given))
 	{
@@ -559,38 +569,6 @@ lock_row(BoDirect *direct, IndexScanDesc scan, ScanKey keys, int nkeys, CommandI
 	return true;
 }
 
-/*
- * Locks one row of stock after another, in the order given, and hands each
- * over as it is then; those that do not exist are passed over.  Raises 40001
- * where REPEATABLE READ asks for it.  Expects a new active snapshot.  Returns
- * how many there were.
- */
-int
-bo_direct_lock_stock(BoDirect *direct, int n, BoStockKeyFunc key_of, BoStockRowFunc take, void *arg)
-{
-	TupleTableSlot *slot = table_slot_create(direct->rel, NULL);
-	CommandId	cid = GetCurrentCommandId(true);
-	IndexScanDesc scan = begin_key_scan(direct, 3);
-	int			found = 0;
-
-	for (int i = 0; i < n; i++)
-	{
-		ScanKeyData keys[3];
-		const char *parts[3];
-
-		key_of(i, parts, arg);
-		for (int k = 0; k < 3; k++)
-			set_text_key(&keys[k], k + 1, parts[k]);
-		if (!lock_row(direct, scan, keys, 3, cid, slot))
-			continue;
-		take(i, &slot->tts_tid, slot->tts_values, arg);
-		found++;
-	}
-	index_endscan(scan);
-	ExecDropSingleTupleTableSlot(slot);
-	return found;
-}
-
 /* Inserts a row that may be there already. False, and nothing inserted, if it is or may soon be. */
 static bool
 insert_if_new(BoDirect *direct, TupleTableSlot *slot, CommandId cid)
@@ -605,6 +583,49 @@ insert_if_new(BoDirect *direct, TupleTableSlot *slot, CommandId cid)
 	SpeculativeInsertionLockRelease(GetCurrentTransactionId());
 	ResetPerTupleExprContext(table->estate);
 	return !conflict;
+}
+
+/*
+ * Locks one row of stock after another, in the order given from the first on,
+ * and hands each over as it is then; one that does not exist is created in
+ * its turn, so that the order of locks is one for all transactions.  Stops at
+ * one that another transaction is creating, or just did, and returns its
+ * number: that is left to the statement.  Raises 40001 where REPEATABLE READ
+ * asks for it.  Expects a new active snapshot.
+ */
+int
+bo_direct_lock_stock(BoDirect *direct, int first, int n, BoStockKeyFunc key_of, BoStockRowFunc take, void *arg)
+{
+	TupleTableSlot *slot = table_slot_create(direct->rel, NULL);
+	CommandId	cid = GetCurrentCommandId(true);
+	IndexScanDesc scan = begin_key_scan(direct, 3);
+	int			i;
+
+	for (i = first; i < n; i++)
+	{
+		ScanKeyData keys[3];
+		const char *parts[3];
+
+		key_of(i, parts, arg);
+		for (int k = 0; k < 3; k++)
+			set_text_key(&keys[k], k + 1, parts[k]);
+		if (!lock_row(direct, scan, keys, 3, cid, slot))
+		{
+			ExecClearTuple(slot);
+			memset(slot->tts_isnull, 0, sizeof(bool) * direct->table->ncolumns);
+			for (int k = 0; k < direct->table->ncolumns; k++)
+				slot->tts_values[k] = k < 3 ? keys[k].sk_argument :
+					direct->table->columns[k].type == NUMERICOID ? NumericGetDatum(qty_zero) : (Datum) 0;
+			ExecStoreVirtualTuple(slot);
+			if (!insert_if_new(direct, slot, cid))
+				break;
+			slot_getallattrs(slot);
+		}
+		take(i, &slot->tts_tid, slot->tts_values, arg);
+	}
+	index_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	return i;
 }
 
 /*

@@ -32,9 +32,9 @@ typedef void (*BoOrderKeyFunc) (int i, const char **tenant, int32 *source_id, co
 extern void bo_direct_init(void);
 extern BoDirect *bo_direct_open(BoTable which);
 extern void bo_direct_close(BoDirect *direct);
-extern void bo_direct_insert(BoDirect *direct, BoTable which, Tuplestorestate *rows, uint64 nrows, TupleDesc desc);
-extern void bo_direct_update(BoDirect *direct, BoTable which, Tuplestorestate *rows, TupleDesc desc);
-extern int	bo_direct_lock_stock(BoDirect *direct, int n, BoStockKeyFunc key_of, BoStockRowFunc take, void *arg);
+extern void bo_direct_insert(BoDirect *direct, BoRowsKind kind, Tuplestorestate *rows, uint64 nrows, TupleDesc desc);
+extern void bo_direct_update(BoDirect *direct, BoRowsKind kind, Tuplestorestate *rows, TupleDesc desc);
+extern int	bo_direct_lock_stock(BoDirect *direct, int first, int n, BoStockKeyFunc key_of, BoStockRowFunc take, void *arg);
 extern int	bo_direct_lock_orders(BoDirect *direct, int first, int n, BoOrderKeyFunc key_of, int64 *revisions, void *arg);
 
 #endif							/* BO_DIRECT_H */

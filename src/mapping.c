@@ -430,12 +430,60 @@ resolve_keys(MappedTable *table, ArrayType *names, AttrNumber *keys, Oid *types,
 	}
 }
 
+/* The type of a column that is all there is to an expression; InvalidOid for any other expression. */
+static Oid
+plain_column_type(Mapping *mapping, const char *expression)
+{
+	const MappedTable *tables[] = {&mapping->line, &mapping->header};
+	static const char *const sides[] = {"line", "header"};
+
+	for (int side = 0; side < 2; side++)
+		for (int i = 0; i < tables[side]->natts; i++)
+			if (tables[side]->alias[i] != NULL && strcmp(expression, column_ref(sides[side], tables[side], i + 1)) == 0)
+				return get_atttype(tables[side]->relid, i + 1);
+	return InvalidOid;
+}
+
+/* Can reading this expression, cast to what the column is, not fail? */
+static bool
+cannot_fail(Mapping *mapping, const char *expression, const char *type)
+{
+	Oid			from;
+
+	if (strcmp(type, "boolean") == 0 && strcmp(expression, "true") == 0)
+		return true;
+	from = plain_column_type(mapping, expression);
+	switch (from)
+	{
+		case INT2OID:
+		case INT4OID:
+			return strcmp(type, "numeric") == 0 || strcmp(type, "integer") == 0 || strcmp(type, "text") == 0;
+		case INT8OID:
+		case NUMERICOID:
+			return strcmp(type, "numeric") == 0 || strcmp(type, "text") == 0;
+		case TEXTOID:
+		case VARCHAROID:
+		case UUIDOID:
+			return strcmp(type, "text") == 0;
+		case BOOLOID:
+			return strcmp(type, "boolean") == 0;
+		case DATEOID:
+			return strcmp(type, "date") == 0;
+		case TIMESTAMPTZOID:
+			return strcmp(type, "timestamptz") == 0;
+		default:
+			return false;
+	}
+}
+
 /* One mapped expression, marked so that an error in it can be named. */
 static void
 append_expression(StringInfo s, Mapping *mapping, const char *column, const char *expression, const char *type, const char *fallback)
 {
 	if (expression == NULL)
 		appendStringInfo(s, ", %s", fallback);
+	else if (cannot_fail(mapping, expression, type))
+		appendStringInfo(s, ", (%s)::%s", expression, type);
 	else
 		appendStringInfo(s, ", CASE WHEN backorder.evaluating('%s', %s::text) THEN (%s)::%s END", column,
 						 column_ref("line", &mapping->line, mapping->line.key[0]), expression, type);

@@ -70,22 +70,6 @@ bo_find_stock(Settle *st, char *tenant, char *item, char *location)
 	return stock;
 }
 
-static BoRows *
-place_rows(Settle *st)
-{
-	BoRows	   *rows = bo_rows(BO_ROWS_PLACES);
-
-	for (int i = 0; i < st->nstocks; i++)
-	{
-		Stock	   *stock = st->stocks[i];
-		Datum		values[4] = {bo_text(stock->key.tenant), bo_text(stock->key.item), bo_text(stock->key.location), Int32GetDatum(i)};
-		bool		nulls[4] = {false};
-
-		bo_rows_put(rows, values, nulls);
-	}
-	return rows;
-}
-
 static void
 take_counters(int i, const StockCounters *counters, void *arg)
 {
@@ -102,67 +86,31 @@ take_counters(int i, const StockCounters *counters, void *arg)
 	stock->locked = true;
 }
 
-static int
-lock_rows(Settle *st)
-{
-	const StockKey **keys = palloc(sizeof(StockKey *) * st->nstocks);
-	int			n;
-
-	for (int i = 0; i < st->nstocks; i++)
-		keys[i] = &st->stocks[i]->key;
-	n = bo_lock_stock_rows(keys, st->nstocks, take_counters, st);
-	pfree(keys);
-	return n;
-}
-
-/*
- * Locks the stock rows, sorted; those that do not exist are created before
- * any is locked, so that the order of locks is one for all transactions.
- */
+/* Locks the stock rows, sorted; those that do not exist are created. */
 void
 bo_lock_stocks(Settle *st)
 {
 	HASH_SEQ_STATUS seq;
 	Stock	   *stock;
+	const StockKey **keys;
 	int			i = 0;
-	bool		known = true;
 
 	st->nstocks = hash_get_num_entries(st->by_key);
 	if (st->nstocks == 0)
 		return;
 	st->stocks = palloc(sizeof(Stock *) * st->nstocks);
+	keys = palloc(sizeof(StockKey *) * st->nstocks);
 	hash_seq_init(&seq, st->by_key);
 	while ((stock = hash_seq_search(&seq)) != NULL)
-	{
 		st->stocks[i++] = stock;
-		known = known && bo_stock_known(stock->key.tenant, stock->key.item, stock->key.location);
-	}
 	qsort(st->stocks, st->nstocks, sizeof(Stock *), compare_stocks);
 	for (i = 0; i < st->nstocks; i++)
+	{
 		st->stocks[i]->n = i;
-	if (!known)
-	{
-		BoRows	   *rows = place_rows(st);
-
-		(void) bo_exec(BO_MISSING_STOCK, rows, NULL, false);
-		if (bo_get_int64(0, 1) > 0)
-			(void) bo_exec(BO_ADD_STOCK, rows, NULL, false);
-		bo_rows_drop(rows);
+		keys[i] = &st->stocks[i]->key;
 	}
-	if (lock_rows(st) < st->nstocks)
-	{
-		BoRows	   *rows = place_rows(st);
-
-		/* A row that was there once is gone: only a superuser can do that. */
-		(void) bo_exec(BO_ADD_STOCK, rows, NULL, false);
-		bo_rows_drop(rows);
-		if (lock_rows(st) < st->nstocks)
-			ereport(ERROR,
-					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-					 errmsg("could not serialize access due to concurrent update of stock")));
-	}
-	for (i = 0; i < st->nstocks; i++)
-		bo_stock_remember(st->stocks[i]->key.tenant, st->stocks[i]->key.item, st->stocks[i]->key.location);
+	bo_lock_stock_rows(keys, st->nstocks, take_counters, st);
+	pfree(keys);
 }
 
 /* Locks stock rows, sorted. Expects a section. */

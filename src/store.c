@@ -23,7 +23,10 @@
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
 #include "miscadmin.h"
+#include "pgtime.h"
 #include "utils/builtins.h"
+#include "utils/bytea.h"
+#include "utils/float.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
@@ -240,9 +243,6 @@ static const Statement bo_statements[] = {
 	"UNION SELECT p.order_key FROM backorder.parked p WHERE p.tenant = $1 AND p.source_id = $2 AND p.order_key <> ''"},
 
 	/* stock */
-	[BO_MISSING_STOCK] = {BO_ROWS_PLACES, 0, {0},
-		"SELECT count(*) FROM given_places g WHERE NOT EXISTS (SELECT FROM backorder.stock s "
-	"WHERE s.tenant = g.tenant AND s.item = g.item AND s.location = g.location)"},
 	[BO_ADD_STOCK] = {BO_ROWS_PLACES, 0, {0},
 		"INSERT INTO backorder.stock (tenant, item, location) SELECT g.tenant, g.item, g.location FROM given_places g "
 		"WHERE NOT EXISTS (SELECT FROM backorder.stock s WHERE s.tenant = g.tenant AND s.item = g.item AND s.location = g.location) "
@@ -484,13 +484,18 @@ bo_owner(void)
 /* ---------- sections ---------- */
 
 static void
+set_here(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+static void
 pin_setting(const char *name, const char *value)
 {
 	const char *now = GetConfigOption(name, false, false);
 
 	if (now == NULL || strcmp(now, value) != 0)
-		(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
+		set_here(name, value);
 }
 
 /*
@@ -505,13 +510,20 @@ bo_pin_settings(void)
 	const char *timezone = bo_timezone;
 
 	if (timezone == NULL || timezone[0] == '\0')
-		timezone = GetConfigOption("log_timezone", false, false);
-	pin_setting("search_path", "pg_catalog, pg_temp");
-	pin_setting("TimeZone", timezone);
-	pin_setting("DateStyle", "ISO, YMD");
-	pin_setting("IntervalStyle", "postgres");
-	pin_setting("extra_float_digits", "1");
-	pin_setting("bytea_output", "hex");
+		timezone = pg_get_timezone_name(log_timezone);
+	/* For most sessions most of them are right: setting one costs more than a look. */
+	if (strcmp(namespace_search_path, "pg_catalog, pg_temp") != 0)
+		set_here("search_path", "pg_catalog, pg_temp");
+	if (session_timezone == NULL || strcmp(pg_get_timezone_name(session_timezone), timezone) != 0)
+		set_here("TimeZone", timezone);
+	if (DateStyle != USE_ISO_DATES || DateOrder != DATEORDER_YMD)
+		set_here("DateStyle", "ISO, YMD");
+	if (IntervalStyle != INTSTYLE_POSTGRES)
+		set_here("IntervalStyle", "postgres");
+	if (extra_float_digits != 1)
+		set_here("extra_float_digits", "1");
+	if (bytea_output != BYTEA_OUTPUT_HEX)
+		set_here("bytea_output", "hex");
 	return level;
 }
 
@@ -739,9 +751,9 @@ write_directly(BoStatement statement, BoRows *rows)
 	if (direct == NULL)
 		return false;
 	if (statement == BO_UPDATE_LINES || statement == BO_WRITE_STOCK)
-		bo_direct_update(direct, table, rows->store, rows_desc(rows->kind));
+		bo_direct_update(direct, rows->kind, rows->store, rows_desc(rows->kind));
 	else
-		bo_direct_insert(direct, table, rows->store, rows->n, rows_desc(rows->kind));
+		bo_direct_insert(direct, rows->kind, rows->store, rows->n, rows_desc(rows->kind));
 	bo_direct_close(direct);
 	CommandCounterIncrement();
 	return true;
@@ -858,37 +870,21 @@ take_stock_row(int i, ItemPointer tid, const Datum *values, void *arg)
 	locking->func(i, &counters, locking->arg);
 }
 
-/*
- * Locks stock rows in the order given and hands each over as it is then.
- * Returns how many exist.  Raises 40001 where REPEATABLE READ asks for it.
- * Expects a section.
- */
-int
-bo_lock_stock_rows(const StockKey *const *keys, int n, StockLockedFunc func, void *arg)
+/* Locks stock rows by statements, those that do not exist created first. Returns how many there were. */
+static uint64
+lock_stock_by_statement(const StockKey *const *keys, int first, int end, StockLocking *locking)
 {
-	BoDirect   *direct = bo_direct_open(BO_TABLE_STOCK);
-	BoRows	   *rows;
+	BoRows	   *rows = bo_rows(BO_ROWS_PLACES);
 	uint64		found;
 
-	if (direct != NULL)
-	{
-		StockLocking locking = {keys, func, arg};
-
-		CommandCounterIncrement();
-		PushActiveSnapshot(GetTransactionSnapshot());
-		found = bo_direct_lock_stock(direct, n, stock_key, take_stock_row, &locking);
-		PopActiveSnapshot();
-		bo_direct_close(direct);
-		return found;
-	}
-	rows = bo_rows(BO_ROWS_PLACES);
-	for (int i = 0; i < n; i++)
+	for (int i = first; i < end; i++)
 	{
 		Datum		values[4] = {bo_text(keys[i]->tenant), bo_text(keys[i]->item), bo_text(keys[i]->location), Int32GetDatum(i)};
 		bool		nulls[4] = {false};
 
 		bo_rows_put(rows, values, nulls);
 	}
+	(void) bo_exec(BO_ADD_STOCK, rows, NULL, false);
 	found = bo_exec(BO_LOCK_STOCK, rows, NULL, false);
 	for (uint64 row = 0; row < found; row++)
 	{
@@ -904,10 +900,47 @@ bo_lock_stock_rows(const StockKey *const *keys, int n, StockLockedFunc func, voi
 			.promises_stale = bo_get_bool(row, 9)
 		};
 
-		func(bo_get_int32(row, 1), &counters, arg);
+		locking->func(bo_get_int32(row, 1), &counters, locking->arg);
 	}
 	bo_rows_drop(rows);
-	return (int) found;
+	return found;
+}
+
+/*
+ * Locks stock rows in the order given, which is sorted, and hands each over as
+ * it is then; those that do not exist are created.  Raises 40001 where
+ * REPEATABLE READ asks for it.  Expects a section.
+ */
+void
+bo_lock_stock_rows(const StockKey *const *keys, int n, StockLockedFunc func, void *arg)
+{
+	StockLocking locking = {keys, func, arg};
+	int			i = 0;
+
+	while (i < n)
+	{
+		BoDirect   *direct = bo_direct_open(BO_TABLE_STOCK);
+		int			end = n;
+
+		if (direct != NULL)
+		{
+			CommandCounterIncrement();
+			PushActiveSnapshot(GetTransactionSnapshot());
+			i = bo_direct_lock_stock(direct, i, n, stock_key, take_stock_row, &locking);
+			PopActiveSnapshot();
+			bo_direct_close(direct);
+			CommandCounterIncrement();
+			if (i == n)
+				break;
+			end = i + 1;
+		}
+		/* A row that was there and is gone: only a superuser can do that. */
+		if (lock_stock_by_statement(keys, i, end, &locking) < (uint64) (end - i))
+			ereport(ERROR,
+					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					 errmsg("could not serialize access due to concurrent update of stock")));
+		i = end;
+	}
 }
 
 /* Opens a cursor over a statement that reads, with a new snapshot in READ COMMITTED. */
@@ -1024,65 +1057,4 @@ int32
 bo_next_source_id(void)
 {
 	return (int32) nextval_internal(bo_relation("source_id_seq"), false);
-}
-
-/* ---------- stock rows known to exist ---------- */
-
-/*
- * Stock rows are never deleted, so one seen committed need not be looked for
- * again.  Emptied when full and after any rollback, which may have taken a
- * row with it.
- */
-#define KNOWN_STOCK_MAX 4096
-
-static HTAB *known_stock;
-
-static char *
-known_stock_key(const char *tenant, const char *item, const char *location, char *buffer, Size size)
-{
-	Size		lengths[3] = {strlen(tenant), strlen(item), strlen(location)};
-
-	if (lengths[0] + lengths[1] + lengths[2] + 3 > size)
-		return NULL;
-	memset(buffer, 0, size);
-	memcpy(buffer, tenant, lengths[0]);
-	memcpy(buffer + lengths[0] + 1, item, lengths[1]);
-	memcpy(buffer + lengths[0] + lengths[1] + 2, location, lengths[2]);
-	return buffer;
-}
-
-bool
-bo_stock_known(const char *tenant, const char *item, const char *location)
-{
-	char		key[128];
-
-	return known_stock != NULL &&
-		known_stock_key(tenant, item, location, key, sizeof(key)) != NULL &&
-		hash_search(known_stock, key, HASH_FIND, NULL) != NULL;
-}
-
-void
-bo_stock_remember(const char *tenant, const char *item, const char *location)
-{
-	char		key[128];
-
-	if (known_stock_key(tenant, item, location, key, sizeof(key)) == NULL)
-		return;
-	if (known_stock != NULL && hash_get_num_entries(known_stock) >= KNOWN_STOCK_MAX)
-		bo_store_reset();
-	if (known_stock == NULL)
-	{
-		HASHCTL		ctl = {.keysize = sizeof(key),.entrysize = sizeof(key)};
-
-		known_stock = hash_create("backorder known stock", 256, &ctl, HASH_ELEM | HASH_BLOBS);
-	}
-	(void) hash_search(known_stock, key, HASH_ENTER, NULL);
-}
-
-void
-bo_store_reset(void)
-{
-	if (known_stock != NULL)
-		hash_destroy(known_stock);
-	known_stock = NULL;
 }
