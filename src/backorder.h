@@ -241,15 +241,12 @@ typedef struct Mapping
 	int			nline_columns;	/* of these, the first are columns of the line table, the rest expressions */
 	AttrNumber	line_key[BO_MAX_KEYS];
 	Oid			line_key_type[BO_MAX_KEYS];
-	char	   *query;			/* up to WHERE */
-	char	   *where_keys;		/* by order key, $1 ... */
-	char	   *order_by;
+	char	   *queries[5];		/* by MappingScope */
 	char	   *keys_query;		/* all order keys */
 	char	   *keyless_query;	/* how many rows have none */
 	Oid			array_type[BO_MAX_KEYS];
-	char	   *where_line;		/* by order key, $1 ..., and line key, the next ones */
 	bool		by_line;		/* a line's values depend on its row and header only */
-	SPIPlanPtr	plans[4];		/* by MappingScope */
+	SPIPlanPtr	plans[5];		/* by MappingScope */
 } Mapping;
 
 /* A line as the mapping reads it now. */
@@ -276,6 +273,7 @@ typedef struct MappedLine
 
 typedef enum MappingScope
 {
+	MAPPING_ONE,				/* one order */
 	MAPPING_FEW,
 	MAPPING_MANY,
 	MAPPING_ALL,

@@ -368,15 +368,63 @@ compute(Computed *c, Datum *values, bool *nulls)
 	}
 }
 
+/* A row set that is read, a row after another. */
+typedef struct Reading
+{
+	BoRows	   *rows;
+	uint64		next;
+	TupleTableSlot *slot;		/* NULL: the rows are in memory */
+	const Datum *values;		/* of the row that was read */
+	const bool *nulls;
+} Reading;
+
+static void
+begin_reading(Reading *reading, BoRows *rows)
+{
+	memset(reading, 0, sizeof(*reading));
+	reading->rows = rows;
+	if (rows->store != NULL)
+		reading->slot = MakeSingleTupleTableSlot(rows->desc, &TTSOpsMinimalTuple);
+}
+
+static bool
+read_row(Reading *reading)
+{
+	BoRows	   *rows = reading->rows;
+
+	if (reading->slot != NULL)
+	{
+		if (!tuplestore_gettupleslot(rows->store, true, false, reading->slot))
+			return false;
+		slot_getallattrs(reading->slot);
+		reading->values = reading->slot->tts_values;
+		reading->nulls = reading->slot->tts_isnull;
+		return true;
+	}
+	if (reading->next == rows->n)
+		return false;
+	reading->values = rows->values + reading->next * rows->desc->natts;
+	reading->nulls = rows->nulls + reading->next * rows->desc->natts;
+	reading->next++;
+	return true;
+}
+
+static void
+end_reading(Reading *reading)
+{
+	if (reading->slot != NULL)
+		ExecDropSingleTupleTableSlot(reading->slot);
+}
+
 /* The given columns of a row, over those it has. */
 static void
-take_given(BoDirect *direct, const int8 *from, TupleTableSlot *given, Datum *values, bool *nulls)
+take_given(BoDirect *direct, const int8 *from, const Reading *given, Datum *values, bool *nulls)
 {
 	for (int i = 0; i < direct->table->ncolumns; i++)
 		if (from[i] > 0)
 		{
-			values[i] = given->tts_values[from[i] - 1];
-			nulls[i] = given->tts_isnull[from[i] - 1];
+			values[i] = given->values[from[i] - 1];
+			nulls[i] = given->nulls[from[i] - 1];
 		}
 }
 
@@ -417,18 +465,19 @@ insert_piece(Insertion *in)
 
 /* Inserts a row set. Expects the locks that the rows need. */
 void
-bo_direct_insert(BoDirect *direct, BoRowsKind kind, Tuplestorestate *rows, uint64 nrows, TupleDesc desc)
+bo_direct_insert(BoDirect *direct, BoRows *rows)
 {
 	Insertion	in = {.direct = direct,.cid = GetCurrentCommandId(true)};
-	TupleTableSlot *given = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
+	Reading		given;
 	MemoryContext cx = AllocSetContextCreate(CurrentMemoryContext, "backorder row", ALLOCSET_SMALL_SIZES);
-	const int8 *from = given_columns(direct->table, kind, desc);
+	const int8 *from = given_columns(direct->table, rows->kind, rows->desc);
 	Computed	computed;
 
 	start_computing(&computed, direct->table - tables);
-	if (nrows >= BULK_ROWS)
+	begin_reading(&given, rows);
+	if (rows->n >= BULK_ROWS)
 		in.bulk = GetBulkInsertState();
-	while (tuplestore_gettupleslot(rows, true, false, given))
+	while (read_row(&given))
 	{
 		TupleTableSlot *slot;
 		MemoryContext old;
@@ -436,8 +485,7 @@ bo_direct_insert(BoDirect *direct, BoRowsKind kind, Tuplestorestate *rows, uint6
 		if (in.n == in.allocated)
 			in.slots[in.allocated++] = table_slot_create(direct->rel, NULL);
 		slot = ExecClearTuple(in.slots[in.n++]);
-		slot_getallattrs(given);
-		take_given(direct, from, given, slot->tts_values, slot->tts_isnull);
+		take_given(direct, from, &given, slot->tts_values, slot->tts_isnull);
 		old = MemoryContextSwitchTo(cx);
 		compute(&computed, slot->tts_values, slot->tts_isnull);
 		MemoryContextSwitchTo(old);
@@ -452,7 +500,7 @@ bo_direct_insert(BoDirect *direct, BoRowsKind kind, Tuplestorestate *rows, uint6
 		FreeBulkInsertState(in.bulk);
 	for (int i = 0; i < in.allocated; i++)
 		ExecDropSingleTupleTableSlot(in.slots[i]);
-	ExecDropSingleTupleTableSlot(given);
+	end_reading(&given);
 	MemoryContextDelete(cx);
 }
 
@@ -486,32 +534,32 @@ update_row(BoDirect *direct, ItemPointer tid, TupleTableSlot *slot, CommandId ci
  * has locked, or whose stock row it has, so nobody else changed them since.
  */
 void
-bo_direct_update(BoDirect *direct, BoRowsKind kind, Tuplestorestate *rows, TupleDesc desc)
+bo_direct_update(BoDirect *direct, BoRows *rows)
 {
-	TupleTableSlot *given = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
+	Reading		given;
 	TupleTableSlot *old = table_slot_create(direct->rel, NULL);
 	TupleTableSlot *slot = table_slot_create(direct->rel, NULL);
 	MemoryContext cx = AllocSetContextCreate(CurrentMemoryContext, "backorder row", ALLOCSET_SMALL_SIZES);
 	CommandId	cid = GetCurrentCommandId(true);
-	const int8 *from = given_columns(direct->table, kind, desc);
+	const int8 *from = given_columns(direct->table, rows->kind, rows->desc);
 	Computed	computed;
 
 	start_computing(&computed, direct->table - tables);
 	CheckCmdReplicaIdentity(direct->rel, CMD_UPDATE);
-	while (tuplestore_gettupleslot(rows, true, false, given))
+	begin_reading(&given, rows);
+	while (read_row(&given))
 	{
 		MemoryContext save = MemoryContextSwitchTo(cx);
 		ItemPointerData tid;
 
-		slot_getallattrs(given);
-		tid = *(ItemPointer) DatumGetPointer(given->tts_values[0]);	/* its first column */
+		tid = *(ItemPointer) DatumGetPointer(given.values[0]);	/* its first column */
 		if (!table_tuple_fetch_row_version(direct->rel, &tid, SnapshotAny, old))
 			raise_concurrent();
 		slot_getallattrs(old);
 		ExecClearTuple(slot);
 		memcpy(slot->tts_values, old->tts_values, sizeof(Datum) * direct->table->ncolumns);
 		memcpy(slot->tts_isnull, old->tts_isnull, sizeof(bool) * direct->table->ncolumns);
-		take_given(direct, from, given, slot->tts_values, slot->tts_isnull);
+		take_given(direct, from, &given, slot->tts_values, slot->tts_isnull);
 		compute(&computed, slot->tts_values, slot->tts_isnull);
 		ExecStoreVirtualTuple(slot);
 		ExecMaterializeSlot(slot);
@@ -519,7 +567,7 @@ bo_direct_update(BoDirect *direct, BoRowsKind kind, Tuplestorestate *rows, Tuple
 		MemoryContextSwitchTo(save);
 		MemoryContextReset(cx);
 	}
-	ExecDropSingleTupleTableSlot(given);
+	end_reading(&given);
 	ExecDropSingleTupleTableSlot(old);
 	ExecDropSingleTupleTableSlot(slot);
 	MemoryContextDelete(cx);

@@ -20,6 +20,18 @@ typedef enum BoTable
 
 typedef struct BoDirect BoDirect;
 
+/* A row set: few rows as they were given, more of them in a tuplestore. */
+struct BoRows
+{
+	BoRowsKind	kind;
+	TupleDesc	desc;
+	uint64		n;
+	Datum	   *values;			/* of the rows before there was a store, one after another */
+	bool	   *nulls;
+	int			capacity;		/* rows */
+	Tuplestorestate *store;		/* NULL: not yet */
+};
+
 /* The key of the stock row to lock next: tenant, item, location. */
 typedef void (*BoStockKeyFunc) (int i, const char **parts, void *arg);
 
@@ -32,8 +44,8 @@ typedef void (*BoOrderKeyFunc) (int i, const char **tenant, int32 *source_id, co
 extern void bo_direct_init(void);
 extern BoDirect *bo_direct_open(BoTable which);
 extern void bo_direct_close(BoDirect *direct);
-extern void bo_direct_insert(BoDirect *direct, BoRowsKind kind, Tuplestorestate *rows, uint64 nrows, TupleDesc desc);
-extern void bo_direct_update(BoDirect *direct, BoRowsKind kind, Tuplestorestate *rows, TupleDesc desc);
+extern void bo_direct_insert(BoDirect *direct, BoRows *rows);
+extern void bo_direct_update(BoDirect *direct, BoRows *rows);
 extern int	bo_direct_lock_stock(BoDirect *direct, int first, int n, BoStockKeyFunc key_of, BoStockRowFunc take, void *arg);
 extern int	bo_direct_lock_orders(BoDirect *direct, int first, int n, BoOrderKeyFunc key_of, int64 *revisions, void *arg);
 

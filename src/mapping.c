@@ -558,13 +558,13 @@ bo_mapping_columns_read(Mapping *mapping, Oid relid)
 static void
 analyze_query(Mapping *mapping, MemoryContext cx)
 {
-	RawStmt    *raw = linitial(raw_parser(psprintf("%s%s", mapping->query, mapping->order_by), RAW_PARSE_DEFAULT));
+	RawStmt    *raw = linitial(raw_parser(mapping->queries[MAPPING_ALL], RAW_PARSE_DEFAULT));
 	Query	   *query = NULL;
 
 	evaluating_column[0] = '\0';
 	PG_TRY();
 	{
-		query = parse_analyze_fixedparams(raw, mapping->query, NULL, 0, NULL);
+		query = parse_analyze_fixedparams(raw, mapping->queries[MAPPING_ALL], NULL, 0, NULL);
 	}
 	PG_CATCH();
 	{
@@ -618,6 +618,8 @@ load(Mapping *mapping, int32 source_id)
 	char	   *joins;
 	char	   *line_key[BO_MAX_KEYS];
 	ArrayType  *expressions;
+	char	   *query;
+	char	   *order_by;
 
 	bo_enter(&section);
 	read_source(source_id);
@@ -701,10 +703,20 @@ load(Mapping *mapping, int32 source_id)
 	append_expression(&s, mapping, "requested_at", expr[10], "date", "NULL::date");
 	append_expression(&s, mapping, "held", expr[11], "boolean", "false");
 	appendStringInfoString(&s, bo_from_clause(&mapping->line, &mapping->header, joins));
-	mapping->query = s.data;
+	query = s.data;
 
 	initStringInfo(&s);
-	appendStringInfoString(&s, " WHERE ");
+	appendStringInfoString(&s, " ORDER BY ");
+	for (int i = 0; i < mapping->line.nkeys; i++)
+		appendStringInfo(&s, "%s, ", column_ref("line", &mapping->line, mapping->line.key[i]));
+	for (int i = 0; i < mapping->nline_keys; i++)
+		appendStringInfo(&s, "%s%s", i ? ", " : "", line_key[i]);
+	order_by = s.data;
+	mapping->queries[MAPPING_ALL] = psprintf("%s%s", query, order_by);
+
+	/* Several orders: by arrays of keys, $1 ... */
+	initStringInfo(&s);
+	appendStringInfo(&s, "%s WHERE ", query);
 	if (mapping->line.nkeys == 1)
 		appendStringInfo(&s, "%s %s ANY ($1)", column_ref("line", &mapping->line, mapping->line.key[0]),
 						 equals(mapping->line.key_type[0], mapping->line.key_type[0]));
@@ -718,23 +730,20 @@ load(Mapping *mapping, int32 source_id)
 			appendStringInfo(&s, "%s$%d", i ? ", " : "", i + 1);
 		appendStringInfoString(&s, "))");
 	}
-	mapping->where_keys = s.data;
+	appendStringInfoString(&s, order_by);
+	mapping->queries[MAPPING_FEW] = mapping->queries[MAPPING_MANY] = s.data;
 
+	/* One order: by its key, $1 ..., which then finds the header too; and one of its lines, by the next ones. */
 	initStringInfo(&s);
+	appendStringInfoString(&s, query);
 	for (int i = 0; i < mapping->line.nkeys; i++)
 		appendStringInfo(&s, "%s%s %s $%d", i ? " AND " : " WHERE ", column_ref("line", &mapping->line, mapping->line.key[i]),
 						 equals(mapping->line.key_type[i], mapping->line.key_type[i]), i + 1);
+	mapping->queries[MAPPING_ONE] = psprintf("%s%s", s.data, order_by);
 	for (int i = 0; i < mapping->nline_columns; i++)
 		appendStringInfo(&s, " AND %s %s $%d", line_key[i], equals(mapping->line_key_type[i], mapping->line_key_type[i]), mapping->line.nkeys + i + 1);
-	mapping->where_line = s.data;
-
-	initStringInfo(&s);
-	appendStringInfoString(&s, " ORDER BY ");
-	for (int i = 0; i < mapping->line.nkeys; i++)
-		appendStringInfo(&s, "%s, ", column_ref("line", &mapping->line, mapping->line.key[i]));
-	for (int i = 0; i < mapping->nline_keys; i++)
-		appendStringInfo(&s, "%s%s", i ? ", " : "", line_key[i]);
-	mapping->order_by = s.data;
+	appendStringInfoString(&s, order_by);
+	mapping->queries[MAPPING_LINE] = s.data;
 
 	initStringInfo(&s);
 	appendStringInfoString(&s, "SELECT DISTINCT ");
@@ -1015,9 +1024,9 @@ order_key_array(Mapping *mapping, List *notes, int k)
 
 /*
  * Reads lines through the mapping, with the active snapshot, and calls func
- * for each in order of the keys.  notes (of OrderNote) say which orders, with
- * MAPPING_LINE one and which of its lines; with MAPPING_ALL they do not
- * matter.  Expects a section; runs as the owner of
+ * for each in order of the keys.  notes (of OrderNote) say which orders; with
+ * MAPPING_ONE it is one that can be read, with MAPPING_LINE it says which of
+ * its lines; with MAPPING_ALL they do not matter.  Expects a section; runs as the owner of
  * the table.  Errors in an expression become ERRCODE_BO_EVALUATION.
  */
 void
@@ -1027,36 +1036,33 @@ bo_mapping_read(Mapping *mapping, MappingScope scope, List *notes, MappedLineFun
 	Oid			types[2 * BO_MAX_KEYS];
 	int			nargs = 0;
 	int			level = 0;
-	bool		few = scope == MAPPING_FEW || scope == MAPPING_LINE;
-	char	   *where = "";
+	bool		few = scope != MAPPING_MANY && scope != MAPPING_ALL;
 
-	if (scope == MAPPING_LINE)
+	if (scope == MAPPING_LINE || scope == MAPPING_ONE)
 	{
-		where = mapping->where_line;
+		OrderNote  *note = linitial(notes);
+
 		for (; nargs < mapping->line.nkeys; nargs++)
 		{
 			types[nargs] = mapping->line.key_type[nargs];
-			values[nargs] = ((OrderNote *) linitial(notes))->native[nargs];
+			values[nargs] = note->native[nargs];
 		}
-		for (int k = 0; k < mapping->nline_columns; k++, nargs++)
+		for (int k = 0; scope == MAPPING_LINE && k < mapping->nline_columns; k++, nargs++)
 		{
 			types[nargs] = mapping->line_key_type[k];
-			values[nargs] = ((OrderNote *) linitial(notes))->state.line[k];
+			values[nargs] = note->state.line[k];
 		}
 	}
 	else if (scope != MAPPING_ALL)
-	{
-		where = mapping->where_keys;
 		for (; nargs < mapping->line.nkeys; nargs++)
 		{
 			types[nargs] = mapping->array_type[nargs];
 			values[nargs] = order_key_array(mapping, notes, nargs);
 		}
-	}
 	if (!few)
 		level = allow_all_plans();
 	/* Prepared as ourselves: names of our own functions are looked up then. */
-	bo_mapping_run(mapping, &mapping->plans[scope], psprintf("%s%s%s", mapping->query, where, mapping->order_by), nargs, types, values, !few, NULL);
+	bo_mapping_run(mapping, &mapping->plans[scope], mapping->queries[scope], nargs, types, values, !few, NULL);
 	if (!few)
 		AtEOXact_GUC(false, level);
 	{

@@ -508,9 +508,12 @@ read_orders(void *arg)
 	Reading    *reading = arg;
 	ListCell   *lc;
 
-	bo_mapping_read(reading->mapping, order_of(reading->r, linitial(reading->notes))->one_line ? MAPPING_LINE :
-					list_length(reading->notes) < MANY_ORDERS ? MAPPING_FEW : MAPPING_MANY,
-					reading->notes, take_mapped, reading->r);
+	OrderNote  *first = linitial(reading->notes);
+	MappingScope scope = order_of(reading->r, first)->one_line ? MAPPING_LINE :
+		list_length(reading->notes) == 1 && !first->unreadable ? MAPPING_ONE :
+		list_length(reading->notes) < MANY_ORDERS ? MAPPING_FEW : MAPPING_MANY;
+
+	bo_mapping_read(reading->mapping, scope, reading->notes, take_mapped, reading->r);
 	if (reading->mapping->park)
 		foreach(lc, reading->notes)
 			(void) sort_by_key(order_of(reading->r, lfirst(lc)));	/* refuses keys that are not unique */

@@ -165,12 +165,8 @@ static const RowsKind bo_rows_kinds[] = {
 	}},
 };
 
-struct BoRows
-{
-	BoRowsKind	kind;
-	Tuplestorestate *store;
-	uint64		n;
-};
+/* So many rows of a set stay in memory as they were given. */
+#define ROWS_IN_MEMORY 1000
 
 static TupleDesc row_descs[lengthof(bo_rows_kinds)];
 
@@ -617,29 +613,69 @@ rows_desc(BoRowsKind kind)
 	return desc;
 }
 
-/* A new, empty row set in the current memory context; spills to disk above work_mem. */
+/*
+ * A new, empty row set in the current memory context, where what it is given
+ * must stay until it is dropped; many rows are copied, and spill to disk above
+ * work_mem.
+ */
 BoRows *
 bo_rows(BoRowsKind kind)
 {
-	BoRows	   *rows = palloc(sizeof(BoRows));
+	BoRows	   *rows = palloc0(sizeof(BoRows));
 
 	rows->kind = kind;
-	rows->store = tuplestore_begin_heap(false, false, work_mem);
-	rows->n = 0;
+	rows->desc = rows_desc(kind);
 	return rows;
+}
+
+/* Puts the rows so far, and those to come, into a tuplestore. */
+static void
+need_store(BoRows *rows)
+{
+	int			natts = rows->desc->natts;
+
+	if (rows->store != NULL)
+		return;
+	rows->store = tuplestore_begin_heap(false, false, work_mem);
+	for (uint64 i = 0; i < rows->n; i++)
+		tuplestore_putvalues(rows->store, rows->desc, rows->values + i * natts, rows->nulls + i * natts);
 }
 
 void
 bo_rows_put(BoRows *rows, const Datum *values, const bool *nulls)
 {
-	tuplestore_putvalues(rows->store, rows_desc(rows->kind), (Datum *) values, (bool *) nulls);
+	int			natts = rows->desc->natts;
+
+	if (rows->store == NULL && rows->n == ROWS_IN_MEMORY)
+		need_store(rows);
+	if (rows->store != NULL)
+		tuplestore_putvalues(rows->store, rows->desc, (Datum *) values, (bool *) nulls);
+	else
+	{
+		if (rows->n == (uint64) rows->capacity)
+		{
+			rows->capacity = rows->capacity == 0 ? 8 : rows->capacity * 2;
+			rows->values = rows->values == NULL ? palloc(sizeof(Datum) * natts * rows->capacity) :
+				repalloc(rows->values, sizeof(Datum) * natts * rows->capacity);
+			rows->nulls = rows->nulls == NULL ? palloc(sizeof(bool) * natts * rows->capacity) :
+				repalloc(rows->nulls, sizeof(bool) * natts * rows->capacity);
+		}
+		memcpy(rows->values + rows->n * natts, values, sizeof(Datum) * natts);
+		memcpy(rows->nulls + rows->n * natts, nulls, sizeof(bool) * natts);
+	}
 	rows->n++;
 }
 
 void
 bo_rows_drop(BoRows *rows)
 {
-	tuplestore_end(rows->store);
+	if (rows->store != NULL)
+		tuplestore_end(rows->store);
+	if (rows->values != NULL)
+	{
+		pfree(rows->values);
+		pfree(rows->nulls);
+	}
 	pfree(rows);
 }
 
@@ -648,9 +684,10 @@ register_rows(BoRows *rows, EphemeralNamedRelationData *enr)
 {
 	MemoryContext old = MemoryContextSwitchTo(spi_cx);
 
+	need_store(rows);
 	enr->md.name = (char *) bo_rows_kinds[rows->kind].name;
 	enr->md.reliddesc = InvalidOid;
-	enr->md.tupdesc = rows_desc(rows->kind);
+	enr->md.tupdesc = rows->desc;
 	enr->md.enrtype = ENR_NAMED_TUPLESTORE;
 	enr->md.enrtuples = 1;
 	enr->reldata = rows->store;
@@ -751,9 +788,9 @@ write_directly(BoStatement statement, BoRows *rows)
 	if (direct == NULL)
 		return false;
 	if (statement == BO_UPDATE_LINES || statement == BO_WRITE_STOCK)
-		bo_direct_update(direct, rows->kind, rows->store, rows_desc(rows->kind));
+		bo_direct_update(direct, rows);
 	else
-		bo_direct_insert(direct, rows->kind, rows->store, rows->n, rows_desc(rows->kind));
+		bo_direct_insert(direct, rows);
 	bo_direct_close(direct);
 	CommandCounterIncrement();
 	return true;
