@@ -37,7 +37,8 @@ CREATE TABLE backorder.order_line (
 ) WITH (fillfactor = 90);
 -- No two entries are equal, as line_id is in them: there is nothing to deduplicate.
 CREATE INDEX order_line_queue_idx ON backorder.order_line (tenant, item, location, priority DESC, queued_at, line_id) WITH (deduplicate_items = off) WHERE backordered > 0 AND NOT held;
-CREATE INDEX order_line_allocated_idx ON backorder.order_line (tenant, item, location, priority, queued_at DESC, line_id DESC) WITH (deduplicate_items = off) WHERE allocated > 0;
+-- Read whole when stock has to be taken back, which is rare; every order in stock writes it: so it is as small as it can be.
+CREATE INDEX order_line_allocated_idx ON backorder.order_line (tenant, item, location) WHERE allocated > 0;
 
 COMMENT ON SEQUENCE backorder.line_id_seq IS 'Numbers the incarnations of order lines.';
 COMMENT ON TABLE backorder.order_line IS 'One order line of an attached table, as last reconciled and settled.';

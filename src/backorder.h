@@ -473,7 +473,9 @@ typedef struct LineChange
 	char	   *old_item;
 	char	   *old_location;
 	MappedLine *now;			/* NULL: the line is gone */
-	Line	   *line;			/* filled by settle */
+	Stock	   *stock;			/* where the line is now; filled by settle, as is what follows */
+	Stock	   *old_stock;
+	Line	   *line;
 	int			n;
 } LineChange;
 

@@ -103,7 +103,7 @@ new_line(Settle *st, LineChange *change)
 	Line	   *line = palloc0(sizeof(Line));
 	MappedLine *now = change->now;
 
-	line->stock = bo_find_stock(st, change->mapping->tenant, now->item, now->location);
+	line->stock = change->stock;
 	line->tenant = change->mapping->tenant;
 	line->source_id = change->mapping->source_id;
 	line->order_key = change->order_key;
@@ -188,7 +188,7 @@ bo_apply_change(Settle *st, LineChange *change)
 
 		case LINE_RENEW:
 			{
-				Stock	   *stock = bo_find_stock(st, change->mapping->tenant, now->item, now->location);
+				Stock	   *stock = change->stock;
 				Line	   *old = line;
 
 				/* Shipped before: of a deleted incarnation only the excess is new. */
@@ -293,7 +293,7 @@ bo_read_changed_lines(Settle *st)
 
 		SPI_tuptable = table;
 		change = by_n[bo_get_int32(row, 24)];
-		change->line = bo_load_line(row, bo_find_stock(st, change->mapping->tenant, change->old_item, change->old_location));
+		change->line = bo_load_line(row, change->old_stock);
 	}
 	SPI_freetuptable(table);
 	bo_rows_drop(rows);
@@ -346,10 +346,20 @@ put(BoRows **rows, BoRowsKind kind, Line *line)
 	put_line(*rows, line);
 }
 
+static int
+compare_line_ids(const ListCell *a, const ListCell *b)
+{
+	int64		x = ((Line *) lfirst(a))->line_id;
+	int64		y = ((Line *) lfirst(b))->line_id;
+
+	return x < y ? -1 : x > y;
+}
+
 /* Writes the lines that changed, counts them into their stock, and notes their orders for announcing. */
 void
 bo_write_lines(Settle *st)
 {
+	List	   *new = NIL;
 	BoRows	   *inserted = NULL;
 	BoRows	   *updated = NULL;
 	BoRows	   *deleted = NULL;
@@ -390,14 +400,18 @@ bo_write_lines(Settle *st)
 				if (has_row)
 					put(&deleted, BO_ROWS_LINES, line);
 				if (!line->remove)
-					put(&inserted, BO_ROWS_LINES, line);
+					new = lappend(new, line);
 			}
 			else if (has_row)
 				put(&updated, BO_ROWS_LINES, line);
 			else
-				put(&inserted, BO_ROWS_LINES, line);
+				new = lappend(new, line);
 		}
 	}
+	/* In the order of orders and their lines, so that those of one order lie together. */
+	list_sort(new, compare_line_ids);
+	foreach(lc, new)
+		put(&inserted, BO_ROWS_LINES, lfirst(lc));
 	bo_write(BO_DELETE_LINES, deleted);
 	bo_write(BO_UPDATE_LINES, updated);
 	bo_write(BO_INSERT_LINES, inserted);

@@ -277,9 +277,9 @@ bo_settle(Settlement *settlement)
 		LineChange *change = lfirst(lc);
 
 		if (change->now && change->now->item && change->action != LINE_END)
-			(void) bo_find_stock(&st, change->mapping->tenant, change->now->item, change->now->location);
+			change->stock = bo_find_stock(&st, change->mapping->tenant, change->now->item, change->now->location);
 		if (change->old_item)
-			(void) bo_find_stock(&st, change->mapping->tenant, change->old_item, change->old_location);
+			change->old_stock = bo_find_stock(&st, change->mapping->tenant, change->old_item, change->old_location);
 	}
 	foreach(lc, settlement->movements)
 	{
