@@ -7,6 +7,8 @@
  */
 #include "settle.h"
 
+#include "utils/memutils.h"
+
 /*
  * The application says that more, or less, of a line was shipped.  Takes from
  * the line's allocation, then from what is free; settle_stock sees to the rest.
@@ -141,7 +143,7 @@ bo_apply_change(Settle *st, LineChange *change)
 	{
 		case LINE_INSERT:
 		case LINE_BASELINE:
-			line = new_line(st, change);
+			change->line = line = new_line(st, change);
 			line->quiet = change->quiet;
 			line->refuse_overship = change->mapping->refuse_overship;
 			bo_touch_line(line);
@@ -338,31 +340,56 @@ put_line(BoRows *rows, Line *line)
 	bo_rows_put(rows, values, nulls);
 }
 
-static void
-put(BoRows **rows, BoRowsKind kind, Line *line)
+/* So many lines are written at once. */
+#define WRITE_PIECE 1000
+
+/* Lines on their way to a statement. */
+typedef struct Writing
 {
-	if (*rows == NULL)
-		*rows = bo_rows(kind);
-	put_line(*rows, line);
+	BoStatement statement;
+	BoRows	   *rows;
+	int			n;
+	MemoryContext cx;			/* of the rows */
+} Writing;
+
+static void
+write_piece(Writing *writing)
+{
+	MemoryContext old;
+
+	if (writing->cx == NULL)
+		return;
+	old = MemoryContextSwitchTo(writing->cx);
+	bo_write(writing->statement, writing->rows);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(writing->cx);
+	writing->rows = NULL;
+	writing->n = 0;
 }
 
-static int
-compare_line_ids(const ListCell *a, const ListCell *b)
+static void
+write_line(Writing *writing, Line *line)
 {
-	int64		x = ((Line *) lfirst(a))->line_id;
-	int64		y = ((Line *) lfirst(b))->line_id;
+	MemoryContext old;
 
-	return x < y ? -1 : x > y;
+	if (writing->cx == NULL)
+		writing->cx = AllocSetContextCreate(CurrentMemoryContext, "backorder lines", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(writing->cx);
+	if (writing->rows == NULL)
+		writing->rows = bo_rows(BO_ROWS_LINES);
+	put_line(writing->rows, line);
+	MemoryContextSwitchTo(old);
+	if (++writing->n == WRITE_PIECE)
+		write_piece(writing);
 }
 
 /* Writes the lines that changed, counts them into their stock, and notes their orders for announcing. */
 void
 bo_write_lines(Settle *st)
 {
-	List	   *new = NIL;
-	BoRows	   *inserted = NULL;
-	BoRows	   *updated = NULL;
-	BoRows	   *deleted = NULL;
+	Writing		inserted = {.statement = BO_INSERT_LINES};
+	Writing		updated = {.statement = BO_UPDATE_LINES};
+	Writing		deleted = {.statement = BO_DELETE_LINES};
 	Qty			old_backordered;
 	ListCell   *lc;
 
@@ -398,21 +425,22 @@ bo_write_lines(Settle *st)
 			if (line->remove || line->rekeyed)
 			{
 				if (has_row)
-					put(&deleted, BO_ROWS_LINES, line);
-				if (!line->remove)
-					new = lappend(new, line);
+					write_line(&deleted, line);
 			}
 			else if (has_row)
-				put(&updated, BO_ROWS_LINES, line);
-			else
-				new = lappend(new, line);
+				write_line(&updated, line);
 		}
 	}
-	/* In the order of orders and their lines, so that those of one order lie together. */
-	list_sort(new, compare_line_ids);
-	foreach(lc, new)
-		put(&inserted, BO_ROWS_LINES, lfirst(lc));
-	bo_write(BO_DELETE_LINES, deleted);
-	bo_write(BO_UPDATE_LINES, updated);
-	bo_write(BO_INSERT_LINES, inserted);
+	/* A key that one line leaves another may take. */
+	write_piece(&deleted);
+	write_piece(&updated);
+	/* Every line that gets a row comes from a change: in the order of orders and lines, so that those of one order lie together. */
+	foreach(lc, st->s->changes)
+	{
+		Line	   *line = ((LineChange *) lfirst(lc))->line;
+
+		if (line != NULL && line->dirty && !line->remove && (line->rekeyed || !ItemPointerIsValid(&line->tid)))
+			write_line(&inserted, line);
+	}
+	write_piece(&inserted);
 }

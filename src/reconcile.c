@@ -58,6 +58,7 @@ typedef struct Reconcile
 	Settlement *settlement;
 	ReconcileMode mode;
 	HTAB	   *orders;
+	Order	   *last;			/* of which a line was read */
 } Reconcile;
 
 static bool
@@ -106,7 +107,11 @@ take_mapped(Mapping *mapping, MappedLine *line, void *arg)
 {
 	Reconcile  *r = arg;
 	NoteKey		key = {mapping->source_id, line->order_key};
-	Order	   *order = hash_search(r->orders, &key, HASH_FIND, NULL);
+	Order	   *order = r->last;
+
+	/* Lines come by order. */
+	if (order == NULL || order->mapping != mapping || strcmp(order->key.order_key, line->order_key) != 0)
+		order = r->last = hash_search(r->orders, &key, HASH_FIND, NULL);
 
 	/* Another spelling of a key that "=" takes for equal is noted by its own row. */
 	if (order != NULL)
