@@ -345,25 +345,16 @@ append_told(StringInfo buf, const LineState *line)
 }
 
 static void
-put_event(BoRows *events, const Touched *order, EventKind kind, const char *customer, const char *changes)
+put_event(EventSet *events, const Touched *order, EventKind kind, const char *customer, const char *changes)
 {
 	StringInfoData payload;
-	Datum		values[6];
-	bool		nulls[6] = {false};
 
 	initStringInfo(&payload);
 	appendStringInfoChar(&payload, '{');
 	json_text(&payload, "order", order->key.order_key);
 	json_text(&payload, "customer", customer);
-	appendStringInfo(&payload, ", \"lines\": [%s]}", changes);
-	values[0] = bo_text(order->tenant);
-	values[1] = Int32GetDatum(order->key.source_id);
-	values[2] = bo_text(order->key.order_key);
-	values[3] = bo_text(event_names[kind]);
-	values[4] = bo_text(customer);
-	nulls[4] = customer == NULL;
-	values[5] = bo_text(payload.data);
-	bo_rows_put(events, values, nulls);
+	appendStringInfo(&payload, ", \"lines\": [%s]", changes);
+	bo_event_put(events, order->tenant, order->key.source_id, order->key.order_key, event_names[kind], customer, &payload);
 	pfree(payload.data);
 }
 
@@ -373,7 +364,7 @@ put_event(BoRows *events, const Touched *order, EventKind kind, const char *cust
  * there were events.
  */
 static bool
-announce_order(const Touched *order, const OrderState *was, const OrderState *now, BoRows *events, BoRows *told, BoRows *gone)
+announce_order(const Touched *order, const OrderState *was, const OrderState *now, EventSet *events, BoRows *told, BoRows *gone)
 {
 	StringInfoData changes[EVENT_KINDS] = {{0}};
 	StringInfoData waiting;
@@ -441,7 +432,7 @@ static bool
 announce_piece(Touched **orders, int n)
 {
 	BoRows	   *touched = bo_rows(BO_ROWS_TOUCHED);
-	BoRows	   *events = bo_rows(BO_ROWS_EVENTS);
+	EventSet	events = {0};
 	BoRows	   *told = bo_rows(BO_ROWS_TOLD);
 	BoRows	   *gone = bo_rows(BO_ROWS_TOLD);
 	OrderState *was = palloc(sizeof(OrderState) * n);
@@ -460,8 +451,8 @@ announce_piece(Touched **orders, int n)
 	read_states(BO_READ_TOLD, touched, was, n);
 	read_states(BO_READ_TOUCHED_LINES, touched, now, n);
 	for (int i = 0; i < n; i++)
-		said |= announce_order(orders[i], &was[i], &now[i], events, told, gone);
-	bo_write(BO_INSERT_EVENTS, events);
+		said |= announce_order(orders[i], &was[i], &now[i], &events, told, gone);
+	bo_events_write(&events);
 	bo_write(BO_TELL, told);
 	bo_write(BO_FORGET_ORDERS, gone);
 	bo_rows_drop(touched);

@@ -16,6 +16,7 @@
 #include "access/tupdesc.h"
 #include "access/xact.h"
 #include "executor/spi.h"
+#include "lib/stringinfo.h"
 #include "nodes/bitmapset.h"
 #include "nodes/pg_list.h"
 #include "utils/array.h"
@@ -104,6 +105,7 @@ typedef enum BoStatement
 	BO_DELETE_SUPPLY,
 	BO_INSERT_ALLOCATIONS,
 	BO_INSERT_MOVEMENTS,
+	BO_READ_EVENT_CONTEXT,
 	BO_INSERT_EVENTS,
 	BO_LOCK_WAITING,
 	BO_READ_TOLD,
@@ -155,6 +157,7 @@ extern Portal bo_open(BoStatement statement, const Datum *args);
 extern int64 bo_next_line_id(void);
 extern void bo_check_line_id(int64 line_id);
 extern int64 bo_next_allocation_id(void);
+extern int64 bo_next_event_id(void);
 extern int64 bo_next_movement_id(void);
 extern int32 bo_next_source_id(void);
 extern bool bo_writing;
@@ -195,6 +198,21 @@ typedef void (*StockLockedFunc) (int i, const StockCounters *counters, void *arg
 
 extern void bo_lock_order_rows(List *notes, int64 *revisions);
 extern void bo_lock_stock_rows(const StockKey *const *keys, int n, StockLockedFunc func, void *arg);
+
+/* ---------- event.c ---------- */
+
+/* Events to be written together. */
+typedef struct EventSet
+{
+	BoRows	   *rows;
+	MemoryContext scratch;		/* for what parsing leaves behind */
+	int32		source_id;		/* of which the rest is; 0: none yet */
+	char	   *source;
+	Datum		generation;
+} EventSet;
+
+extern void bo_event_put(EventSet *set, const char *tenant, int32 source_id, const char *order_key, const char *type, const char *customer, StringInfo payload);
+extern void bo_events_write(EventSet *set);
 
 /* ---------- mapping.c ---------- */
 

@@ -90,6 +90,11 @@ static Table tables[] = {
 			{"quantity", NUMERICOID}, {"cause", TEXTOID}, {"movement_id", INT8OID}, {"po_id", INT8OID}, {"po_line_no", INT4OID},
 			{"allocated_at", TIMESTAMPTZOID}
 	}},
+	[BO_TABLE_EVENT] = {.name = "event",.columns = {
+			{"tenant", TEXTOID}, {"id", INT8OID}, {"aggregatetype", TEXTOID}, {"aggregateid", TEXTOID}, {"type", TEXTOID},
+			{"payload", JSONBOID}, {"source_id", INT4OID}, {"customer", TEXTOID}, {"created_at", TIMESTAMPTZOID},
+			{"generation", INT8OID}, {"xid", XID8OID}
+	}},
 };
 
 /* A table while rows of it are written. */
@@ -282,6 +287,7 @@ static const char *const computing[][9] = {
 	[BO_TABLE_STOCK] = {"on_hand", "unavailable", "allocated", "available", "version", "backordered", "backordered_held", "on_order"},
 	[BO_TABLE_SALES_ORDER] = {NULL},
 	[BO_TABLE_ALLOCATION] = {"allocation_id", "allocated_at"},
+	[BO_TABLE_EVENT] = {"id", "created_at"},
 };
 
 /* What a statement would have computed: defaults and generated columns.  Checks what the table's constraints do. */
@@ -312,7 +318,7 @@ start_computing(Computed *c, BoTable which)
 	c->column = columns[which];
 	if (which == BO_TABLE_ORDER_LINE)
 		c->value = bo_text("partial");
-	else if (which == BO_TABLE_ALLOCATION)
+	else if (which == BO_TABLE_ALLOCATION || which == BO_TABLE_EVENT)
 		c->value = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
 }
 
@@ -358,7 +364,8 @@ compute(Computed *c, Datum *values, bool *nulls)
 				break;
 			}
 		case BO_TABLE_ALLOCATION:
-			values[c->column[0]] = Int64GetDatum(bo_next_allocation_id());
+		case BO_TABLE_EVENT:
+			values[c->column[0]] = Int64GetDatum(c->which == BO_TABLE_EVENT ? bo_next_event_id() : bo_next_allocation_id());
 			nulls[c->column[0]] = false;
 			values[c->column[1]] = c->value;
 			nulls[c->column[1]] = false;

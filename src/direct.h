@@ -15,7 +15,8 @@ typedef enum BoTable
 	BO_TABLE_ORDER_LINE,
 	BO_TABLE_STOCK,
 	BO_TABLE_SALES_ORDER,
-	BO_TABLE_ALLOCATION
+	BO_TABLE_ALLOCATION,
+	BO_TABLE_EVENT
 } BoTable;
 
 typedef struct BoDirect BoDirect;

@@ -125,8 +125,6 @@ static void
 note_discrepancy(Settle *st, Line *line, Qty missing)
 {
 	StringInfoData payload;
-	Datum		values[6];
-	bool		nulls[6] = {false};
 
 	initStringInfo(&payload);
 	appendStringInfoChar(&payload, '{');
@@ -139,17 +137,8 @@ note_discrepancy(Settle *st, Line *line, Qty missing)
 	json_qty(&payload, "ordered", line->ordered);
 	json_qty(&payload, "shipped", line->shipped);
 	json_qty(&payload, "adjusted", missing);
-	appendStringInfoString(&payload, "}]}");
-	values[0] = bo_text(line->stock->key.tenant);
-	values[1] = Int32GetDatum(line->source_id);
-	values[2] = bo_text(line->order_key);
-	values[3] = bo_text("discrepancy");
-	values[4] = bo_text(line->customer);
-	nulls[4] = line->customer == NULL;
-	values[5] = bo_text(payload.data);
-	if (st->events == NULL)
-		st->events = bo_rows(BO_ROWS_EVENTS);
-	bo_rows_put(st->events, values, nulls);
+	appendStringInfoString(&payload, "}]");
+	bo_event_put(&st->events, line->stock->key.tenant, line->source_id, line->order_key, "discrepancy", line->customer, &payload);
 }
 
 /*
@@ -327,7 +316,7 @@ bo_settle(Settlement *settlement)
 	bo_write_supply(&st);
 	bo_write(BO_INSERT_MOVEMENTS, st.movements);
 	bo_write(BO_INSERT_ALLOCATIONS, st.allocations);
-	bo_write(BO_INSERT_EVENTS, st.events);
+	bo_events_write(&st.events);
 	bo_write_stock(&st);
 	if (bo_announce_pending())
 		bo_queue_commit_work();

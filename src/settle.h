@@ -75,7 +75,7 @@ typedef struct Settle
 	DateADT		today;
 	BoRows	   *allocations;
 	BoRows	   *movements;
-	BoRows	   *events;
+	EventSet	events;
 	List	   *supplies;		/* of SupplyRow */
 } Settle;
 

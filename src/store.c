@@ -154,8 +154,8 @@ static const RowsKind bo_rows_kinds[] = {
 			{"quantity", NUMERICOID}, {"line_id", INT8OID}, {"reason", TEXTOID}, {"unavailable", NUMERICOID}
 	}},
 	[BO_ROWS_EVENTS] = {"given_events", {
-			{"tenant", TEXTOID}, {"source_id", INT4OID}, {"order_key", TEXTOID}, {"type", TEXTOID}, {"customer", TEXTOID},
-			{"payload", TEXTOID}
+			{"tenant", TEXTOID}, {"aggregatetype", TEXTOID}, {"aggregateid", TEXTOID}, {"type", TEXTOID}, {"payload", JSONBOID},
+			{"source_id", INT4OID}, {"customer", TEXTOID}, {"generation", INT8OID}, {"xid", XID8OID}
 	}},
 	[BO_ROWS_TOUCHED] = {"given_touched", {
 			{"tenant", TEXTOID}, {"source_id", INT4OID}, {"order_key", TEXTOID}, {"n", INT4OID}
@@ -347,12 +347,11 @@ static const Statement bo_statements[] = {
 	"WHERE NOT EXISTS (SELECT FROM backorder.supplier s WHERE s.tenant = $1 AND s.supplier = $2)"},
 
 	/* events */
+	[BO_READ_EVENT_CONTEXT] = {-1, 1, {INT4OID},
+	"SELECT backorder.source_relation($1)::text, " GENERATION},
 	[BO_INSERT_EVENTS] = {BO_ROWS_EVENTS, 0, {0},
 		"INSERT INTO backorder.event (tenant, aggregatetype, aggregateid, type, payload, source_id, customer, generation, xid) "
-		"SELECT g.tenant, 'order', g.order_key, g.type, "
-		"g.payload::jsonb || jsonb_build_object('source', backorder.source_relation(g.source_id)::text), "
-		"g.source_id, g.customer, " GENERATION ", (SELECT backorder.next_xid()) "
-	"FROM given_events g"},
+	"SELECT g.tenant, g.aggregatetype, g.aggregateid, g.type, g.payload, g.source_id, g.customer, g.generation, g.xid FROM given_events g"},
 	[BO_LOCK_WAITING] = {BO_ROWS_TOUCHED, 0, {0},
 		"INSERT INTO backorder.waiting_order (tenant, source_id, order_key) "
 		"SELECT g.tenant, g.source_id, g.order_key FROM given_touched g "
@@ -781,6 +780,9 @@ write_directly(BoStatement statement, BoRows *rows)
 		case BO_INSERT_ALLOCATIONS:
 			table = BO_TABLE_ALLOCATION;
 			break;
+		case BO_INSERT_EVENTS:
+			table = BO_TABLE_EVENT;
+			break;
 		default:
 			return false;
 	}
@@ -1082,6 +1084,12 @@ int64
 bo_next_allocation_id(void)
 {
 	return nextval_internal(bo_relation("allocation_allocation_id_seq"), false);
+}
+
+int64
+bo_next_event_id(void)
+{
+	return nextval_internal(bo_relation("event_id_seq"), false);
 }
 
 int64
