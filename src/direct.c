@@ -24,6 +24,7 @@
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
@@ -200,8 +201,9 @@ learn(Table *table, Relation rel)
 }
 
 /*
- * Opens a table for writing, with the lock that a statement would take; NULL
- * where it is left to the statement.
+ * Opens a table for writing, with the lock that a statement would take, and
+ * refuses to in a transaction that only reads; NULL where it is left to the
+ * statement.
  */
 BoDirect *
 bo_direct_open(BoTable which)
@@ -210,6 +212,7 @@ bo_direct_open(BoTable which)
 	Relation	rel;
 	BoDirect   *direct;
 
+	PreventCommandIfReadOnly("UPDATE");
 	rel = table_open(bo_relation(table->name), RowExclusiveLock);
 	if (!table->valid || table->relid != RelationGetRelid(rel))
 	{

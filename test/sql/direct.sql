@@ -66,6 +66,11 @@ RESET enable_seqscan;
 SELECT order_no, line_no, item, ordered, allocated, backordered, ledger, revision FROM recorded() WHERE order_no::integer > 20;
 SELECT * FROM backorder.verify();
 
+-- A transaction that only reads writes nothing.
+BEGIN READ ONLY;
+SELECT backorder.lock_stock('{direct lamp}');
+ROLLBACK;
+
 -- The constraints of the tables hold for everybody else.
 UPDATE backorder.stock SET allocated = on_hand + 1 WHERE item = 'direct lamp';
 
