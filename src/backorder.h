@@ -86,6 +86,7 @@ typedef enum BoStatement
 	BO_LOCK_ORDERS,
 	BO_READ_RECORDED,
 	BO_READ_RECORDED_LINE,
+	BO_READ_RECORDED_PLACES,
 	BO_READ_SOURCE_ORDERS,
 	BO_ADD_STOCK,
 	BO_LOCK_STOCK,
@@ -248,6 +249,7 @@ typedef struct Mapping
 	bool		refuse_overship;
 	bool		park;			/* an order that cannot be read is parked */
 	bool		queued_mapped;
+	bool		rank_mapped;	/* lines of one transaction may rank otherwise than they come */
 	bool		pin_keys;		/* the text of a key depends on settings */
 	bool		detached;
 	bool		unreadable;		/* a stub of a parked source */
@@ -260,11 +262,13 @@ typedef struct Mapping
 	AttrNumber	line_key[BO_MAX_KEYS];
 	Oid			line_key_type[BO_MAX_KEYS];
 	char	   *queries[5];		/* by MappingScope */
+	char	   *places_query;	/* items and locations of several orders */
 	char	   *keys_query;		/* all order keys */
 	char	   *keyless_query;	/* how many rows have none */
 	Oid			array_type[BO_MAX_KEYS];
 	bool		by_line;		/* a line's values depend on its row and header only */
 	SPIPlanPtr	plans[5];		/* by MappingScope */
+	SPIPlanPtr	places_plan;
 } Mapping;
 
 /* A line as the mapping reads it now. */
@@ -309,6 +313,7 @@ extern void bo_mapping_init(void);
 extern void bo_mapping_forget(int32 source_id);
 extern void bo_mapping_read(Mapping *mapping, MappingScope scope, List *notes,
 							MappedLineFunc func, void *arg);
+extern List *bo_mapping_places(Mapping *mapping, List *notes);
 extern void bo_mapping_note_all(Mapping *mapping);
 extern char *bo_key_text(const Datum *values, const Oid *types, int n);
 extern char *bo_key_prefix(const char *key, int n);
@@ -390,6 +395,7 @@ typedef struct LineMove
 extern OrderNote *bo_note_order(Mapping *mapping, const Datum *native);
 extern void bo_note_whole(OrderNote *note);
 extern bool bo_note_order_text(Mapping *mapping, const char *order_key);
+extern int	bo_compare_notes(const ListCell *a, const ListCell *b);
 extern List *bo_pending_orders(void);
 extern List *bo_pending_moves(void);
 extern void bo_pending_done(List *notes);
@@ -530,15 +536,19 @@ typedef struct SupplyChange
 } SupplyChange;
 
 /* One settling. */
-typedef struct Settlement
+typedef struct Settlement Settlement;
+
+struct Settlement
 {
 	List	   *changes;		/* of LineChange */
 	List	   *movements;		/* of Movement */
 	List	   *supplies;		/* of SupplyChange */
 	List	   *places;			/* of StockKey, further stock to settle */
 	bool		repromise;		/* make the promises of these places again, all of them */
+	bool		(*next) (Settlement *settlement);	/* the next piece of changes, which are all there is then; NULL: no more */
+	void	   *next_arg;
 	int64		lines_changed;
-} Settlement;
+};
 
 extern void bo_settle(Settlement *settlement);
 extern void bo_lock_places(List *places);
@@ -594,7 +604,6 @@ typedef struct ReconcileMode
 } ReconcileMode;
 
 extern void bo_lock_orders(List *notes);
-extern void bo_reconcile(Settlement *settlement, ReconcileMode mode);
 extern int64 bo_settle_pending(void);
 extern int64 bo_reconcile_and_settle(Settlement *settlement, ReconcileMode mode);
 

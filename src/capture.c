@@ -466,8 +466,9 @@ bo_note_order_text(Mapping *mapping, const char *order_key)
 	return readable;
 }
 
-static int
-compare_notes(const ListCell *a, const ListCell *b)
+/* The order in which orders are locked, for list_sort(). */
+int
+bo_compare_notes(const ListCell *a, const ListCell *b)
 {
 	const OrderNote *x = lfirst(a);
 	const OrderNote *y = lfirst(b);
@@ -490,7 +491,7 @@ bo_pending_orders(void)
 	foreach(lc, pending->order)
 		if (((OrderNote *) lfirst(lc))->state.dirty)
 			result = lappend(result, lfirst(lc));
-	list_sort(result, compare_notes);
+	list_sort(result, bo_compare_notes);
 	return result;
 }
 

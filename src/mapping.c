@@ -487,6 +487,7 @@ append_expression(StringInfo s, Mapping *mapping, const char *column, const char
 	else
 		appendStringInfo(s, ", CASE WHEN backorder.evaluating('%s', %s::text) THEN (%s)::%s END", column,
 						 column_ref("line", &mapping->line, mapping->line.key[0]), expression, type);
+	appendStringInfo(s, " AS mapped_%s", column);
 }
 
 static ArrayType *
@@ -638,6 +639,7 @@ load(Mapping *mapping, int32 source_id)
 	joins = bo_get_text(0, 29);
 	mapping->park = strcmp(bo_get_text(0, 31), "park") == 0;
 	mapping->queued_mapped = expr[9] != NULL;
+	mapping->rank_mapped = expr[8] != NULL || expr[9] != NULL;
 
 	{
 		Oid			found = bo_resolve_table(line_relid, line_schema, line_table, source_id);
@@ -732,6 +734,7 @@ load(Mapping *mapping, int32 source_id)
 	}
 	appendStringInfoString(&s, order_by);
 	mapping->queries[MAPPING_FEW] = mapping->queries[MAPPING_MANY] = s.data;
+	mapping->places_query = psprintf("SELECT DISTINCT q.mapped_item, coalesce(q.mapped_location, '') FROM (%s) q WHERE q.mapped_item IS NOT NULL", s.data);
 
 	/* One order: by its key, $1 ..., which then finds the header too; and one of its lines, by the next ones. */
 	initStringInfo(&s);
@@ -792,6 +795,8 @@ bo_mapping_if_exists(int32 source_id)
 		for (int i = 0; i < (int) lengthof(mapping->plans); i++)
 			if (mapping->plans[i])
 				SPI_freeplan(mapping->plans[i]);
+		if (mapping->places_plan)
+			SPI_freeplan(mapping->places_plan);
 		bo_watch_free(mapping);
 		if (mapping->cx)
 			MemoryContextDelete(mapping->cx);
@@ -1080,6 +1085,31 @@ bo_mapping_read(Mapping *mapping, MappingScope scope, List *notes, MappedLineFun
 		}
 		SPI_freetuptable(table);
 	}
+}
+
+/* The items and locations of the lines of these orders, of StockKey, with the active snapshot. Expects a section. */
+List *
+bo_mapping_places(Mapping *mapping, List *notes)
+{
+	Datum		values[BO_MAX_KEYS];
+	List	   *places = NIL;
+	int			level = allow_all_plans();
+
+	for (int k = 0; k < mapping->line.nkeys; k++)
+		values[k] = order_key_array(mapping, notes, k);
+	bo_mapping_run(mapping, &mapping->places_plan, mapping->places_query, mapping->line.nkeys, mapping->array_type, values, true, NULL);
+	AtEOXact_GUC(false, level);
+	for (uint64 row = 0; row < SPI_processed; row++)
+	{
+		StockKey   *place = palloc(sizeof(StockKey));
+
+		place->tenant = mapping->tenant;
+		place->item = bo_get_text(row, 1);
+		place->location = bo_get_text(row, 2);
+		places = lappend(places, place);
+	}
+	SPI_freetuptable(SPI_tuptable);
+	return places;
 }
 
 /* Notes every order of the attached table. Expects a section. */

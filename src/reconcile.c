@@ -571,23 +571,28 @@ park_orders(Reconcile *r, List *notes)
 	bo_unpark(readable);
 }
 
-/*
- * Adds to a settlement the differences of all pending orders, which are locked
- * and done with that.  Expects a section; allocates in the current context.
- */
-void
-bo_reconcile(Settlement *settlement, ReconcileMode mode)
+static int
+compare_seq(const ListCell *a, const ListCell *b)
 {
-	List	   *notes = bo_pending_orders();
+	int64		x = ((OrderNote *) lfirst(a))->seq;
+	int64		y = ((OrderNote *) lfirst(b))->seq;
+
+	return x < y ? -1 : x > y;
+}
+
+/*
+ * Adds to a settlement the differences of orders, which are locked, given
+ * sorted, and done with that; reads them with the snapshot.
+ */
+static void
+reconcile_orders(Settlement *settlement, ReconcileMode mode, List *notes, Snapshot snapshot)
+{
 	Reconcile	r = {.settlement = settlement,.mode = mode};
 	HASHCTL		ctl = {.keysize = sizeof(NoteKey),.entrysize = sizeof(Order),.hash = bo_note_key_hash,.match = bo_note_key_match,.hcxt = CurrentMemoryContext};
 	Mapping    *mapping = NULL;
 	List	   *by_seq;
 	ListCell   *lc;
 
-	if (notes == NIL)
-		return;
-	bo_lock_orders(notes);
 	r.orders = hash_create("backorder orders", list_length(notes), &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
 	foreach(lc, notes)
 	{
@@ -605,9 +610,7 @@ bo_reconcile(Settlement *settlement, ReconcileMode mode)
 			!note->unreadable && !mode.whole && mapping->by_line && bo_pending_moves() == NIL;
 	}
 
-	/* One snapshot, taken after the locks, for both sides. */
-	CommandCounterIncrement();
-	PushActiveSnapshot(mode.whole ? GetLatestSnapshot() : GetTransactionSnapshot());
+	PushActiveSnapshot(snapshot);
 	for (lc = list_head(notes); lc != NULL;)
 	{
 		OrderNote  *first = lfirst(lc);
@@ -626,28 +629,107 @@ bo_reconcile(Settlement *settlement, ReconcileMode mode)
 
 	/* Orders as first noted: line_id is drawn in this order. */
 	by_seq = list_copy(notes);
-	{
-		OrderNote **array = palloc(sizeof(OrderNote *) * list_length(notes));
-		int64		max = 0;
-		OrderNote **slots;
-		int			i = 0;
-
-		foreach(lc, by_seq)
-		{
-			array[i++] = lfirst(lc);
-			max = Max(max, ((OrderNote *) lfirst(lc))->seq);
-		}
-		/* seq is a position in the list of notes: place them by it. */
-		slots = MemoryContextAllocExtended(CurrentMemoryContext, sizeof(OrderNote *) * (max + 1), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-		while (i-- > 0)
-			slots[array[i]->seq] = array[i];
-		for (int64 k = 0; k <= max; k++)
-			if (slots[k] != NULL)
-				reconcile_order(&r, order_of(&r, slots[k]));
-		pfree(slots);
-		pfree(array);
-	}
+	list_sort(by_seq, compare_seq);
+	foreach(lc, by_seq)
+		reconcile_order(&r, order_of(&r, lfirst(lc)));
 	bo_pending_done(notes);
+}
+
+/* From this many orders on they are settled in pieces of this many, so that memory stays flat. */
+#define PIECE_ORDERS 5000
+
+/* The orders that are settled in pieces. */
+typedef struct Pieces
+{
+	List	   *notes;			/* as first noted */
+	int			next;
+	ReconcileMode mode;
+	Snapshot	snapshot;
+} Pieces;
+
+static bool
+next_piece(Settlement *settlement)
+{
+	Pieces	   *pieces = settlement->next_arg;
+	List	   *piece = NIL;
+
+	settlement->changes = NIL;
+	while (pieces->next < list_length(pieces->notes) && list_length(piece) < PIECE_ORDERS)
+		piece = lappend(piece, list_nth(pieces->notes, pieces->next++));
+	if (piece == NIL)
+		return false;
+	list_sort(piece, bo_compare_notes);
+	reconcile_orders(settlement, pieces->mode, piece, pieces->snapshot);
+	return true;
+}
+
+/*
+ * May these orders be settled one after another?  All stock is locked before
+ * the first; lines then get in the order in which they come what together
+ * they would get by rank: so that must be the same.
+ */
+static bool
+may_be_pieces(const Settlement *settlement, ReconcileMode mode, List *notes)
+{
+	int32		source_id = 0;
+	ListCell   *lc;
+
+	if (list_length(notes) < 2 * PIECE_ORDERS || bo_pending_moves() != NIL || mode.detach != NULL ||
+		settlement->movements != NIL || settlement->supplies != NIL || settlement->places != NIL || settlement->repromise)
+		return false;
+	foreach(lc, notes)
+	{
+		OrderNote  *note = lfirst(lc);
+		Mapping    *mapping;
+
+		if (note->key.source_id == source_id)
+			continue;
+		source_id = note->key.source_id;
+		mapping = mapping_to_use(source_id, mode);
+		if (mapping->park || mapping->unreadable || mapping->rank_mapped || mapping->line.nkeys == 0)
+			return false;
+	}
+	return true;
+}
+
+/* Where the orders have lines, now or as recorded. */
+static List *
+places_of(List *notes, ReconcileMode mode)
+{
+	BoRows	   *rows = bo_rows(BO_ROWS_ORDERS);
+	List	   *places = NIL;
+	List	   *some = NIL;
+	uint64		n;
+	int			i = 0;
+
+	for (ListCell *lc = list_head(notes); lc != NULL; lc = lnext(notes, lc))
+	{
+		OrderNote  *note = lfirst(lc);
+		ListCell   *next = lnext(notes, lc);
+		Datum		values[4] = {bo_text(note->tenant), Int32GetDatum(note->key.source_id), bo_text(note->key.order_key), Int32GetDatum(i++)};
+		bool		nulls[4] = {false};
+
+		if (!note->state.fresh)
+			bo_rows_put(rows, values, nulls);
+		some = lappend(some, note);
+		if (next == NULL || ((OrderNote *) lfirst(next))->key.source_id != note->key.source_id)
+		{
+			places = list_concat(places, bo_mapping_places(mapping_to_use(note->key.source_id, mode), some));
+			some = NIL;
+		}
+	}
+	n = bo_exec(BO_READ_RECORDED_PLACES, rows, NULL, true);
+	for (uint64 row = 0; row < n; row++)
+	{
+		StockKey   *place = palloc(sizeof(StockKey));
+
+		place->tenant = bo_get_text(row, 1);
+		place->item = bo_get_text(row, 2);
+		place->location = bo_get_text(row, 3);
+		places = lappend(places, place);
+	}
+	bo_rows_drop(rows);
+	return places;
 }
 
 /* Reconciles what is pending into the settlement and settles it. Returns lines that changed. */
@@ -656,13 +738,42 @@ bo_reconcile_and_settle(Settlement *settlement, ReconcileMode mode)
 {
 	MemoryContext cx = AllocSetContextCreate(CurrentMemoryContext, "backorder settling", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(cx);
+	List	   *notes = bo_pending_orders();
 	BoSection	section;
 	int64		changed;
 
 	bo_enter(&section);
 	MemoryContextSwitchTo(cx);
-	bo_reconcile(settlement, mode);
-	bo_settle(settlement);
+	if (notes != NIL)
+	{
+		Snapshot	snapshot;
+		Pieces		pieces = {.mode = mode};
+
+		bo_lock_orders(notes);
+		/* One snapshot, taken after the locks, for both sides. */
+		CommandCounterIncrement();
+		snapshot = RegisterSnapshot(mode.whole ? GetLatestSnapshot() : GetTransactionSnapshot());
+		if (may_be_pieces(settlement, mode, notes))
+		{
+			pieces.notes = list_copy(notes);
+			list_sort(pieces.notes, compare_seq);
+			pieces.snapshot = snapshot;
+			PushActiveSnapshot(snapshot);
+			settlement->places = places_of(notes, mode);
+			PopActiveSnapshot();
+			settlement->next = next_piece;
+			settlement->next_arg = &pieces;
+			bo_settle(settlement);
+		}
+		else
+		{
+			reconcile_orders(settlement, mode, notes, snapshot);
+			bo_settle(settlement);
+		}
+		UnregisterSnapshot(snapshot);
+	}
+	else
+		bo_settle(settlement);
 	changed = settlement->lines_changed;
 	bo_leave(&section);
 	MemoryContextSwitchTo(old);

@@ -13,7 +13,9 @@
 #include "settle.h"
 
 #include "json.h"
+#include "miscadmin.h"
 #include "utils/hsearch.h"
+#include "utils/memutils.h"
 
 static void
 refuse_movement(Movement *m, const char *detail, const char *hint)
@@ -247,6 +249,121 @@ settle_stock(Settle *st, Stock *stock)
 	bo_queue_close(&queue);
 }
 
+static void
+write_ledger(Settle *st)
+{
+	bo_write(BO_INSERT_MOVEMENTS, st->movements);
+	bo_write(BO_INSERT_ALLOCATIONS, st->allocations);
+	bo_events_write(&st->events);
+	st->movements = NULL;
+	st->allocations = NULL;
+	memset(&st->events, 0, sizeof(st->events));
+}
+
+/* Settles all there is under the stock locks; the counters are left to be written. */
+static void
+settle_all(Settle *st)
+{
+	Settlement *s = st->s;
+	ListCell   *lc;
+
+	bo_read_changed_lines(st);
+	bo_read_supply(st);
+	apply_movements(st);
+	bo_apply_supplies(st);
+	foreach(lc, s->changes)
+		bo_apply_change(st, lfirst(lc));
+	for (int i = 0; i < st->nstocks; i++)
+		settle_stock(st, st->stocks[i]);
+	for (int i = 0; i < st->nstocks; i++)
+		bo_promise_stock(st, st->stocks[i]);
+
+	if (s->repromise)
+		for (int i = 0; i < st->nstocks; i++)
+			s->lines_changed += list_length(st->stocks[i]->lines);
+	bo_write_lines(st);
+	bo_write_supply(st);
+	write_ledger(st);
+}
+
+/* The stock that the changes concern, which is all locked before the first of several pieces. */
+static void
+find_changed_stock(Settle *st)
+{
+	ListCell   *lc;
+
+	foreach(lc, st->s->changes)
+	{
+		LineChange *change = lfirst(lc);
+
+		if (change->now && change->now->item && change->action != LINE_END)
+			change->stock = bo_find_stock(st, change->mapping->tenant, change->now->item, change->now->location);
+		if (change->old_item)
+			change->old_stock = bo_find_stock(st, change->mapping->tenant, change->old_item, change->old_location);
+		if ((change->stock && !change->stock->locked) || (change->old_stock && !change->old_stock->locked))
+			ereport(ERROR,
+					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					 errmsg("could not serialize access due to concurrent update of an order")));
+	}
+}
+
+static Qty
+keep(Qty quantity)
+{
+	return DatumGetNumericCopy(NumericGetDatum(quantity));
+}
+
+/* Settles a piece of many changes after another; only the counters of the stock outlive a piece. */
+static void
+settle_pieces(Settle *st)
+{
+	MemoryContext cx = AllocSetContextCreate(CurrentMemoryContext, "backorder piece", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(cx);
+
+	while (st->s->next(st->s))
+	{
+		ListCell   *lc;
+
+		CHECK_FOR_INTERRUPTS();
+		find_changed_stock(st);
+		bo_read_changed_lines(st);
+		foreach(lc, st->s->changes)
+			bo_apply_change(st, lfirst(lc));
+		for (int i = 0; i < st->nstocks; i++)
+			if (st->stocks[i]->lines != NIL)
+				settle_stock(st, st->stocks[i]);
+		for (int i = 0; i < st->nstocks; i++)
+			if (st->stocks[i]->lines != NIL)
+				bo_promise_stock(st, st->stocks[i]);
+		bo_write_lines(st);
+		write_ledger(st);
+
+		MemoryContextSwitchTo(old);
+		for (int i = 0; i < st->nstocks; i++)
+		{
+			Stock	   *stock = st->stocks[i];
+
+			if (stock->lines == NIL)
+				continue;
+			stock->on_hand = keep(stock->on_hand);
+			stock->unavailable = keep(stock->unavailable);
+			stock->allocated = keep(stock->allocated);
+			stock->backordered = stock->old_backordered = keep(stock->backordered);
+			stock->backordered_held = stock->old_held = keep(stock->backordered_held);
+			stock->on_order = keep(stock->on_order);
+			stock->lines = NIL;
+			stock->touched_rows = NULL;
+			stock->shipped_out = stock->dealt_waiting = qty_zero;
+			stock->requeued = false;
+		}
+		st->s->changes = NIL;
+		MemoryContextReset(cx);
+		MemoryContextSwitchTo(cx);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(cx);
+}
+
 /*
  * Applies changes, movements and supply under the stock locks, deals, promises
  * and writes.  Expects a section, and the orders of the changes locked; locks
@@ -292,31 +409,16 @@ bo_settle(Settlement *settlement)
 
 		(void) bo_find_stock(&st, key->tenant, key->item, key->location);
 	}
-	if (hash_get_num_entries(st.by_key) == 0)
+	if (hash_get_num_entries(st.by_key) == 0 && settlement->next == NULL)
 		return;
 	bo_lock_stocks(&st);
 	for (int i = 0; i < st.nstocks; i++)
 		st.stocks[i]->shipped_out = st.stocks[i]->dealt_waiting = qty_zero;
 
-	bo_read_changed_lines(&st);
-	bo_read_supply(&st);
-	apply_movements(&st);
-	bo_apply_supplies(&st);
-	foreach(lc, settlement->changes)
-		bo_apply_change(&st, lfirst(lc));
-	for (int i = 0; i < st.nstocks; i++)
-		settle_stock(&st, st.stocks[i]);
-	for (int i = 0; i < st.nstocks; i++)
-		bo_promise_stock(&st, st.stocks[i]);
-
-	if (settlement->repromise)
-		for (int i = 0; i < st.nstocks; i++)
-			settlement->lines_changed += list_length(st.stocks[i]->lines);
-	bo_write_lines(&st);
-	bo_write_supply(&st);
-	bo_write(BO_INSERT_MOVEMENTS, st.movements);
-	bo_write(BO_INSERT_ALLOCATIONS, st.allocations);
-	bo_events_write(&st.events);
+	if (settlement->next != NULL)
+		settle_pieces(&st);
+	else
+		settle_all(&st);
 	bo_write_stock(&st);
 	if (bo_announce_pending())
 		bo_queue_commit_work();

@@ -1,0 +1,52 @@
+-- Many orders of one transaction are settled in pieces: the same as all at once, also where a later piece frees what an
+-- earlier one waits for.
+CREATE SCHEMA pieces;
+SET search_path = pieces;
+CREATE TABLE orders (id integer PRIMARY KEY, status text NOT NULL DEFAULT 'open');
+CREATE TABLE lines (order_id integer REFERENCES orders ON DELETE CASCADE, line_no integer, item text, qty integer NOT NULL, shipped integer NOT NULL DEFAULT 0, PRIMARY KEY (order_id, line_no));
+SELECT backorder.attach('lines', item => 'item', quantity => 'qty', order_key => 'order_id', line_key => 'line_no', shipped => 'shipped',
+	header_table => 'orders', live => $$status = 'open'$$, tenant => 'pieces') > 0 AS attached;
+INSERT INTO backorder.stock_movement (tenant, item, kind, quantity) SELECT 'pieces', 'piece ' || i, 'receipt', 500 FROM generate_series(0, 9) i;
+
+-- Headers alone: nothing to record.
+INSERT INTO orders SELECT generate_series(1, 12000);
+SELECT count(*) AS lines, (SELECT count(*) FROM backorder.sales_order WHERE tenant = 'pieces') AS orders FROM backorder.order_line WHERE tenant = 'pieces';
+
+CREATE VIEW state AS
+SELECT (SELECT count(*) FROM backorder.order_line l WHERE l.tenant = 'pieces') AS lines,
+	sum(s.on_hand) AS on_hand, sum(s.allocated) AS allocated, sum(s.backordered) AS backordered, sum(s.available) AS available,
+	(SELECT count(*) FROM backorder.waiting_order w WHERE w.tenant = 'pieces') AS waiting_orders,
+	(SELECT max(l.order_key::integer) FROM backorder.order_line l WHERE l.tenant = 'pieces' AND l.allocated > 0) AS last_served,
+	(SELECT min(l.order_key::integer) FROM backorder.order_line l WHERE l.tenant = 'pieces' AND l.backordered > 0) AS first_waiting,
+	(SELECT count(DISTINCT s.version) FROM backorder.stock s WHERE s.tenant = 'pieces') AS versions
+FROM backorder.stock s WHERE s.tenant = 'pieces';
+
+-- The first 2,500 orders get what there is: each item is in one line of every fifth order.
+INSERT INTO lines SELECT o, n, 'piece ' || (o + n * 5) % 10, 1 FROM generate_series(1, 12000) o, generate_series(1, 2) n;
+TABLE state;
+SELECT type, count(*) FROM backorder.event WHERE tenant = 'pieces' GROUP BY 1;
+
+-- In one transaction the last half gives up, then the first 500 orders: those that wait get it by rank.
+BEGIN;
+UPDATE lines SET qty = 2 WHERE order_id <= 10;
+UPDATE orders SET status = 'cancelled' WHERE id > 6000 OR id BETWEEN 11 AND 500;
+UPDATE lines SET item = 'piece 0' WHERE order_id BETWEEN 501 AND 5000 AND line_no = 2;
+COMMIT;
+TABLE state;
+
+-- Shipped and moved, all of them; and undone.
+UPDATE lines SET shipped = 1 WHERE order_id BETWEEN 501 AND 2500 AND line_no = 1;
+TABLE state;
+BEGIN;
+SAVEPOINT before;
+DELETE FROM orders;
+SELECT backorder.flush() > 10000 AS many;
+ROLLBACK TO before;
+COMMIT;
+TABLE state;
+SELECT * FROM backorder.verify();
+DELETE FROM orders;
+TABLE state;
+SELECT * FROM backorder.verify();
+SELECT backorder.detach('lines');
+DROP SCHEMA pieces CASCADE;
