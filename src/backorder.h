@@ -208,6 +208,7 @@ typedef struct Mapping
 	bool		park;			/* an order that cannot be read is parked */
 	bool		queued_mapped;
 	bool		pin_keys;		/* the text of a key depends on settings */
+	bool		spellings;		/* keys that "=" takes for equal may differ as text */
 	bool		detached;
 	bool		unreadable;		/* a stub of a parked source */
 	MappedTable line;
@@ -223,7 +224,8 @@ typedef struct Mapping
 	char	   *order_by;
 	char	   *keys_query;		/* all order keys */
 	char	   *keyless_query;	/* how many rows have none */
-	Oid			array_type[BO_MAX_KEYS];
+	Oid			array_type[BO_MAX_KEYS];	/* of text where key_as_text */
+	bool		key_as_text[BO_MAX_KEYS];
 	char	   *where_line;		/* by order key, $1 ..., and line key, the next ones */
 	bool		by_line;		/* a line's values depend on its row and header only */
 	SPIPlanPtr	plans[4];		/* by MappingScope */
@@ -233,6 +235,7 @@ typedef struct Mapping
 typedef struct MappedLine
 {
 	char	   *order_key;
+	char	   *header_key;		/* the header's spelling of it, where spellings differ and there is a header */
 	char	   *line_key;
 	char	   *item;			/* NULL: not stocked */
 	char	   *location;
@@ -274,6 +277,7 @@ extern void bo_mapping_note_all(Mapping *mapping);
 extern char *bo_key_text(const Datum *values, const Oid *types, int n);
 extern char *bo_key_prefix(const char *key, int n);
 extern bool bo_key_native(Mapping *mapping, const char *order_key, Datum *native);
+extern bool bo_header_key(Mapping *mapping, Datum *values);
 extern void bo_mapped_table(MappedTable *table, Oid relid, ArrayType *columns, ArrayType *names);
 extern AttrNumber bo_mapped_column(const MappedTable *table, const char *name);
 extern char *bo_alias(const char *side, const MappedTable *table);
@@ -328,6 +332,7 @@ typedef struct OrderNote
 		bool		locked;		/* its sales_order row is */
 		bool		fresh;		/* the order was new when it was locked, and has no lines yet */
 		bool		dirty;		/* to be reconciled */
+		bool		spellings;	/* lines may write the key in other ways: they are looked for */
 		bool		whole;		/* more may have changed than the one line that is noted: */
 		bool		one_line;
 		Datum		line[BO_MAX_KEYS];	/* native values of its key */
@@ -348,7 +353,9 @@ typedef struct LineMove
 
 extern OrderNote *bo_note_order(Mapping *mapping, const Datum *native);
 extern void bo_note_whole(OrderNote *note);
-extern bool bo_note_order_text(Mapping *mapping, const char *order_key);
+extern void bo_note_spellings(Mapping *mapping, OrderNote *note);
+extern bool bo_order_is_locked(int32 source_id, const char *order_key);
+extern bool bo_note_order_text(Mapping *mapping, const char *order_key, bool spellings);
 extern List *bo_pending_orders(void);
 extern List *bo_pending_moves(void);
 extern void bo_pending_done(List *notes);
@@ -493,6 +500,14 @@ typedef struct StockKey
 	char	   *location;
 } StockKey;
 
+/* Another way in which an order's key is written: by one of its lines, or by its header. */
+typedef struct OtherSpelling
+{
+	Mapping    *mapping;
+	char	   *order_key;
+	bool		header;
+} OtherSpelling;
+
 /* One settling. */
 typedef struct Settlement
 {
@@ -500,6 +515,7 @@ typedef struct Settlement
 	List	   *movements;		/* of Movement */
 	List	   *supplies;		/* of SupplyChange */
 	List	   *places;			/* of StockKey, further stock to settle */
+	List	   *spellings;		/* of OtherSpelling, to be looked at next */
 	bool		repromise;		/* make the promises of these places again, all of them */
 	int64		lines_changed;
 } Settlement;

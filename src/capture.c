@@ -414,6 +414,27 @@ bo_note_whole(OrderNote *note)
 	note->state.whole = true;
 }
 
+/* The same, by a key that is not a line's own: its lines may write it in other ways. */
+void
+bo_note_spellings(Mapping *mapping, OrderNote *note)
+{
+	bo_note_whole(note);
+	if (!mapping->spellings || note->state.spellings)
+		return;
+	bo_save(&note->state, sizeof(note->state));
+	note->state.spellings = true;
+}
+
+/* Has the transaction this order's lock? */
+bool
+bo_order_is_locked(int32 source_id, const char *order_key)
+{
+	NoteKey		key = {source_id, order_key};
+	OrderNote  *note = pending ? hash_search(pending->notes, &key, HASH_FIND, NULL) : NULL;
+
+	return note != NULL && note->state.locked;
+}
+
 /*
  * Notes an order by the native values of its key, as the line table has them.
  * The caller says what of it: bo_note_whole(), or note_line().
@@ -448,12 +469,12 @@ bo_note_order(Mapping *mapping, const Datum *native)
 }
 
 /*
- * Notes an order by its key as text, as it is recorded.  False where that is no
- * key of the table, as after another order_key was attached: then its lines
- * end.
+ * Notes an order by its key as text, as it is recorded, or with spellings as
+ * anybody may write it.  False where that is no key of the table, as after
+ * another order_key was attached: then its lines end.
  */
 bool
-bo_note_order_text(Mapping *mapping, const char *order_key)
+bo_note_order_text(Mapping *mapping, const char *order_key, bool spellings)
 {
 	Datum		native[BO_MAX_KEYS];
 	OrderNote  *entry;
@@ -463,6 +484,8 @@ bo_note_order_text(Mapping *mapping, const char *order_key)
 	entry = note(mapping, pstrdup(order_key));
 	entry->unreadable = !readable;
 	bo_note_whole(entry);
+	if (spellings)
+		bo_note_spellings(mapping, entry);
 	if (readable)
 		keep_native(mapping, entry, native);
 	bo_queue_commit_work();
@@ -530,6 +553,7 @@ bo_pending_done(List *notes)
 		entry->state.dirty = false;
 		entry->state.fresh = false;
 		entry->state.whole = false;
+		entry->state.spellings = false;
 		entry->state.one_line = false;
 	}
 	foreach(lc, bo_pending_moves())
@@ -781,26 +805,15 @@ note_row(CapturedTable *table, Mapping *mapping, TupleTableSlot *slot, Relation 
 	if (table->role == CAPTURE_HEADER)
 	{
 		detoast(values, mapping->header.key_type, n);
-		for (int i = 0; i < n; i++)
-			if (mapping->header.key_type[i] != mapping->line.key_type[i])
-			{
-				/* The line side's type, by way of text: what "=" joins reads alike. */
-				Oid			output;
-				Oid			input;
-				Oid			param;
-				bool		varlena;
-
-				getTypeOutputInfo(mapping->header.key_type[i], &output, &varlena);
-				getTypeInputInfo(mapping->line.key_type[i], &input, &param);
-				values[i] = OidInputFunctionCall(input, OidOutputFunctionCall(output, values[i]), param, -1);
-			}
+		if (!bo_header_key(mapping, values))
+			return;
 	}
 	else
 		detoast(values, mapping->line.key_type, n);
 	if (table->role == CAPTURE_LINE)
 		note_line(table, mapping, bo_note_order(mapping, values), slot);
 	else
-		bo_note_whole(bo_note_order(mapping, values));
+		bo_note_spellings(mapping, bo_note_order(mapping, values));
 }
 
 /* An UPDATE that changes the key of a line moves the line, with all it has. */
@@ -872,7 +885,7 @@ note_recorded(Mapping *mapping)
 	for (uint64 row = 0; row < n; row++)
 	{
 		SPI_tuptable = table;
-		bo_note_order_text(mapping, bo_get_text(row, 1));
+		bo_note_order_text(mapping, bo_get_text(row, 1), false);
 	}
 	bo_leave(&section);
 }

@@ -31,6 +31,9 @@
 #define bo_qualified_name(text) stringToQualifiedNameList(text)
 #endif
 
+/* From 18 on; the letter is ATTRIBUTE_GENERATED_VIRTUAL. */
+#define bo_is_virtual(att) ((att)->attgenerated == 'v')
+
 /* In front of a declaration; 18's own word. */
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn pg_attribute_noreturn()

@@ -58,6 +58,7 @@ typedef struct Reconcile
 	Settlement *settlement;
 	ReconcileMode mode;
 	HTAB	   *orders;
+	bool		spellings;		/* other spellings of the keys being read are looked for */
 } Reconcile;
 
 static bool
@@ -119,6 +120,29 @@ bo_lock_orders(List *notes)
 	bo_leave(&section);
 }
 
+/*
+ * A key is found that "=" takes for one of those looked at and that is written
+ * in another way.  It is an order of its own, to be looked at next.
+ */
+static void
+add_spelling(Reconcile *r, Mapping *mapping, char *order_key, bool header)
+{
+	OtherSpelling *spelling;
+	ListCell   *lc;
+
+	foreach(lc, r->settlement->spellings)
+	{
+		spelling = lfirst(lc);
+		if (spelling->mapping == mapping && spelling->header == header && strcmp(spelling->order_key, order_key) == 0)
+			return;
+	}
+	spelling = palloc(sizeof(OtherSpelling));
+	spelling->mapping = mapping;
+	spelling->order_key = order_key;
+	spelling->header = header;
+	r->settlement->spellings = lappend(r->settlement->spellings, spelling);
+}
+
 static void
 take_mapped(Mapping *mapping, MappedLine *line, void *arg)
 {
@@ -126,9 +150,14 @@ take_mapped(Mapping *mapping, MappedLine *line, void *arg)
 	NoteKey		key = {mapping->source_id, line->order_key};
 	Order	   *order = hash_search(r->orders, &key, HASH_FIND, NULL);
 
-	/* Another spelling of a key that "=" takes for equal is noted by its own row. */
 	if (order != NULL)
 		order->now = lappend(order->now, line);
+	else if (r->spellings)
+		add_spelling(r, mapping, line->order_key, false);
+	/* A line and its header meet on the lock of the header's spelling. */
+	if (order != NULL && line->header_key != NULL && strcmp(line->header_key, line->order_key) != 0 &&
+		!bo_order_is_locked(mapping->source_id, line->header_key))
+		add_spelling(r, mapping, line->header_key, true);
 }
 
 static Order *
@@ -623,8 +652,12 @@ bo_reconcile(Settlement *settlement, ReconcileMode mode)
 		OrderNote  *first = lfirst(lc);
 		List	   *some = NIL;
 
+		r.spellings = false;
 		for (; lc != NULL && ((OrderNote *) lfirst(lc))->key.source_id == first->key.source_id; lc = lnext(notes, lc))
+		{
 			some = lappend(some, lfirst(lc));
+			r.spellings |= ((OrderNote *) lfirst(lc))->state.spellings;
+		}
 		mapping = ((Order *) hash_search(r.orders, &first->key, HASH_FIND, NULL))->mapping;
 		if (mapping->line.nkeys > 0)
 			read_or_park(&r, mapping, some);
@@ -660,6 +693,20 @@ bo_reconcile(Settlement *settlement, ReconcileMode mode)
 	bo_pending_done(notes);
 }
 
+/* Notes the orders whose keys were found to be written in another way. */
+static void
+note_spellings(List *spellings)
+{
+	ListCell   *lc;
+
+	foreach(lc, spellings)
+	{
+		OtherSpelling *spelling = lfirst(lc);
+
+		(void) bo_note_order_text(spelling->mapping, spelling->order_key, spelling->header);
+	}
+}
+
 /* Reconciles what is pending into the settlement and settles it. Returns lines that changed. */
 int64
 bo_reconcile_and_settle(Settlement *settlement, ReconcileMode mode)
@@ -674,8 +721,12 @@ bo_reconcile_and_settle(Settlement *settlement, ReconcileMode mode)
 	bo_reconcile(settlement, mode);
 	bo_settle(settlement);
 	changed = settlement->lines_changed;
+	if (settlement->spellings != NIL)
+		note_spellings(settlement->spellings);
 	bo_leave(&section);
 	MemoryContextSwitchTo(old);
+	if (settlement->spellings != NIL)
+		changed += bo_settle_pending();
 	MemoryContextDelete(cx);
 	return changed;
 }

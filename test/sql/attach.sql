@@ -319,6 +319,32 @@ CREATE TABLE parent (id integer PRIMARY KEY, item text, qty integer);
 CREATE TABLE child () INHERITS (parent);
 SELECT backorder.attach('parent', 'item', 'qty');
 \echo :SQLSTATE
+ALTER TABLE child ADD PRIMARY KEY (id);
+SELECT backorder.attach('child', 'item', 'qty');
+\echo :SQLSTATE
+CREATE FOREIGN DATA WRAPPER attach_wrapper;
+CREATE SERVER attach_server FOREIGN DATA WRAPPER attach_wrapper;
+CREATE FOREIGN TABLE foreign_line (id integer, item text, qty integer) SERVER attach_server;
+SELECT backorder.attach('foreign_line', 'item', 'qty', line_key => 'id');
+\echo :SQLSTATE
+CREATE MATERIALIZED VIEW stored_view AS SELECT * FROM single;
+SELECT backorder.attach('stored_view', 'sku', 'qty', line_key => 'id');
+\echo :SQLSTATE
+SELECT backorder.attach('single', 'sku', 'qty', order_key => 'id', header_table => 'foreign_line', header_key => 'id');
+\echo :SQLSTATE
+SELECT backorder.attach('single', 'sku', 'qty', order_key => 'id', header_table => 'child');
+\echo :SQLSTATE
+SELECT backorder.attach('single', 'sku', 'qty', watch => ARRAY['child: id']);
+\echo :SQLSTATE
+-- A child that an attached table gets later is read with it, and not captured: verify() shows it.
+BEGIN;
+CREATE TABLE single_child () INHERITS (single);
+INSERT INTO single_child VALUES (9, 'at A', 1);
+SET CONSTRAINTS ALL IMMEDIATE;
+SELECT check_name, object, actual FROM backorder.verify();
+SELECT backorder.resync('single');
+SELECT * FROM backorder.verify();
+ROLLBACK;
 SELECT backorder.attach('pg_class', 'relname', 'relpages', line_key => 'oid');
 \echo :SQLSTATE
 SELECT backorder.attach('backorder.stock', 'item', 'on_hand');
@@ -433,4 +459,5 @@ SELECT count(backorder.detach(backorder.source_relation(source_id))) AS detached
 WHERE line_schema IN ('attach', 'Attach; Shop') AND detached_at IS NULL;
 SELECT * FROM backorder.verify();
 SET client_min_messages = warning;
+DROP FOREIGN DATA WRAPPER attach_wrapper CASCADE;
 DROP SCHEMA attach, "Attach; Shop" CASCADE;
