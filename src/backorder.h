@@ -353,6 +353,7 @@ typedef struct LineMove
 
 extern OrderNote *bo_note_order(Mapping *mapping, const Datum *native);
 extern void bo_note_whole(OrderNote *note);
+extern void bo_check_noted_types(Mapping *mapping);
 extern void bo_note_spellings(Mapping *mapping, OrderNote *note);
 extern bool bo_order_is_locked(int32 source_id, const char *order_key);
 extern bool bo_note_order_text(Mapping *mapping, const char *order_key, bool spellings);

@@ -60,10 +60,19 @@ typedef struct CapturedTable
 
 static HTAB *captured_tables;
 
+/* The types that the native keys in the notes of a source have. */
+typedef struct NotedTypes
+{
+	int32		source_id;
+	Oid			order_key[BO_MAX_KEYS];
+	Oid			line_key[BO_MAX_KEYS];
+} NotedTypes;
+
 /* The transaction's notes, in a context of their own below TopTransactionContext. */
 typedef struct Pending
 {
 	MemoryContext cx;
+	List	   *types;			/* of NotedTypes */
 	HTAB	   *notes;			/* NoteKey -> OrderNote */
 	List	   *order;			/* of OrderNote, as first noted */
 	List	   *moves;			/* of LineMove */
@@ -164,6 +173,11 @@ relation_changed(Datum arg, Oid relid)
 	HASH_SEQ_STATUS seq;
 	CapturedTable *table;
 
+	if (pending != NULL)
+	{
+		pending->last_mapping = NULL;	/* its types may be others now */
+		pending->last_note = NULL;
+	}
 	if (captured_tables == NULL)
 		return;
 	/* A change of the attached table matters to its partitions too: forget all. */
@@ -435,6 +449,58 @@ bo_order_is_locked(int32 source_id, const char *order_key)
 	return note != NULL && note->state.locked;
 }
 
+static NotedTypes
+types_of(Mapping *mapping)
+{
+	NotedTypes	types = {.source_id = mapping->source_id};
+
+	memcpy(types.order_key, mapping->line.key_type, sizeof(Oid) * mapping->line.nkeys);
+	memcpy(types.line_key, mapping->line_key_type, sizeof(Oid) * mapping->nline_columns);
+	return types;
+}
+
+/*
+ * Where a key column has got another type since orders of the source were
+ * noted, their native keys are made again from their texts.
+ */
+void
+bo_check_noted_types(Mapping *mapping)
+{
+	NotedTypes	now = types_of(mapping);
+	NotedTypes *known = NULL;
+	ListCell   *lc;
+
+	if (pending == NULL || mapping->line.nkeys == 0)
+		return;
+	foreach(lc, pending->types)
+		if (((NotedTypes *) lfirst(lc))->source_id == mapping->source_id)
+			known = lfirst(lc);
+	if (known != NULL && memcmp(known, &now, sizeof(now)) == 0)
+		return;
+	if (known == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(pending->cx);
+
+		known = palloc(sizeof(NotedTypes));
+		pending->types = lappend(pending->types, known);
+		MemoryContextSwitchTo(old);
+	}
+	else
+		foreach(lc, pending->order)
+		{
+			OrderNote  *entry = lfirst(lc);
+			Datum		native[BO_MAX_KEYS];
+
+			if (entry->key.source_id != mapping->source_id)
+				continue;
+			entry->unreadable = !bo_key_native(mapping, entry->key.order_key, native);
+			if (!entry->unreadable)
+				keep_native(mapping, entry, native);
+			bo_note_whole(entry);	/* not by the key of its one line, which may be of another type */
+		}
+	*known = now;
+}
+
 /*
  * Notes an order by the native values of its key, as the line table has them.
  * The caller says what of it: bo_note_whole(), or note_line().
@@ -456,6 +522,11 @@ bo_note_order(Mapping *mapping, const Datum *native)
 								get_typbyval(mapping->line.key_type[i]), get_typlen(mapping->line.key_type[i]));
 		if (same)
 			return pending->last_note;
+	}
+	if (pending == NULL || pending->last_mapping != mapping)
+	{
+		(void) need_pending();
+		bo_check_noted_types(mapping);
 	}
 	if (mapping->pin_keys)
 		level = bo_pin_settings();
@@ -481,6 +552,8 @@ bo_note_order_text(Mapping *mapping, const char *order_key, bool spellings)
 	/* A stub's orders are ended unread. */
 	bool		readable = mapping->line.nkeys > 0 && bo_key_native(mapping, order_key, native);
 
+	(void) need_pending();
+	bo_check_noted_types(mapping);
 	entry = note(mapping, pstrdup(order_key));
 	entry->unreadable = !readable;
 	bo_note_whole(entry);

@@ -635,7 +635,10 @@ bo_reconcile(Settlement *settlement, ReconcileMode mode)
 
 		order->note = note;
 		if (mapping == NULL || mapping->source_id != note->key.source_id)
+		{
 			mapping = mapping_to_use(note->key.source_id, mode);
+			bo_check_noted_types(mapping);
+		}
 		order->mapping = mapping;
 		order->now = NIL;
 		order->recorded = NIL;
