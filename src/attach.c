@@ -441,6 +441,48 @@ one_of(FunctionCallInfo fcinfo, int arg, const char *name, const char *first, co
 	return value;
 }
 
+/*
+ * Makes our own rows agree with each other, where somebody changed them past
+ * the extension, under the locks of the noted orders.  What that frees is dealt
+ * by the settlement, and orders are told what they had not been.
+ */
+static void
+mend(Mapping *mapping, Settlement *settlement)
+{
+	MemoryContext cx = CurrentMemoryContext;
+	BoSection	section;
+	SPITupleTable *rows;
+	uint64		n;
+	Datum		arg = Int32GetDatum(mapping->source_id);
+
+	bo_lock_orders(bo_pending_orders());
+	bo_enter(&section);
+	n = bo_exec(BO_MEND, NULL, &arg, false);
+	rows = SPI_tuptable;
+	MemoryContextSwitchTo(cx);
+	for (uint64 i = 0; i < n; i++)
+	{
+		char	   *item;
+
+		SPI_tuptable = rows;
+		item = bo_get_text(i, 1);
+		if (item == NULL)
+			bo_touch_order(mapping->tenant, bo_get_int32(i, 3), bo_get_text(i, 4), false);
+		else
+		{
+			StockKey   *key = palloc(sizeof(StockKey));
+
+			key->tenant = mapping->tenant;
+			key->item = item;
+			key->location = bo_get_text(i, 2);
+			settlement->places = lappend(settlement->places, key);
+		}
+	}
+	settlement->repromise = settlement->places != NIL;
+	bo_leave(&section);
+	CommandCounterIncrement();
+}
+
 /* Reconciles all orders of a source, in one settling of their own. */
 static int64
 reconcile_source(Mapping *mapping, ReconcileMode mode)
@@ -463,6 +505,8 @@ reconcile_source(Mapping *mapping, ReconcileMode mode)
 			bo_mapping_note_all(mapping);
 			bo_leave(&section);
 		}
+		if (mode.mend)
+			mend(mapping, &settlement);
 		changed = bo_reconcile_and_settle(&settlement, mode);
 	}
 	PG_CATCH();
@@ -841,7 +885,7 @@ bo_resync(PG_FUNCTION_ARGS)
 	BoSection	section;
 
 	if (PG_ARGISNULL(1))
-		PG_RETURN_INT64(reconcile_source(mapping, (ReconcileMode) {0}));
+		PG_RETURN_INT64(reconcile_source(mapping, (ReconcileMode) {.mend = true}));
 	bo_enter(&section);			/* the key is read under pinned settings */
 	if (!bo_note_order_text(mapping, text_to_cstring(PG_GETARG_TEXT_PP(1)), true))
 		ereport(ERROR,

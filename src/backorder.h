@@ -123,6 +123,7 @@ typedef enum BoStatement
 	BO_PARK,
 	BO_UNPARK,
 	BO_DETACH_SOURCE,
+	BO_MEND,
 	BO_READ_STALE_STOCK,
 	BO_NEW_MOVEMENTS,
 	BO_LINE_INSERTED,
@@ -571,6 +572,7 @@ typedef struct ReconcileMode
 {
 	bool		whole;			/* all orders of a source, those too that an older snapshot does not see */
 	bool		baseline;		/* attach: take shipped as it is, no events */
+	bool		mend;			/* resync: our own rows may have been changed by somebody */
 	Mapping    *detach;			/* all lines of this source leave, without events */
 } ReconcileMode;
 

@@ -193,7 +193,7 @@ read_recorded(Reconcile *r, List *notes)
 		Datum		values[4];
 		bool		nulls[4] = {false};
 
-		if (note->state.fresh)
+		if (note->state.fresh && !r->mode.whole)
 			continue;			/* recorded by nobody before */
 		values[0] = bo_text(note->tenant);
 		values[1] = Int32GetDatum(note->key.source_id);

@@ -320,7 +320,7 @@ bo_settle(Settlement *settlement)
 	for (int i = 0; i < st.nstocks; i++)
 		bo_promise_stock(&st, st.stocks[i]);
 
-	if (settlement->repromise)
+	if (settlement->repromise && settlement->changes == NIL)
 		for (int i = 0; i < st.nstocks; i++)
 			settlement->lines_changed += list_length(st.stocks[i]->lines);
 	bo_write_lines(&st);
