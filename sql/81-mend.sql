@@ -16,7 +16,7 @@ COMMENT ON VIEW backorder.recounted IS 'Internal: the counters of each stock row
 -- the orders that are returned.
 CREATE FUNCTION backorder.mend(source_id integer) RETURNS TABLE (item text, location text, order_source integer, order_key text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = on SET enable_bitmapscan = on SET enable_hashjoin = on SET enable_mergejoin = on SET enable_sort = on AS $$
+SET jit = off SET enable_seqscan = on SET enable_bitmapscan = on SET enable_hashjoin = on SET enable_mergejoin = on SET enable_sort = on AS $$
 #variable_conflict use_column
 DECLARE
 	own text;

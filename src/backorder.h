@@ -502,14 +502,6 @@ typedef struct StockKey
 	char	   *location;
 } StockKey;
 
-/* Another way in which an order's key is written: by one of its lines, or by its header. */
-typedef struct OtherSpelling
-{
-	Mapping    *mapping;
-	char	   *order_key;
-	bool		header;
-} OtherSpelling;
-
 /* One settling. */
 typedef struct Settlement
 {
@@ -517,7 +509,7 @@ typedef struct Settlement
 	List	   *movements;		/* of Movement */
 	List	   *supplies;		/* of SupplyChange */
 	List	   *places;			/* of StockKey, further stock to settle */
-	List	   *spellings;		/* of OtherSpelling, to be looked at next */
+	List	   *spellings;		/* other spellings of keys, to be looked at next: reconcile.c */
 	bool		repromise;		/* make the promises of these places again, all of them */
 	int64		lines_changed;
 } Settlement;

@@ -259,19 +259,31 @@ key_depends_on_settings(Oid type)
 	}
 }
 
-/* May values of a column that "=" takes for equal differ as text?  As 1.0 and 1.00, or as citext. */
+/*
+ * May values of a column that "=" takes for equal differ as text?  As 1.0 and
+ * 1.00, or as citext.  *scale gets the digits behind the point that a number is
+ * always written with; -1 for all else.
+ */
 static bool
-has_spellings(const MappedTable *table, AttrNumber attnum, int32 *typmod)
+has_spellings(const MappedTable *table, AttrNumber attnum, int32 *scale)
 {
 	Oid			type;
+	int32		typmod;
 	Oid			collation;
 
-	get_atttypetypmodcoll(table->relid, attnum, &type, typmod, &collation);
-	switch (getBaseTypeAndTypmod(type, typmod))
+	*scale = -1;
+	get_atttypetypmodcoll(table->relid, attnum, &type, &typmod, &collation);
+	switch (getBaseTypeAndTypmod(type, &typmod))
 	{
 		case INT2OID:
 		case INT4OID:
 		case INT8OID:
+			*scale = 0;
+			return false;
+		case NUMERICOID:
+			if (typmod >= 0)
+				*scale = (typmod - VARHDRSZ) & 0x7ff;
+			return typmod < 0;
 		case OIDOID:
 		case UUIDOID:
 		case BOOLOID:
@@ -282,17 +294,12 @@ has_spellings(const MappedTable *table, AttrNumber attnum, int32 *typmod)
 		case TIMEOID:
 		case TIMESTAMPOID:
 		case TIMESTAMPTZOID:
-			*typmod = -1;
 			return false;
 		case TEXTOID:
 		case VARCHAROID:
 		case BPCHAROID:
-			*typmod = -1;
 			return !get_collation_isdeterministic(collation);
-		case NUMERICOID:		/* with a scale it is always written */
-			return *typmod < 0;
 		default:
-			*typmod = -1;
 			return get_typtype(getBaseType(type)) != TYPTYPE_ENUM;
 	}
 }
@@ -715,8 +722,8 @@ load(Mapping *mapping, int32 source_id)
 	}
 	for (int i = 0; i < mapping->line.nkeys; i++)
 	{
-		int32		line_typmod;
-		int32		header_typmod;
+		int32		line_scale;
+		int32		header_scale;
 
 		mapping->array_type[i] = get_array_type(mapping->line.key_type[i]);
 		/* There are no arrays of arrays, and unnest() takes rows apart. */
@@ -724,9 +731,9 @@ load(Mapping *mapping, int32 source_id)
 		if (mapping->key_as_text[i])
 			mapping->array_type[i] = TEXTARRAYOID;
 		mapping->pin_keys |= key_depends_on_settings(mapping->line.key_type[i]);
-		mapping->spellings |= has_spellings(&mapping->line, mapping->line.key[i], &line_typmod);
+		mapping->spellings |= has_spellings(&mapping->line, mapping->line.key[i], &line_scale);
 		if (OidIsValid(mapping->header.relid))
-			mapping->spellings |= has_spellings(&mapping->header, mapping->header.key[i], &header_typmod) || line_typmod != header_typmod;
+			mapping->spellings |= has_spellings(&mapping->header, mapping->header.key[i], &header_scale) || line_scale != header_scale;
 	}
 
 	/* The mapping query; bo_mapping_read knows its columns by position. */

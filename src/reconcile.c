@@ -53,6 +53,14 @@ typedef struct Order
 	bool		one_line;		/* only the line noted is looked at */
 } Order;
 
+/* Another way in which an order's key is written: by one of its lines, or by its header. */
+typedef struct OtherSpelling
+{
+	Mapping    *mapping;
+	char	   *order_key;
+	bool		header;
+} OtherSpelling;
+
 typedef struct Reconcile
 {
 	Settlement *settlement;
