@@ -259,6 +259,27 @@ queue_event(const char *table, bool at_end)
 	table_close(rel, NoLock);
 }
 
+static void
+queue_commit_work(bool at_end)
+{
+	Pending    *p = need_pending();
+
+	if (p->paused || p->state.queued)
+		return;
+	bo_save(&p->state, sizeof(p->state));
+	p->state.queued = true;
+	p->queueing = !at_end;
+	PG_TRY();
+	{
+		queue_event("commit_work", at_end);
+	}
+	PG_FINALLY();
+	{
+		p->queueing = false;
+	}
+	PG_END_TRY();
+}
+
 /*
  * Queues the deferred event that runs bo_commit_work.  Under SET CONSTRAINTS
  * ... IMMEDIATE it runs in here: so this is called where there is nothing half
@@ -267,22 +288,7 @@ queue_event(const char *table, bool at_end)
 void
 bo_queue_commit_work(void)
 {
-	Pending    *p = need_pending();
-
-	if (p->paused || p->state.queued)
-		return;
-	bo_save(&p->state, sizeof(p->state));
-	p->state.queued = true;
-	p->queueing = true;
-	PG_TRY();
-	{
-		queue_event("commit_work", false);
-	}
-	PG_FINALLY();
-	{
-		p->queueing = false;
-	}
-	PG_END_TRY();
+	queue_commit_work(false);
 }
 
 /* In immediate timing: queues the event that settles when the statement has ended. */
@@ -503,7 +509,8 @@ bo_check_noted_types(Mapping *mapping)
 
 /*
  * Notes an order by the native values of its key, as the line table has them.
- * The caller says what of it: bo_note_whole(), or note_line().
+ * The caller says what of it: bo_note_whole(), or note_line(); and when all is
+ * noted, bo_queue_commit_work().
  */
 OrderNote *
 bo_note_order(Mapping *mapping, const Datum *native)
@@ -533,9 +540,9 @@ bo_note_order(Mapping *mapping, const Datum *native)
 	entry = note(mapping, bo_key_text(native, mapping->line.key_type, mapping->line.nkeys));
 	if (mapping->pin_keys)
 		AtEOXact_GUC(false, level);
-	if (entry->native[0] == (Datum) 0)
+	if (entry->native[0] == (Datum) 0 || entry->unreadable)
 		keep_native(mapping, entry, native);
-	bo_queue_commit_work();
+	entry->unreadable = false;	/* as when it was noted by detach() */
 	return entry;
 }
 
@@ -561,7 +568,6 @@ bo_note_order_text(Mapping *mapping, const char *order_key, bool spellings)
 		bo_note_spellings(mapping, entry);
 	if (readable)
 		keep_native(mapping, entry, native);
-	bo_queue_commit_work();
 	return readable;
 }
 
@@ -963,7 +969,7 @@ note_recorded(Mapping *mapping)
 	bo_leave(&section);
 }
 
-/* Notes every order recorded of a source, for resync. Expects no section. */
+/* Notes every order recorded of a source. Expects no section; the caller settles or queues. */
 void
 bo_note_recorded(Mapping *mapping)
 {
@@ -1013,6 +1019,8 @@ bo_note_rows(Mapping *mapping, Oid attached, Oid partition)
 	table_endscan(scan);
 	ExecDropSingleTupleTableSlot(slot);
 	table_close(rel, NoLock);
+	if (pending != NULL && pending->state.ndirty > 0)
+		bo_queue_commit_work();
 }
 
 /*
@@ -1045,6 +1053,8 @@ bo_capture(PG_FUNCTION_ARGS)
 		note_recorded(mapping);
 		if (mapping->immediate)
 			(void) bo_settle_pending();
+		else if (pending != NULL && pending->state.ndirty > 0)
+			queue_commit_work(true);
 		PG_RETURN_POINTER(NULL);
 	}
 	desc = RelationGetDescr(trigdata->tg_relation);
@@ -1061,6 +1071,9 @@ bo_capture(PG_FUNCTION_ARGS)
 		note_row(table, mapping, trigdata->tg_trigslot, trigdata->tg_relation);
 	if (mapping->immediate)
 		queue_statement_work();
+	/* Under SET CONSTRAINTS ... IMMEDIATE: when all rows of the statement are noted. */
+	if (pending != NULL && pending->state.ndirty > 0)
+		queue_commit_work(true);
 	PG_RETURN_POINTER(NULL);
 }
 

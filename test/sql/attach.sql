@@ -168,6 +168,16 @@ SELECT on_hand, allocated, backordered, available FROM backorder.stock WHERE ite
 SELECT kind, count(*), sum(quantity) FROM backorder.stock_movement WHERE item = 'c33' GROUP BY kind ORDER BY kind;
 SELECT * FROM backorder.verify();
 
+-- Detached and attached in one transaction, and written in between: nothing is missing.
+BEGIN;
+SELECT backorder.detach('again');
+UPDATE again SET qty = qty + 1 WHERE id < 3;
+SELECT backorder.attach('again', 'item', 'qty') = :source_id AS same;
+UPDATE again SET qty = qty + 1 WHERE id = 2;
+COMMIT;
+SELECT order_key, ordered FROM recorded WHERE line_table = 'again' ORDER BY order_key;
+SELECT * FROM backorder.verify();
+
 -- In the transaction of the table's creation, and rolled back: nothing is left.
 BEGIN;
 CREATE TABLE brief (id integer PRIMARY KEY, item text, qty integer);
