@@ -1054,7 +1054,7 @@ bo_capture(PG_FUNCTION_ARGS)
 		if (mapping->immediate)
 			(void) bo_settle_pending();
 		else if (pending != NULL && pending->state.ndirty > 0)
-			queue_commit_work(true);
+			bo_queue_commit_work();	/* TRUNCATE does not close what an event at its end opens */
 		PG_RETURN_POINTER(NULL);
 	}
 	desc = RelationGetDescr(trigdata->tg_relation);
