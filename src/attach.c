@@ -38,6 +38,7 @@
 #include "utils/ruleutils.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
+#include "utils/typcache.h"
 #include "utils/varlena.h"
 
 PG_FUNCTION_INFO_V1(bo_attach);
@@ -79,6 +80,8 @@ check_table(Oid relid, LOCKMODE lock)
 		bo_refuse(psprintf("cannot attach \"%s\": it is a system table", name), "Attach a table of the application.");
 	if (rel->rd_rel->relhassubclass && rel->rd_rel->relkind == RELKIND_RELATION)
 		bo_refuse(psprintf("cannot attach \"%s\": it has inheritance children", name), "Attach an ordinary or partitioned table.");
+	if (has_superclass(relid))
+		bo_refuse(psprintf("cannot attach \"%s\": it is an inheritance child", name), "Attach an ordinary or partitioned table.");
 	if (!bo_owns_relation(relid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, name);
 	table_close(rel, NoLock);
@@ -253,6 +256,23 @@ line_key_parts(MappedTable *line, const char *text, bool joins, List **expressio
 	return targets == NIL ? key_columns(line, text, "line_key") : columns;
 }
 
+/* Keys are compared and sorted, and read from rows as they are stored. */
+static void
+check_key_column(MappedTable *table, AttrNumber attnum, const char *what)
+{
+	Relation	rel = table_open(table->relid, AccessShareLock);
+	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), attnum - 1);
+	TypeCacheEntry *type = lookup_type_cache(getBaseType(att->atttypid), TYPECACHE_EQ_OPR | TYPECACHE_LT_OPR);
+
+	if (!OidIsValid(type->eq_opr) || !OidIsValid(type->lt_opr))
+		bo_refuse(psprintf("column \"%s\" of %s has type %s, which has no order", NameStr(att->attname), what, format_type_be(att->atttypid)),
+				  "Keys are of types that can be compared and sorted.");
+	if (bo_is_virtual(att))
+		bo_refuse(psprintf("column \"%s\" of %s is a virtual generated column", NameStr(att->attname), what),
+				  "Keys are columns that are stored.");
+	table_close(rel, NoLock);
+}
+
 static void
 set_key(MappedTable *table, List *columns, const char *what)
 {
@@ -264,6 +284,7 @@ set_key(MappedTable *table, List *columns, const char *what)
 	{
 		AttrNumber	attnum = bo_mapped_column(table, lfirst(lc));
 
+		check_key_column(table, attnum, what);
 		table->key[table->nkeys] = attnum;
 		table->key_type[table->nkeys++] = getBaseType(get_atttype(table->relid, attnum));
 	}
@@ -420,6 +441,48 @@ one_of(FunctionCallInfo fcinfo, int arg, const char *name, const char *first, co
 	return value;
 }
 
+/*
+ * Makes our own rows agree with each other, where somebody changed them past
+ * the extension, under the locks of the noted orders.  What that frees is dealt
+ * by the settlement, and orders are told what they had not been.
+ */
+static void
+mend(Mapping *mapping, Settlement *settlement)
+{
+	MemoryContext cx = CurrentMemoryContext;
+	BoSection	section;
+	SPITupleTable *rows;
+	uint64		n;
+	Datum		arg = Int32GetDatum(mapping->source_id);
+
+	bo_lock_orders(bo_pending_orders());
+	bo_enter(&section);
+	n = bo_exec(BO_MEND, NULL, &arg, false);
+	rows = SPI_tuptable;
+	MemoryContextSwitchTo(cx);
+	for (uint64 i = 0; i < n; i++)
+	{
+		char	   *item;
+
+		SPI_tuptable = rows;
+		item = bo_get_text(i, 1);
+		if (item == NULL)
+			bo_touch_order(mapping->tenant, bo_get_int32(i, 3), bo_get_text(i, 4), false);
+		else
+		{
+			StockKey   *key = palloc(sizeof(StockKey));
+
+			key->tenant = mapping->tenant;
+			key->item = item;
+			key->location = bo_get_text(i, 2);
+			settlement->places = lappend(settlement->places, key);
+		}
+	}
+	settlement->repromise = settlement->places != NIL;
+	bo_leave(&section);
+	CommandCounterIncrement();
+}
+
 /* Reconciles all orders of a source, in one settling of their own. */
 static int64
 reconcile_source(Mapping *mapping, ReconcileMode mode)
@@ -442,6 +505,8 @@ reconcile_source(Mapping *mapping, ReconcileMode mode)
 			bo_mapping_note_all(mapping);
 			bo_leave(&section);
 		}
+		if (mode.mend)
+			mend(mapping, &settlement);
 		changed = bo_reconcile_and_settle(&settlement, mode);
 	}
 	PG_CATCH();
@@ -499,6 +564,7 @@ bo_attach_keys(void *arg)
 {
 	Attachment *a = arg;
 	FunctionCallInfo fcinfo = a->fcinfo;
+	ListCell   *lc;
 
 	a->line_key = PG_ARGISNULL(3) ? primary_key(&a->line, "line_key") :
 		line_key_parts(&a->line, arg_text(fcinfo, 3), !PG_ARGISNULL(17), &a->key_expressions);
@@ -506,6 +572,8 @@ bo_attach_keys(void *arg)
 		bo_refuse("line_key names no column of the line table", "Give order_key too, or a column of the line table first.");
 	a->order_key = PG_ARGISNULL(4) ? list_copy(a->line_key) : key_columns(&a->line, arg_text(fcinfo, 4), "order_key");
 	set_key(&a->line, a->order_key, "order_key");
+	foreach(lc, a->line_key)
+		check_key_column(&a->line, bo_mapped_column(&a->line, lfirst(lc)), "line_key");
 	if (list_length(a->line_key) + list_length(a->key_expressions) > BO_MAX_KEYS)
 		bo_refuse(psprintf("line_key has %d columns", list_length(a->line_key) + list_length(a->key_expressions)),
 				  psprintf("At most %d are supported.", BO_MAX_KEYS));
@@ -817,9 +885,9 @@ bo_resync(PG_FUNCTION_ARGS)
 	BoSection	section;
 
 	if (PG_ARGISNULL(1))
-		PG_RETURN_INT64(reconcile_source(mapping, (ReconcileMode) {0}));
+		PG_RETURN_INT64(reconcile_source(mapping, (ReconcileMode) {.mend = true}));
 	bo_enter(&section);			/* the key is read under pinned settings */
-	if (!bo_note_order_text(mapping, text_to_cstring(PG_GETARG_TEXT_PP(1))))
+	if (!bo_note_order_text(mapping, text_to_cstring(PG_GETARG_TEXT_PP(1)), true))
 		ereport(ERROR,
 				(errcode(ERRCODE_BO_ARGUMENT),
 				 errmsg("\"%s\" is no order key of %s", text_to_cstring(PG_GETARG_TEXT_PP(1)), mapping->line.name),

@@ -126,6 +126,7 @@ typedef enum BoStatement
 	BO_PARK,
 	BO_UNPARK,
 	BO_DETACH_SOURCE,
+	BO_MEND,
 	BO_READ_STALE_STOCK,
 	BO_NEW_MOVEMENTS,
 	BO_LINE_INSERTED,
@@ -251,6 +252,7 @@ typedef struct Mapping
 	bool		queued_mapped;
 	bool		rank_mapped;	/* lines of one transaction may rank otherwise than they come */
 	bool		pin_keys;		/* the text of a key depends on settings */
+	bool		spellings;		/* keys that "=" takes for equal may differ as text */
 	bool		detached;
 	bool		unreadable;		/* a stub of a parked source */
 	MappedTable line;
@@ -265,7 +267,8 @@ typedef struct Mapping
 	char	   *places_query;	/* items and locations of several orders */
 	char	   *keys_query;		/* all order keys */
 	char	   *keyless_query;	/* how many rows have none */
-	Oid			array_type[BO_MAX_KEYS];
+	Oid			array_type[BO_MAX_KEYS];	/* of text where key_as_text */
+	bool		key_as_text[BO_MAX_KEYS];
 	bool		by_line;		/* a line's values depend on its row and header only */
 	SPIPlanPtr	plans[5];		/* by MappingScope */
 	SPIPlanPtr	places_plan;
@@ -275,6 +278,7 @@ typedef struct Mapping
 typedef struct MappedLine
 {
 	char	   *order_key;
+	char	   *header_key;		/* the header's spelling of it, where spellings differ and there is a header */
 	char	   *line_key;
 	char	   *item;			/* NULL: not stocked */
 	char	   *location;
@@ -318,6 +322,7 @@ extern void bo_mapping_note_all(Mapping *mapping);
 extern char *bo_key_text(const Datum *values, const Oid *types, int n);
 extern char *bo_key_prefix(const char *key, int n);
 extern bool bo_key_native(Mapping *mapping, const char *order_key, Datum *native);
+extern bool bo_header_key(Mapping *mapping, Datum *values);
 extern void bo_mapped_table(MappedTable *table, Oid relid, ArrayType *columns, ArrayType *names);
 extern AttrNumber bo_mapped_column(const MappedTable *table, const char *name);
 extern char *bo_alias(const char *side, const MappedTable *table);
@@ -374,6 +379,7 @@ typedef struct OrderNote
 		bool		locked;		/* its sales_order row is */
 		bool		fresh;		/* the order was new when it was locked, and has no lines yet */
 		bool		dirty;		/* to be reconciled */
+		bool		spellings;	/* lines may write the key in other ways: they are looked for */
 		bool		whole;		/* more may have changed than the one line that is noted: */
 		bool		one_line;
 		Datum		line[BO_MAX_KEYS];	/* native values of its key */
@@ -394,8 +400,11 @@ typedef struct LineMove
 
 extern OrderNote *bo_note_order(Mapping *mapping, const Datum *native);
 extern void bo_note_whole(OrderNote *note);
-extern bool bo_note_order_text(Mapping *mapping, const char *order_key);
 extern int	bo_compare_notes(const ListCell *a, const ListCell *b);
+extern void bo_check_noted_types(Mapping *mapping);
+extern void bo_note_spellings(Mapping *mapping, OrderNote *note);
+extern bool bo_order_is_locked(int32 source_id, const char *order_key);
+extern bool bo_note_order_text(Mapping *mapping, const char *order_key, bool spellings);
 extern List *bo_pending_orders(void);
 extern List *bo_pending_moves(void);
 extern void bo_pending_done(List *notes);
@@ -544,6 +553,7 @@ struct Settlement
 	List	   *movements;		/* of Movement */
 	List	   *supplies;		/* of SupplyChange */
 	List	   *places;			/* of StockKey, further stock to settle */
+	List	   *spellings;		/* other spellings of keys, to be looked at next: reconcile.c */
 	bool		repromise;		/* make the promises of these places again, all of them */
 	bool		(*next) (Settlement *settlement);	/* the next piece of changes, which are all there is then; NULL: no more */
 	void	   *next_arg;
@@ -600,6 +610,7 @@ typedef struct ReconcileMode
 {
 	bool		whole;			/* all orders of a source, those too that an older snapshot does not see */
 	bool		baseline;		/* attach: take shipped as it is, no events */
+	bool		mend;			/* resync: our own rows may have been changed by somebody */
 	Mapping    *detach;			/* all lines of this source leave, without events */
 } ReconcileMode;
 

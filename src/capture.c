@@ -60,10 +60,19 @@ typedef struct CapturedTable
 
 static HTAB *captured_tables;
 
+/* The types that the native keys in the notes of a source have. */
+typedef struct NotedTypes
+{
+	int32		source_id;
+	Oid			order_key[BO_MAX_KEYS];
+	Oid			line_key[BO_MAX_KEYS];
+} NotedTypes;
+
 /* The transaction's notes, in a context of their own below TopTransactionContext. */
 typedef struct Pending
 {
 	MemoryContext cx;
+	List	   *types;			/* of NotedTypes */
 	HTAB	   *notes;			/* NoteKey -> OrderNote */
 	List	   *order;			/* of OrderNote, as first noted */
 	List	   *moves;			/* of LineMove */
@@ -161,6 +170,11 @@ relation_changed(Datum arg, Oid relid)
 	HASH_SEQ_STATUS seq;
 	CapturedTable *table;
 
+	if (pending != NULL)
+	{
+		pending->last_mapping = NULL;	/* its types may be others now */
+		pending->last_note = NULL;
+	}
 	if (captured_tables == NULL)
 		return;
 	/* A change of the attached table matters to its partitions too: forget all. */
@@ -242,6 +256,27 @@ queue_event(const char *table, bool at_end)
 	table_close(rel, NoLock);
 }
 
+static void
+queue_commit_work(bool at_end)
+{
+	Pending    *p = need_pending();
+
+	if (p->paused || p->state.queued)
+		return;
+	bo_save(&p->state, sizeof(p->state));
+	p->state.queued = true;
+	p->queueing = !at_end;
+	PG_TRY();
+	{
+		queue_event("commit_work", at_end);
+	}
+	PG_FINALLY();
+	{
+		p->queueing = false;
+	}
+	PG_END_TRY();
+}
+
 /*
  * Queues the deferred event that runs bo_commit_work.  Under SET CONSTRAINTS
  * ... IMMEDIATE it runs in here: so this is called where there is nothing half
@@ -250,22 +285,7 @@ queue_event(const char *table, bool at_end)
 void
 bo_queue_commit_work(void)
 {
-	Pending    *p = need_pending();
-
-	if (p->paused || p->state.queued)
-		return;
-	bo_save(&p->state, sizeof(p->state));
-	p->state.queued = true;
-	p->queueing = true;
-	PG_TRY();
-	{
-		queue_event("commit_work", false);
-	}
-	PG_FINALLY();
-	{
-		p->queueing = false;
-	}
-	PG_END_TRY();
+	queue_commit_work(false);
 }
 
 /* In immediate timing: queues the event that settles when the statement has ended. */
@@ -411,9 +431,83 @@ bo_note_whole(OrderNote *note)
 	note->state.whole = true;
 }
 
+/* The same, by a key that is not a line's own: its lines may write it in other ways. */
+void
+bo_note_spellings(Mapping *mapping, OrderNote *note)
+{
+	bo_note_whole(note);
+	if (!mapping->spellings || note->state.spellings)
+		return;
+	bo_save(&note->state, sizeof(note->state));
+	note->state.spellings = true;
+}
+
+/* Has the transaction this order's lock? */
+bool
+bo_order_is_locked(int32 source_id, const char *order_key)
+{
+	NoteKey		key = {source_id, order_key};
+	OrderNote  *note = pending ? hash_search(pending->notes, &key, HASH_FIND, NULL) : NULL;
+
+	return note != NULL && note->state.locked;
+}
+
+static NotedTypes
+types_of(Mapping *mapping)
+{
+	NotedTypes	types = {.source_id = mapping->source_id};
+
+	memcpy(types.order_key, mapping->line.key_type, sizeof(Oid) * mapping->line.nkeys);
+	memcpy(types.line_key, mapping->line_key_type, sizeof(Oid) * mapping->nline_columns);
+	return types;
+}
+
+/*
+ * Where a key column has got another type since orders of the source were
+ * noted, their native keys are made again from their texts.
+ */
+void
+bo_check_noted_types(Mapping *mapping)
+{
+	NotedTypes	now = types_of(mapping);
+	NotedTypes *known = NULL;
+	ListCell   *lc;
+
+	if (pending == NULL || mapping->line.nkeys == 0)
+		return;
+	foreach(lc, pending->types)
+		if (((NotedTypes *) lfirst(lc))->source_id == mapping->source_id)
+			known = lfirst(lc);
+	if (known != NULL && memcmp(known, &now, sizeof(now)) == 0)
+		return;
+	if (known == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(pending->cx);
+
+		known = palloc(sizeof(NotedTypes));
+		pending->types = lappend(pending->types, known);
+		MemoryContextSwitchTo(old);
+	}
+	else
+		foreach(lc, pending->order)
+		{
+			OrderNote  *entry = lfirst(lc);
+			Datum		native[BO_MAX_KEYS];
+
+			if (entry->key.source_id != mapping->source_id)
+				continue;
+			entry->unreadable = !bo_key_native(mapping, entry->key.order_key, native);
+			if (!entry->unreadable)
+				keep_native(mapping, entry, native);
+			bo_note_whole(entry);	/* not by the key of its one line, which may be of another type */
+		}
+	*known = now;
+}
+
 /*
  * Notes an order by the native values of its key, as the line table has them.
- * The caller says what of it: bo_note_whole(), or note_line().
+ * The caller says what of it: bo_note_whole(), or note_line(); and when all is
+ * noted, bo_queue_commit_work().
  */
 OrderNote *
 bo_note_order(Mapping *mapping, const Datum *native)
@@ -433,36 +527,44 @@ bo_note_order(Mapping *mapping, const Datum *native)
 		if (same)
 			return pending->last_note;
 	}
+	if (pending == NULL || pending->last_mapping != mapping)
+	{
+		(void) need_pending();
+		bo_check_noted_types(mapping);
+	}
 	if (mapping->pin_keys)
 		level = bo_pin_settings();
 	entry = note(mapping, bo_key_text(native, mapping->line.key_type, mapping->line.nkeys));
 	if (mapping->pin_keys)
 		AtEOXact_GUC(false, level);
-	if (entry->native[0] == (Datum) 0)
+	if (entry->native[0] == (Datum) 0 || entry->unreadable)
 		keep_native(mapping, entry, native);
-	bo_queue_commit_work();
+	entry->unreadable = false;	/* as when it was noted by detach() */
 	return entry;
 }
 
 /*
- * Notes an order by its key as text, as it is recorded.  False where that is no
- * key of the table, as after another order_key was attached: then its lines
- * end.
+ * Notes an order by its key as text, as it is recorded, or with spellings as
+ * anybody may write it.  False where that is no key of the table, as after
+ * another order_key was attached: then its lines end.
  */
 bool
-bo_note_order_text(Mapping *mapping, const char *order_key)
+bo_note_order_text(Mapping *mapping, const char *order_key, bool spellings)
 {
 	Datum		native[BO_MAX_KEYS];
 	OrderNote  *entry;
 	/* A stub's orders are ended unread. */
 	bool		readable = mapping->line.nkeys > 0 && bo_key_native(mapping, order_key, native);
 
+	(void) need_pending();
+	bo_check_noted_types(mapping);
 	entry = note(mapping, pstrdup(order_key));
 	entry->unreadable = !readable;
 	bo_note_whole(entry);
+	if (spellings)
+		bo_note_spellings(mapping, entry);
 	if (readable)
 		keep_native(mapping, entry, native);
-	bo_queue_commit_work();
 	return readable;
 }
 
@@ -528,6 +630,7 @@ bo_pending_done(List *notes)
 		entry->state.dirty = false;
 		entry->state.fresh = false;
 		entry->state.whole = false;
+		entry->state.spellings = false;
 		entry->state.one_line = false;
 	}
 	foreach(lc, bo_pending_moves())
@@ -779,26 +882,15 @@ note_row(CapturedTable *table, Mapping *mapping, TupleTableSlot *slot, Relation 
 	if (table->role == CAPTURE_HEADER)
 	{
 		detoast(values, mapping->header.key_type, n);
-		for (int i = 0; i < n; i++)
-			if (mapping->header.key_type[i] != mapping->line.key_type[i])
-			{
-				/* The line side's type, by way of text: what "=" joins reads alike. */
-				Oid			output;
-				Oid			input;
-				Oid			param;
-				bool		varlena;
-
-				getTypeOutputInfo(mapping->header.key_type[i], &output, &varlena);
-				getTypeInputInfo(mapping->line.key_type[i], &input, &param);
-				values[i] = OidInputFunctionCall(input, OidOutputFunctionCall(output, values[i]), param, -1);
-			}
+		if (!bo_header_key(mapping, values))
+			return;
 	}
 	else
 		detoast(values, mapping->line.key_type, n);
 	if (table->role == CAPTURE_LINE)
 		note_line(table, mapping, bo_note_order(mapping, values), slot);
 	else
-		bo_note_whole(bo_note_order(mapping, values));
+		bo_note_spellings(mapping, bo_note_order(mapping, values));
 }
 
 /* An UPDATE that changes the key of a line moves the line, with all it has. */
@@ -870,12 +962,12 @@ note_recorded(Mapping *mapping)
 	for (uint64 row = 0; row < n; row++)
 	{
 		SPI_tuptable = table;
-		bo_note_order_text(mapping, bo_get_text(row, 1));
+		bo_note_order_text(mapping, bo_get_text(row, 1), false);
 	}
 	bo_leave(&section);
 }
 
-/* Notes every order recorded of a source, for resync. Expects no section. */
+/* Notes every order recorded of a source. Expects no section; the caller settles or queues. */
 void
 bo_note_recorded(Mapping *mapping)
 {
@@ -925,6 +1017,8 @@ bo_note_rows(Mapping *mapping, Oid attached, Oid partition)
 	table_endscan(scan);
 	ExecDropSingleTupleTableSlot(slot);
 	table_close(rel, NoLock);
+	if (pending != NULL && pending->state.ndirty > 0)
+		bo_queue_commit_work();
 }
 
 /*
@@ -957,6 +1051,8 @@ bo_capture(PG_FUNCTION_ARGS)
 		note_recorded(mapping);
 		if (mapping->immediate)
 			(void) bo_settle_pending();
+		else if (pending != NULL && pending->state.ndirty > 0)
+			bo_queue_commit_work();	/* TRUNCATE does not close what an event at its end opens */
 		PG_RETURN_POINTER(NULL);
 	}
 	desc = RelationGetDescr(trigdata->tg_relation);
@@ -973,6 +1069,9 @@ bo_capture(PG_FUNCTION_ARGS)
 		note_row(table, mapping, trigdata->tg_trigslot, trigdata->tg_relation);
 	if (mapping->immediate)
 		queue_statement_work();
+	/* Under SET CONSTRAINTS ... IMMEDIATE: when all rows of the statement are noted. */
+	if (pending != NULL && pending->state.ndirty > 0)
+		queue_commit_work(true);
 	PG_RETURN_POINTER(NULL);
 }
 

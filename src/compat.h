@@ -13,6 +13,9 @@
 #error "backorder supports PostgreSQL 15 to 18"
 #endif
 
+/* From 18 on; the letter is ATTRIBUTE_GENERATED_VIRTUAL. */
+#define bo_is_virtual(att) ((att)->attgenerated == 'v')
+
 #if PG_VERSION_NUM >= 160000
 #define bo_owns_relation(relid, role) object_ownercheck(RelationRelationId, relid, role)
 #else

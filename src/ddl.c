@@ -160,5 +160,6 @@ bo_note_source(PG_FUNCTION_ARGS)
 	Mapping    *mapping = bo_mapping_or_park(source_id);
 
 	bo_note_recorded(mapping ? mapping : bo_mapping_stub(source_id));
+	bo_queue_commit_work();
 	PG_RETURN_VOID();
 }

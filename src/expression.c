@@ -6,6 +6,7 @@
  */
 #include "backorder.h"
 
+#include "access/relation.h"
 #include "access/transam.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_namespace.h"
@@ -21,6 +22,7 @@
 #include "parser/parser.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/ruleutils.h"
 
 /* Refuses an attachment: ERRCODE_BO_MAPPING. */
@@ -312,6 +314,19 @@ find_reads(Node *node, List **reads)
 	return expression_tree_walker(node, find_reads, reads);
 }
 
+/* A virtual generated column is not in the row: it changes with columns that the query does not name. */
+static void
+add_virtual_columns(TableRead *read)
+{
+	Relation	rel = relation_open(read->relid, AccessShareLock);
+	int			attnum = 0;
+
+	while ((attnum = bms_next_member(read->used, attnum)) > 0)
+		if (bo_is_virtual(TupleDescAttr(RelationGetDescr(rel), attnum - 1)))
+			read->used = bms_add_member(read->used, 0);
+	relation_close(rel, NoLock);
+}
+
 /*
  * The tables that an analyzed query names, subqueries included, and which of
  * their columns it reads (0: the whole row), of TableRead.  What stands behind
@@ -321,8 +336,11 @@ List *
 bo_tables_read(Query *query)
 {
 	List	   *reads = NIL;
+	ListCell   *lc;
 
 	(void) find_reads((Node *) query, &reads);
+	foreach(lc, reads)
+		add_virtual_columns(lfirst(lc));
 	return reads;
 }
 

@@ -21,6 +21,7 @@
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/analyze.h"
+#include "parser/parse_coerce.h"
 #include "parser/parser.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
@@ -258,6 +259,51 @@ key_depends_on_settings(Oid type)
 	}
 }
 
+/*
+ * May values of a column that "=" takes for equal differ as text?  As 1.0 and
+ * 1.00, or as citext.  *scale gets the digits behind the point that a number is
+ * always written with; -1 for all else.
+ */
+static bool
+has_spellings(const MappedTable *table, AttrNumber attnum, int32 *scale)
+{
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+
+	*scale = -1;
+	get_atttypetypmodcoll(table->relid, attnum, &type, &typmod, &collation);
+	switch (getBaseTypeAndTypmod(type, &typmod))
+	{
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+			*scale = 0;
+			return false;
+		case NUMERICOID:
+			if (typmod >= 0)
+				*scale = (typmod - VARHDRSZ) & 0x7ff;
+			return typmod < 0;
+		case OIDOID:
+		case UUIDOID:
+		case BOOLOID:
+		case CHAROID:
+		case NAMEOID:
+		case BYTEAOID:
+		case DATEOID:
+		case TIMEOID:
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+			return false;
+		case TEXTOID:
+		case VARCHAROID:
+		case BPCHAROID:
+			return !get_collation_isdeterministic(collation);
+		default:
+			return get_typtype(getBaseType(type)) != TYPTYPE_ENUM;
+	}
+}
+
 static char *
 value_text(Datum value, Oid type)
 {
@@ -366,6 +412,51 @@ bo_key_native(Mapping *mapping, const char *order_key, Datum *native)
 	}
 	PG_END_TRY();
 	return whole;
+}
+
+/* A header's key value as the type that the line table has for it; by the cast there is, else by its text. */
+static Datum
+cast_value(Datum value, Oid from, Oid to)
+{
+	Oid			cast;
+	Oid			output;
+	Oid			input;
+	Oid			param;
+	bool		varlena;
+
+	if (find_coercion_pathway(to, from, COERCION_EXPLICIT, &cast) == COERCION_PATH_FUNC && get_func_nargs(cast) == 1)
+		return OidFunctionCall1(cast, value);
+	getTypeOutputInfo(from, &output, &varlena);
+	getTypeInputInfo(to, &input, &param);
+	return OidInputFunctionCall(input, OidOutputFunctionCall(output, value), param, -1);
+}
+
+/*
+ * Turns the key values of a header into those of its lines, in place.  False
+ * where the line table's types have no such values: then it has no such line.
+ */
+bool
+bo_header_key(Mapping *mapping, Datum *values)
+{
+	MemoryContext cx = CurrentMemoryContext;
+	volatile bool known = true;
+
+	PG_TRY();
+	{
+		for (int i = 0; i < mapping->line.nkeys; i++)
+			if (mapping->header.key_type[i] != mapping->line.key_type[i])
+				values[i] = cast_value(values[i], mapping->header.key_type[i], mapping->line.key_type[i]);
+	}
+	PG_CATCH();
+	{
+		if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION))
+			PG_RE_THROW();
+		MemoryContextSwitchTo(cx);
+		FlushErrorState();
+		known = false;
+	}
+	PG_END_TRY();
+	return known;
 }
 
 /* ---------- loading ---------- */
@@ -577,7 +668,9 @@ analyze_query(Mapping *mapping, MemoryContext cx)
 	if (OidIsValid(mapping->header.relid))
 		mapping->header.used = bo_mapping_columns_read(mapping, mapping->header.relid);
 	mapping->by_line = list_length(mapping->reads) == (OidIsValid(mapping->header.relid) ? 2 : 1) && !query->hasSubLinks &&
-		mapping->nline_keys == mapping->nline_columns && !bo_calls_functions(query);
+		mapping->nline_keys == mapping->nline_columns && !bo_calls_functions(query) && !mapping->spellings;
+	for (int i = 0; i < mapping->nline_columns && mapping->by_line; i++)
+		mapping->by_line = !has_spellings(&mapping->line, mapping->line_key[i], &(int32) {0});
 	for (int i = mapping->nline_columns; i < mapping->nline_keys; i++)
 		mapping->line_key_type[i] = getBaseType(exprType((Node *) ((TargetEntry *) list_nth(query->targetList, mapping->line.nkeys + i))->expr));
 	for (int i = 0; i < mapping->nline_keys; i++)
@@ -681,8 +774,18 @@ load(Mapping *mapping, int32 source_id)
 	}
 	for (int i = 0; i < mapping->line.nkeys; i++)
 	{
+		int32		line_scale;
+		int32		header_scale;
+
 		mapping->array_type[i] = get_array_type(mapping->line.key_type[i]);
+		/* There are no arrays of arrays, and unnest() takes rows apart. */
+		mapping->key_as_text[i] = !OidIsValid(mapping->array_type[i]) || type_is_rowtype(mapping->line.key_type[i]);
+		if (mapping->key_as_text[i])
+			mapping->array_type[i] = TEXTARRAYOID;
 		mapping->pin_keys |= key_depends_on_settings(mapping->line.key_type[i]);
+		mapping->spellings |= has_spellings(&mapping->line, mapping->line.key[i], &line_scale);
+		if (OidIsValid(mapping->header.relid))
+			mapping->spellings |= has_spellings(&mapping->header, mapping->header.key[i], &header_scale) || line_scale != header_scale;
 	}
 
 	/* The mapping query; bo_mapping_read knows its columns by position. */
@@ -704,6 +807,9 @@ load(Mapping *mapping, int32 source_id)
 	append_expression(&s, mapping, "queued_at", expr[9], "timestamptz", "NULL::timestamptz");
 	append_expression(&s, mapping, "requested_at", expr[10], "date", "NULL::date");
 	append_expression(&s, mapping, "held", expr[11], "boolean", "false");
+	if (mapping->spellings && OidIsValid(mapping->header.relid))
+		for (int i = 0; i < mapping->header.nkeys; i++)
+			appendStringInfo(&s, ", %s::%s", column_ref("header", &mapping->header, mapping->header.key[i]), format_type_be_qualified(mapping->line.key_type[i]));
 	appendStringInfoString(&s, bo_from_clause(&mapping->line, &mapping->header, joins));
 	query = s.data;
 
@@ -719,7 +825,7 @@ load(Mapping *mapping, int32 source_id)
 	/* Several orders: by arrays of keys, $1 ... */
 	initStringInfo(&s);
 	appendStringInfo(&s, "%s WHERE ", query);
-	if (mapping->line.nkeys == 1)
+	if (mapping->line.nkeys == 1 && !mapping->key_as_text[0])
 		appendStringInfo(&s, "%s %s ANY ($1)", column_ref("line", &mapping->line, mapping->line.key[0]),
 						 equals(mapping->line.key_type[0], mapping->line.key_type[0]));
 	else
@@ -727,9 +833,15 @@ load(Mapping *mapping, int32 source_id)
 		appendStringInfoString(&s, "(");
 		for (int i = 0; i < mapping->line.nkeys; i++)
 			appendStringInfo(&s, "%s%s", i ? ", " : "", column_ref("line", &mapping->line, mapping->line.key[i]));
-		appendStringInfoString(&s, ") IN (SELECT * FROM unnest(");
+		appendStringInfoString(&s, ") IN (SELECT ");
 		for (int i = 0; i < mapping->line.nkeys; i++)
-			appendStringInfo(&s, "%s$%d", i ? ", " : "", i + 1);
+			appendStringInfo(&s, "%sk%d::%s", i ? ", " : "", i + 1, format_type_be_qualified(mapping->line.key_type[i]));
+		appendStringInfoString(&s, " FROM ROWS FROM (");
+		for (int i = 0; i < mapping->line.nkeys; i++)
+			appendStringInfo(&s, "%sunnest($%d)", i ? ", " : "", i + 1);
+		appendStringInfoString(&s, ") AS given(");
+		for (int i = 0; i < mapping->line.nkeys; i++)
+			appendStringInfo(&s, "%sk%d", i ? ", " : "", i + 1);
 		appendStringInfoString(&s, "))");
 	}
 	appendStringInfoString(&s, order_by);
@@ -749,7 +861,8 @@ load(Mapping *mapping, int32 source_id)
 	mapping->queries[MAPPING_LINE] = s.data;
 
 	initStringInfo(&s);
-	appendStringInfoString(&s, "SELECT DISTINCT ");
+	/* DISTINCT would take one spelling for all. */
+	appendStringInfoString(&s, mapping->spellings ? "SELECT " : "SELECT DISTINCT ");
 	for (int i = 0; i < mapping->line.nkeys; i++)
 		appendStringInfo(&s, "%s%s", i ? ", " : "", column_ref("line", &mapping->line, mapping->line.key[i]));
 	appendStringInfo(&s, " FROM %s ORDER BY ", bo_aliased("line", &mapping->line));
@@ -999,6 +1112,15 @@ convert(Mapping *mapping, int row, MappedLine *line)
 	line->requested_at = DatumGetDateADT(bo_get(row, c++, &isnull));
 	line->has_requested_at = !isnull;
 	line->held = bo_get_bool(row, c++);
+	if (mapping->spellings && OidIsValid(mapping->header.relid))
+	{
+		bool		none = false;
+
+		for (int i = 0; i < mapping->line.nkeys && !none; i++)
+			keys[i] = bo_get(row, c++, &none);
+		if (!none)
+			line->header_key = bo_key_text(keys, mapping->line.key_type, mapping->line.nkeys);
+	}
 	line->demand = line->live && line->item != NULL && line->quantity != NULL && qty_sign(line->quantity) > 0;
 }
 
@@ -1022,9 +1144,13 @@ order_key_array(Mapping *mapping, List *notes, int k)
 	int			n = 0;
 
 	foreach(lc, notes)
-		if (!((OrderNote *) lfirst(lc))->unreadable)
-			datums[n++] = ((OrderNote *) lfirst(lc))->native[k];
-	return native_array(datums, n, mapping->line.key_type[k]);
+	{
+		OrderNote  *note = lfirst(lc);
+
+		if (!note->unreadable)
+			datums[n++] = mapping->key_as_text[k] ? CStringGetTextDatum(value_text(note->native[k], mapping->line.key_type[k])) : note->native[k];
+	}
+	return native_array(datums, n, mapping->key_as_text[k] ? TEXTOID : mapping->line.key_type[k]);
 }
 
 /*

@@ -53,12 +53,21 @@ typedef struct Order
 	bool		one_line;		/* only the line noted is looked at */
 } Order;
 
+/* Another way in which an order's key is written: by one of its lines, or by its header. */
+typedef struct OtherSpelling
+{
+	Mapping    *mapping;
+	char	   *order_key;
+	bool		header;
+} OtherSpelling;
+
 typedef struct Reconcile
 {
 	Settlement *settlement;
 	ReconcileMode mode;
 	HTAB	   *orders;
 	Order	   *last;			/* of which a line was read */
+	bool		spellings;		/* other spellings of the keys being read are looked for */
 } Reconcile;
 
 static bool
@@ -102,6 +111,29 @@ bo_lock_orders(List *notes)
 	list_free(locked);
 }
 
+/*
+ * A key is found that "=" takes for one of those looked at and that is written
+ * in another way.  It is an order of its own, to be looked at next.
+ */
+static void
+add_spelling(Reconcile *r, Mapping *mapping, char *order_key, bool header)
+{
+	OtherSpelling *spelling;
+	ListCell   *lc;
+
+	foreach(lc, r->settlement->spellings)
+	{
+		spelling = lfirst(lc);
+		if (spelling->mapping == mapping && spelling->header == header && strcmp(spelling->order_key, order_key) == 0)
+			return;
+	}
+	spelling = palloc(sizeof(OtherSpelling));
+	spelling->mapping = mapping;
+	spelling->order_key = order_key;
+	spelling->header = header;
+	r->settlement->spellings = lappend(r->settlement->spellings, spelling);
+}
+
 static void
 take_mapped(Mapping *mapping, MappedLine *line, void *arg)
 {
@@ -113,9 +145,14 @@ take_mapped(Mapping *mapping, MappedLine *line, void *arg)
 	if (order == NULL || order->mapping != mapping || strcmp(order->key.order_key, line->order_key) != 0)
 		order = r->last = hash_search(r->orders, &key, HASH_FIND, NULL);
 
-	/* Another spelling of a key that "=" takes for equal is noted by its own row. */
 	if (order != NULL)
 		order->now = lappend(order->now, line);
+	else if (r->spellings)
+		add_spelling(r, mapping, line->order_key, false);
+	/* A line and its header meet on the lock of the header's spelling. */
+	if (order != NULL && line->header_key != NULL && strcmp(line->header_key, line->order_key) != 0 &&
+		!bo_order_is_locked(mapping->source_id, line->header_key))
+		add_spelling(r, mapping, line->header_key, true);
 }
 
 static Order *
@@ -151,7 +188,7 @@ read_recorded(Reconcile *r, List *notes)
 		Datum		values[4];
 		bool		nulls[4] = {false};
 
-		if (note->state.fresh)
+		if (note->state.fresh && !r->mode.whole)
 			continue;			/* recorded by nobody before */
 		values[0] = bo_text(note->tenant);
 		values[1] = Int32GetDatum(note->key.source_id);
@@ -601,7 +638,10 @@ reconcile_orders(Settlement *settlement, ReconcileMode mode, List *notes, Snapsh
 
 		order->note = note;
 		if (mapping == NULL || mapping->source_id != note->key.source_id)
+		{
 			mapping = mapping_to_use(note->key.source_id, mode);
+			bo_check_noted_types(mapping);
+		}
 		order->mapping = mapping;
 		order->now = NIL;
 		order->recorded = NIL;
@@ -616,8 +656,12 @@ reconcile_orders(Settlement *settlement, ReconcileMode mode, List *notes, Snapsh
 		OrderNote  *first = lfirst(lc);
 		List	   *some = NIL;
 
+		r.spellings = false;
 		for (; lc != NULL && ((OrderNote *) lfirst(lc))->key.source_id == first->key.source_id; lc = lnext(notes, lc))
+		{
 			some = lappend(some, lfirst(lc));
+			r.spellings |= ((OrderNote *) lfirst(lc))->state.spellings;
+		}
 		mapping = ((Order *) hash_search(r.orders, &first->key, HASH_FIND, NULL))->mapping;
 		if (mapping->line.nkeys > 0)
 			read_or_park(&r, mapping, some);
@@ -686,7 +730,8 @@ may_be_pieces(const Settlement *settlement, ReconcileMode mode, List *notes)
 			continue;
 		source_id = note->key.source_id;
 		mapping = mapping_to_use(source_id, mode);
-		if (mapping->park || mapping->unreadable || mapping->rank_mapped || mapping->line.nkeys == 0)
+		bo_check_noted_types(mapping);
+		if (mapping->park || mapping->unreadable || mapping->rank_mapped || mapping->spellings || mapping->line.nkeys == 0)
 			return false;
 	}
 	return true;
@@ -732,6 +777,20 @@ places_of(List *notes, ReconcileMode mode)
 	return places;
 }
 
+/* Notes the orders whose keys were found to be written in another way. */
+static void
+note_spellings(List *spellings)
+{
+	ListCell   *lc;
+
+	foreach(lc, spellings)
+	{
+		OtherSpelling *spelling = lfirst(lc);
+
+		(void) bo_note_order_text(spelling->mapping, spelling->order_key, spelling->header);
+	}
+}
+
 /* Reconciles what is pending into the settlement and settles it. Returns lines that changed. */
 int64
 bo_reconcile_and_settle(Settlement *settlement, ReconcileMode mode)
@@ -775,8 +834,12 @@ bo_reconcile_and_settle(Settlement *settlement, ReconcileMode mode)
 	else
 		bo_settle(settlement);
 	changed = settlement->lines_changed;
+	if (settlement->spellings != NIL)
+		note_spellings(settlement->spellings);
 	bo_leave(&section);
 	MemoryContextSwitchTo(old);
+	if (settlement->spellings != NIL)
+		changed += bo_settle_pending();
 	MemoryContextDelete(cx);
 	return changed;
 }

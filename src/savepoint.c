@@ -12,6 +12,7 @@
 
 #include "utils/memutils.h"
 
+/* Bytes in one piece: most states are that small. */
 #define SAVED_MAX 16
 
 typedef struct Saved
@@ -26,21 +27,9 @@ static Saved *saved;
 static int64 nsaved;
 static int64 allocated;
 
-/*
- * Saves the bytes at `where`, which is about to be changed.  It must stay where
- * it is until the end of the transaction.
- */
-void
-bo_save(void *where, Size size)
+static void
+save_piece(SubTransactionId current, char *where, Size size)
 {
-	SubTransactionId current = GetCurrentSubTransactionId();
-
-	Assert(size <= SAVED_MAX);
-	if (current == TopSubTransactionId)
-	{
-		nsaved = 0;				/* no subtransaction is open that could be rolled back */
-		return;
-	}
 	if (saved == NULL)
 	{
 		allocated = 64;
@@ -55,6 +44,24 @@ bo_save(void *where, Size size)
 	saved[nsaved].where = where;
 	saved[nsaved].size = size;
 	memcpy(saved[nsaved++].old, where, size);
+}
+
+/*
+ * Saves the bytes at `where`, which is about to be changed.  It must stay where
+ * it is until the end of the transaction.
+ */
+void
+bo_save(void *where, Size size)
+{
+	SubTransactionId current = GetCurrentSubTransactionId();
+
+	if (current == TopSubTransactionId)
+	{
+		nsaved = 0;				/* no subtransaction is open that could be rolled back */
+		return;
+	}
+	for (Size done = 0; done < size; done += SAVED_MAX)
+		save_piece(current, (char *) where + done, Min(size - done, SAVED_MAX));
 }
 
 /* A subtransaction is rolled back. Later ones have greater numbers, so ">=" means in it or below. */

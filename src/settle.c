@@ -278,7 +278,7 @@ settle_all(Settle *st)
 	for (int i = 0; i < st->nstocks; i++)
 		bo_promise_stock(st, st->stocks[i]);
 
-	if (s->repromise)
+	if (s->repromise && s->changes == NIL)
 		for (int i = 0; i < st->nstocks; i++)
 			s->lines_changed += list_length(st->stocks[i]->lines);
 	bo_write_lines(st);

@@ -421,6 +421,8 @@ static const Statement bo_statements[] = {
 	[BO_UNPARK] = {BO_ROWS_ORDERS, 0, {0},
 		"DELETE FROM backorder.parked p USING given_orders g "
 	"WHERE p.tenant = g.tenant AND p.source_id = g.source_id AND p.order_key = g.order_key"},
+	[BO_MEND] = {-1, 1, {INT4OID},
+	"SELECT m.item, m.location, m.order_source, m.order_key FROM backorder.mend($1) m"},
 	[BO_DETACH_SOURCE] = {-1, 1, {INT4OID},
 	"UPDATE backorder.source SET detached_at = now() WHERE source_id = $1"},
 	[BO_READ_SOURCE_BY_TABLE] = {-1, 3, {OIDOID, TEXTOID, TEXTOID},

@@ -200,7 +200,7 @@ bo_watch_note(Mapping *mapping, Oid relid, TupleTableSlot *slot, Relation rel)
 		for (int k = 0; k < mapping->line.nkeys && !isnull; k++)
 			keys[k] = heap_getattr(rows->vals[i], k + 1, rows->tupdesc, &isnull);
 		if (!isnull)
-			bo_note_whole(bo_note_order(mapping, keys));
+			bo_note_spellings(mapping, bo_note_order(mapping, keys));
 	}
 	bo_leave(&section);
 }

@@ -29,7 +29,7 @@ SELECT backorder.attach('line', item => 'coalesce(cp.sku, p.sku)', quantity => '
 		'component: SELECT l.order_id FROM line l WHERE l.product_id = kit_id']) > 0 AS attached;
 -- Stored with every name qualified.
 SELECT joins, line_key, line_key_expressions FROM backorder.source WHERE line_schema = 'joins';
-SELECT n, table_schema, table_name, keys FROM backorder.source_watch ORDER BY n;
+SELECT n, table_schema, table_name, keys FROM backorder.source_watch WHERE table_schema = 'joins' ORDER BY n;
 
 -- A dozen, and a kit by its components.
 INSERT INTO "Order" VALUES (1);
