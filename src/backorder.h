@@ -368,6 +368,8 @@ extern void bo_follow_tables(void);
 
 /* ---------- savepoint.c ---------- */
 
+#define BO_SAVED_MAX 48			/* bytes that are saved at once */
+
 extern void bo_save(void *where, Size size);
 extern void bo_restore(SubTransactionId mine);
 extern void bo_forget_saved(void);

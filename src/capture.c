@@ -83,6 +83,9 @@ typedef struct Pending
 
 static Pending *pending;
 
+StaticAssertDecl(sizeof(((OrderNote *) NULL)->state) <= BO_SAVED_MAX, "a note's state can be saved");
+StaticAssertDecl(sizeof(((Pending *) NULL)->state) <= BO_SAVED_MAX, "the transaction's state can be saved");
+
 /* ---------- life cycle ---------- */
 
 /* Hash functions of tables keyed by NoteKey. */

@@ -12,14 +12,12 @@
 
 #include "utils/memutils.h"
 
-#define SAVED_MAX 16
-
 typedef struct Saved
 {
 	SubTransactionId in;
 	void	   *where;
 	Size		size;
-	char		old[SAVED_MAX];
+	char		old[BO_SAVED_MAX];
 } Saved;
 
 static Saved *saved;
@@ -35,7 +33,7 @@ bo_save(void *where, Size size)
 {
 	SubTransactionId current = GetCurrentSubTransactionId();
 
-	Assert(size <= SAVED_MAX);
+	Assert(size <= BO_SAVED_MAX);
 	if (current == TopSubTransactionId)
 	{
 		nsaved = 0;				/* no subtransaction is open that could be rolled back */
