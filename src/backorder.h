@@ -16,6 +16,7 @@
 #include "access/tupdesc.h"
 #include "access/xact.h"
 #include "executor/spi.h"
+#include "fmgr.h"
 #include "nodes/bitmapset.h"
 #include "nodes/pg_list.h"
 #include "utils/array.h"
@@ -134,6 +135,14 @@ typedef enum BoStatement
 	BO_PO_REVISE_UPDATED,
 	BO_PO_REVISE_DELETED,
 	BO_SUPPLIER_REFERENCES,
+	BO_READ_IMPORT,
+	BO_LOCK_IMPORT,
+	BO_ADD_IMPORT,
+	BO_STEP_IMPORT,
+	BO_FORGET_IMPORT,
+	BO_UNSEE_ORDERS,
+	BO_READ_NOT_DELETED,
+	BO_READ_PARKED,
 	BO_STATEMENTS				/* how many there are */
 } BoStatement;
 
@@ -209,6 +218,7 @@ typedef struct Mapping
 	bool		queued_mapped;
 	bool		pin_keys;		/* the text of a key depends on settings */
 	bool		detached;
+	bool		importing;		/* orders may not be recorded that were there when it was attached */
 	bool		unreadable;		/* a stub of a parked source */
 	MappedTable line;
 	MappedTable header;			/* relid InvalidOid: no header table */
@@ -362,6 +372,14 @@ extern void bo_note_recorded(Mapping *mapping);
 extern void bo_note_rows(Mapping *mapping, Oid attached, Oid partition);
 extern void bo_capture_init(void);
 
+/* ---------- import.c: orders recorded in batches ---------- */
+
+extern void bo_import_later(int32 source_id, bool again);
+extern void bo_import_lock(int32 source_id);
+extern void bo_import_forget(int32 source_id);
+extern void bo_import_seen(int32 source_id);
+extern int32 bo_attached_argument(FunctionCallInfo fcinfo);	/* attach.c */
+
 /* ---------- ddl.c ---------- */
 
 extern void bo_follow_tables(void);
@@ -405,6 +423,7 @@ typedef struct Line
 	Qty			allocated;
 	Qty			first_allocated;
 	Qty			first_shipped;	/* NULL: nothing */
+	Qty			folded;			/* NULL: nothing */
 	int32		priority;
 	bool		held;
 	bool		live;
@@ -444,6 +463,7 @@ typedef struct LineChange
 	LineAction	action;
 	Mapping    *mapping;
 	bool		baseline;		/* shipped is taken as it is, without a movement */
+	Qty			known_shipped;	/* shipped before, where that is not what is recorded; or NULL */
 	bool		quiet;			/* no event */
 	bool		displaced;		/* another line has its key: its row goes */
 	char	   *order_key;
@@ -556,6 +576,7 @@ typedef struct ReconcileMode
 {
 	bool		whole;			/* all orders of a source, those too that an older snapshot does not see */
 	bool		baseline;		/* attach: take shipped as it is, no events */
+	bool		import;			/* the same for orders not recorded yet */
 	Mapping    *detach;			/* all lines of this source leave, without events */
 } ReconcileMode;
 

@@ -587,6 +587,7 @@ load(Mapping *mapping, int32 source_id)
 	mapping->detached = bo_get_bool(0, 28);
 	joins = bo_get_text(0, 29);
 	mapping->park = strcmp(bo_get_text(0, 31), "park") == 0;
+	mapping->importing = bo_get_bool(0, 34);
 	mapping->queued_mapped = expr[9] != NULL;
 
 	{
