@@ -140,6 +140,7 @@ typedef enum BoStatement
 	BO_ADD_IMPORT,
 	BO_STEP_IMPORT,
 	BO_FORGET_IMPORT,
+	BO_RANK_IMPORTED,
 	BO_UNSEE_ORDERS,
 	BO_READ_NOT_DELETED,
 	BO_READ_PARKED,
@@ -216,6 +217,7 @@ typedef struct Mapping
 	bool		refuse_overship;
 	bool		park;			/* an order that cannot be read is parked */
 	bool		queued_mapped;
+	bool		ranked;			/* priority or queued_at is mapped: rank is not the order of recording */
 	bool		pin_keys;		/* the text of a key depends on settings */
 	bool		detached;
 	bool		importing;		/* orders may not be recorded that were there when it was attached */
@@ -523,6 +525,7 @@ typedef struct Settlement
 	List	   *supplies;		/* of SupplyChange */
 	List	   *places;			/* of StockKey, further stock to settle */
 	bool		repromise;		/* make the promises of these places again, all of them */
+	bool		leave_promises;	/* of lines that do not join at the end: mark the stock row */
 	int64		lines_changed;
 } Settlement;
 

@@ -35,7 +35,7 @@ PG_FUNCTION_INFO_V1(bo_orders_to_import);
 /* Columns of IMPORT_COLUMNS in store.c. */
 enum
 {
-	IMPORT_STATE = 1, IMPORT_RECHECK, IMPORT_POSITION, IMPORT_RECORDED, IMPORT_ADDED
+	IMPORT_STATE = 1, IMPORT_RECHECK, IMPORT_POSITION, IMPORT_RECORDED, IMPORT_ADDED, IMPORT_PHASE, IMPORT_HAS_LINES
 };
 
 /* ---------- the row of a source ---------- */
@@ -411,60 +411,129 @@ note_from_records(Mapping *mapping, char **position, int limit)
 	return more;
 }
 
-/* Reconciles the next orders and writes down how far it came. False where nothing is left to do. */
-static bool
-import_batch(int32 source_id, int limit)
+/* The lines that this batch recorded as they were found, as an int8multirange; NULL: none. */
+static char *
+recorded_line_ids(Settlement *settlement)
 {
-	Mapping    *mapping = bo_mapping(source_id);
-	Datum		args[6] = {Int32GetDatum(source_id)};
-	Settlement	settlement = {0};
-	BoSection	section;
+	StringInfoData s;
+	int64		first = 0;
+	int64		last = 0;
+	ListCell   *lc;
+
+	initStringInfo(&s);
+	foreach(lc, settlement->changes)
+	{
+		LineChange *change = lfirst(lc);
+
+		if (!change->baseline || change->line == NULL || !change->line->incarnated)
+			continue;
+		if (last != 0 && change->line->line_id == last + 1)
+		{
+			last++;
+			continue;
+		}
+		if (last != 0)
+			appendStringInfo(&s, "%c[" INT64_FORMAT "," INT64_FORMAT "]", s.len ? ',' : '{', first, last);
+		first = last = change->line->line_id;
+	}
+	if (last == 0)
+		return NULL;
+	appendStringInfo(&s, "%c[" INT64_FORMAT "," INT64_FORMAT "]}", s.len ? ',' : '{', first, last);
+	return s.data;
+}
+
+/* Where a source is: the row of source_import. */
+typedef struct Import
+{
 	char	   *state;
+	char	   *phase;
 	char	   *position;
 	char	   *recorded;
 	bool		recheck;
+	bool		has_lines;		/* that may have to be dealt anew */
+} Import;
+
+/* False where nothing is left to do.  Allocates in cx. */
+static bool
+lock_import(int32 source_id, Import *import, MemoryContext cx)
+{
+	Datum		arg = Int32GetDatum(source_id);
+
+	if (bo_exec(BO_LOCK_IMPORT, NULL, &arg, false) == 0)
+		return false;			/* attached again with its orders, or detached */
+	MemoryContextSwitchTo(cx);
+	import->state = bo_get_text(0, IMPORT_STATE);
+	import->phase = bo_get_text(0, IMPORT_PHASE);
+	import->position = bo_get_text(0, IMPORT_POSITION);
+	import->recorded = bo_get_text(0, IMPORT_RECORDED);
+	import->recheck = bo_get_bool(0, IMPORT_RECHECK);
+	import->has_lines = bo_get_bool(0, IMPORT_HAS_LINES);
+	return strcmp(import->state, "imported") != 0;
+}
+
+/* Does the next batch and writes down how far it came. False where nothing is left to do. */
+static bool
+import_batch(int32 source_id, int limit)
+{
+	MemoryContext cx = CurrentMemoryContext;
+	Mapping    *mapping = bo_mapping(source_id);
+	Datum		args[8] = {Int32GetDatum(source_id), Int32GetDatum(limit)};
+	Settlement	settlement = {0};
+	Import		import;
+	BoSection	section;
+	bool		first;
 	bool		more;
 	int64		orders = 0;
-	MemoryContext cx = CurrentMemoryContext;
 
 	/* Before its row: whoever drops the table has it locked then. */
 	LockRelationOid(mapping->line.relid, AccessShareLock);
 	mapping = bo_mapping(source_id);
 	bo_enter(&section);
-	if (bo_exec(BO_LOCK_IMPORT, NULL, args, false) == 0 || strcmp(bo_get_text(0, IMPORT_STATE), "imported") == 0)
+	if (!lock_import(source_id, &import, cx))
 	{
 		bo_leave(&section);
-		return false;			/* finished by another session, by attach(), or detached */
+		return false;
 	}
-	MemoryContextSwitchTo(cx);	/* what is read outlives the section */
-	state = bo_get_text(0, IMPORT_STATE);
-	recheck = bo_get_bool(0, IMPORT_RECHECK);
-	position = bo_get_text(0, IMPORT_POSITION);
-	recorded = bo_get_text(0, IMPORT_RECORDED);
-	if (strcmp(state, "waiting") == 0)
-		state = "importing";	/* attached again meanwhile: from the beginning */
-	if (recorded == NULL)
+	if (strcmp(import.state, "waiting") == 0)
+		import.state = "importing";	/* attached again meanwhile: from the beginning */
+	first = strcmp(import.state, "importing") == 0;
+	settlement.leave_promises = first && mapping->ranked;
+	if (strcmp(import.phase, "table") == 0)
 	{
-		more = note_from_table(mapping, &position, limit, &orders) || recheck;
-		if (recheck && orders < limit)
-			recorded = "";
+		more = note_from_table(mapping, &import.position, limit, &orders);
+		if (!more && import.recheck)
+			import.phase = import.recorded = "";
 	}
+	else if (strcmp(import.phase, "recorded") == 0)
+		more = note_from_records(mapping, &import.recorded, limit);
 	else
-		more = note_from_records(mapping, &recorded, limit);
+	{
+		(void) bo_exec(BO_RANK_IMPORTED, NULL, args, false);
+		more = bo_get_bool(0, 1);
+	}
+	bo_reconcile(&settlement, (ReconcileMode) {.whole = true,.import = true});
+	bo_settle(&settlement);
+	args[7] = first && mapping->ranked ? bo_text(recorded_line_ids(&settlement)) : (Datum) 0;
 	if (!more)
-		state = "imported";
-	position = position ? MemoryContextStrdup(cx, position) : NULL;
-	recorded = recorded ? MemoryContextStrdup(cx, recorded) : NULL;
-	bo_leave(&section);
-
-	(void) bo_reconcile_and_settle(&settlement, (ReconcileMode) {.whole = true,.import = true});
-
-	bo_enter(&section);
-	args[1] = bo_text(state);
-	args[2] = bo_text(position);
-	args[3] = bo_text(recorded);
+	{
+		/* What comes next, if anything. */
+		more = true;
+		if (import.phase[0] == '\0')
+			import.phase = "recorded";
+		else if (first && strcmp(import.phase, "ranks") != 0 && (import.has_lines || args[7] != (Datum) 0))
+			import.phase = "ranks";
+		else
+		{
+			import.state = "imported";
+			more = false;
+		}
+	}
+	args[1] = bo_text(import.state);
+	args[2] = bo_text(import.position);
+	args[3] = bo_text(import.recorded);
 	args[4] = Int64GetDatum(orders);
 	args[5] = Int64GetDatum(settlement.lines_changed);
+	args[6] = bo_text(import.phase);
 	if (bo_exec(BO_STEP_IMPORT, NULL, args, false) != 1)
 		elog(ERROR, "source %d lost its import", source_id);
 	bo_leave(&section);
@@ -582,7 +651,7 @@ bo_orders_to_import(PG_FUNCTION_ARGS)
 	bo_enter(&section);
 	if (bo_exec(BO_READ_IMPORT, NULL, &arg, true) > 0 &&
 		(strcmp(state = bo_get_text(0, IMPORT_STATE), "waiting") == 0 || strcmp(state, "importing") == 0) &&
-		bo_get_text(0, IMPORT_RECORDED) == NULL)
+		strcmp(bo_get_text(0, IMPORT_PHASE), "table") == 0)
 	{
 		n = read_keys(mapping, bo_get_text(0, IMPORT_POSITION), 0);
 		table = SPI_tuptable;

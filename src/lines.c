@@ -141,7 +141,7 @@ bo_apply_change(Settle *st, LineChange *change)
 	{
 		case LINE_INSERT:
 		case LINE_BASELINE:
-			line = new_line(st, change);
+			line = change->line = new_line(st, change);
 			line->quiet = change->quiet;
 			line->refuse_overship = change->mapping->refuse_overship;
 			bo_touch_line(line);

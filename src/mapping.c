@@ -589,6 +589,7 @@ load(Mapping *mapping, int32 source_id)
 	mapping->park = strcmp(bo_get_text(0, 31), "park") == 0;
 	mapping->importing = bo_get_bool(0, 34);
 	mapping->queued_mapped = expr[9] != NULL;
+	mapping->ranked = expr[8] != NULL || expr[9] != NULL;
 
 	{
 		Oid			found = bo_resolve_table(line_relid, line_schema, line_table, source_id);

@@ -201,7 +201,7 @@ static TupleDesc row_descs[lengthof(bo_rows_kinds)];
 /* What events are written with. */
 #define GENERATION "(SELECT max(i.generation) FROM backorder.installation i)"
 
-#define IMPORT_COLUMNS "i.state, i.recheck, i.position, i.recorded_position, i.added_at"
+#define IMPORT_COLUMNS "i.state, i.recheck, i.position, i.recorded_position, i.added_at, i.phase, i.line_ids <> '{}'"
 
 #define SOURCE_COLUMNS \
 	"line_schema, line_table, line_relid, header_schema, header_table, header_relid, order_key, line_key, header_key, " \
@@ -436,16 +436,21 @@ static const Statement bo_statements[] = {
 	[BO_ADD_IMPORT] = {-1, 4, {INT4OID, TEXTOID, BOOLOID, INT8OID},
 		"INSERT INTO backorder.source_import (tenant, source_id, state, recheck, total) "
 		"SELECT s.tenant, s.source_id, $2, $3, $4 FROM backorder.source s WHERE s.source_id = $1 "
-		"ON CONFLICT (tenant, source_id) DO UPDATE SET state = $2, recheck = $3, total = $4, position = NULL, recorded_position = NULL, "
+		"ON CONFLICT (tenant, source_id) DO UPDATE SET state = $2, recheck = $3, total = $4, phase = 'table', position = NULL, "
+		"recorded_position = NULL, ranked_item = NULL, ranked_location = NULL, "
+		"line_ids = CASE WHEN $2 = 'resyncing' THEN '{}' ELSE source_import.line_ids END, "
 	"orders = 0, lines = 0, started_at = NULL, updated_at = NULL, finished_at = NULL"},
-	[BO_STEP_IMPORT] = {-1, 6, {INT4OID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID},
-		"UPDATE backorder.source_import SET state = $2, position = coalesce($3, position), "
+	[BO_STEP_IMPORT] = {-1, 8, {INT4OID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID, TEXTOID, TEXTOID},
+		"UPDATE backorder.source_import SET state = $2, phase = $7, "
+		"line_ids = CASE WHEN $2 = 'imported' THEN '{}' ELSE line_ids + coalesce($8::int8multirange, '{}') END, position = coalesce($3, position), "
 		"recorded_position = coalesce($4, recorded_position), orders = orders + $5, lines = lines + $6, "
 		"started_at = coalesce(started_at, clock_timestamp()), updated_at = clock_timestamp(), "
 		"finished_at = CASE WHEN $2 = 'imported' THEN clock_timestamp() END WHERE source_id = $1 "
 	"RETURNING state"},
 	[BO_FORGET_IMPORT] = {-1, 1, {INT4OID},
 	"DELETE FROM backorder.source_import WHERE source_id = $1"},
+	[BO_RANK_IMPORTED] = {-1, 2, {INT4OID, INT4OID},
+	"SELECT backorder.rank_imported($1, $2)"},
 	[BO_UNSEE_ORDERS] = {-1, 2, {TEXTOID, INT4OID},
 	"UPDATE backorder.sales_order SET revision = 0 WHERE tenant = $1 AND source_id = $2"},
 	[BO_READ_NOT_DELETED] = {-1, 5, {TEXTOID, INT4OID, TEXTOID, TEXTOID, INT8OID},
