@@ -61,7 +61,8 @@ COMMENT ON VIEW backorder.import_progress IS 'How far import() has come with eac
 -- stock.  What lines have that were imported and not touched since is dealt among them again, by rank: as if all had
 -- come at once.  It was never told to anyone, and nobody is told now.  Sums of a stock row stay as they are.
 CREATE FUNCTION backorder.rank_imported(source_id integer, places integer) RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_hashjoin = on SET enable_sort = on AS $$
 #variable_conflict use_column
 DECLARE
 	i backorder.source_import;
@@ -107,9 +108,9 @@ BEGIN
 		SELECT l.* FROM unnest(items, locations) AS p (item, location)
 		CROSS JOIN LATERAL backorder.imported_lines(i, p.item, p.location) AS l
 	), expected AS MATERIALIZED (
-		SELECT e.order_key, e.line_key, e.expected FROM backorder.expected_promise e
-		JOIN unnest(items, locations) AS p (item, location) ON p.item = e.item AND p.location = e.location
-		WHERE e.tenant = i.tenant AND e.source_id = i.source_id
+		SELECT e.order_key, e.line_key, e.expected FROM unnest(items, locations) AS p (item, location)
+		CROSS JOIN LATERAL (SELECT e.* FROM backorder.expected_promise e
+			WHERE e.tenant = i.tenant AND e.item = p.item AND e.location = p.location AND e.source_id = i.source_id) e
 	), dated AS (
 		UPDATE backorder.order_line l SET promised_at = e.expected, first_promised_at = e.expected
 		FROM mine m LEFT JOIN expected e ON e.order_key = m.order_key AND e.line_key = m.line_key
