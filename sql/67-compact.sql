@@ -3,7 +3,9 @@
 
 CREATE FUNCTION backorder.compact(before timestamptz, tenant text DEFAULT '', places integer DEFAULT NULL,
 	OUT movements bigint, OUT openings bigint, OUT allocations bigint, OUT lines bigint, OUT orders bigint, OUT events bigint)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+-- Each statement is a few passes over whole tables; no estimate, however old, is to make it quadratic.
+SET enable_nestloop = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
 	p_before CONSTANT timestamptz := before;

@@ -603,7 +603,7 @@ bo_import(PG_FUNCTION_ARGS)
 	start_import(source_id);
 	PopActiveSnapshot();
 	SPI_commit();
-	while (more)
+	for (;;)
 	{
 		MemoryContext old = MemoryContextSwitchTo(cx);
 		char	   *tenant;
@@ -619,7 +619,13 @@ bo_import(PG_FUNCTION_ARGS)
 					 errmsg("the table was detached while it was imported"),
 				 errdetail("What was imported of it was ended then."),
 					 errhint("Attached tables are listed in backorder.source.")));
-		more = import_batch_and_announce(source_id, batch);
+		if (more)
+			more = import_batch_and_announce(source_id, batch);
+		else
+		{
+			PopActiveSnapshot();
+			break;				/* and attached it still is */
+		}
 		PopActiveSnapshot();
 		MemoryContextSwitchTo(old);
 		SPI_commit();
