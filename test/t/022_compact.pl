@@ -16,6 +16,9 @@ CREATE TABLE shop.folded (movements bigint, allocations bigint, lines bigint, or
 INSERT INTO backorder.supplier (supplier, lead_time) VALUES ('acme', 30000);
 INSERT INTO backorder.supplier_item (supplier, item) SELECT 'acme', 'I' || n FROM generate_series(0, 9) n;
 INSERT INTO backorder.stock_movement (item, kind, quantity) SELECT 'I' || n, 'opening', 50 FROM generate_series(0, 9) n;
+INSERT INTO shop.orders (id) OVERRIDING SYSTEM VALUE SELECT n FROM generate_series(1, 400) n;
+ALTER TABLE shop.orders ALTER id RESTART WITH 1000;
+INSERT INTO shop.lines SELECT n, l, 'I' || (n + l) % 10, 1 + n % 4 FROM generate_series(1, 400) n, generate_series(1, 2) l;
 CREATE FUNCTION shop.attempt(statement text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	EXECUTE statement;
