@@ -221,6 +221,7 @@ typedef struct Mapping
 	bool		pin_keys;		/* the text of a key depends on settings */
 	bool		detached;
 	bool		importing;		/* orders may not be recorded that were there when it was attached */
+	bool		reattached;		/* and lines of an attachment before may be recorded */
 	bool		unreadable;		/* a stub of a parked source */
 	MappedTable line;
 	MappedTable header;			/* relid InvalidOid: no header table */

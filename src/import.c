@@ -617,7 +617,7 @@ bo_import(PG_FUNCTION_ARGS)
 			ereport(ERROR,
 					(errcode(ERRCODE_BO_NOT_ATTACHED),
 					 errmsg("the table was detached while it was imported"),
-				 errdetail("What was imported of it was ended then."),
+					 errdetail("What was imported of it was ended then."),
 					 errhint("Attached tables are listed in backorder.source.")));
 		if (more)
 			more = import_batch_and_announce(source_id, batch);

@@ -588,6 +588,7 @@ load(Mapping *mapping, int32 source_id)
 	joins = bo_get_text(0, 29);
 	mapping->park = strcmp(bo_get_text(0, 31), "park") == 0;
 	mapping->importing = bo_get_bool(0, 34);
+	mapping->reattached = bo_get_bool(0, 35);
 	mapping->queued_mapped = expr[9] != NULL;
 	mapping->ranked = expr[8] != NULL || expr[9] != NULL;
 

@@ -169,7 +169,7 @@ read_recorded(Reconcile *r, List *notes)
 		Datum		values[4];
 		bool		nulls[4] = {false};
 
-		if (note->state.fresh && !order_of(r, note)->first_sight)
+		if (note->state.fresh && !(order_of(r, note)->first_sight && order_of(r, note)->mapping->reattached))
 			continue;			/* recorded by nobody before */
 		values[0] = bo_text(note->tenant);
 		values[1] = Int32GetDatum(note->key.source_id);
