@@ -9,7 +9,9 @@ LOAD 'backorder';
 \echo
 \echo 'Functions that deal stock return rows of type `backorder.dealt`: source, order_key, line_key, customer, item, location, quantity, allocated, backordered, ready. `at` is stored as `occurred_at`. `reference` is an idempotency key: the same call with the same reference does nothing.'
 \echo
-SELECT format(E'### %s\n\n```sql\nbackorder.%s(%s)\n    RETURNS %s\n```\n\n%s\n', p.proname, p.proname, regexp_replace(pg_get_function_arguments(p.oid), '::(text|regclass)', '', 'g'), pg_get_function_result(p.oid), obj_description(p.oid, 'pg_proc'))
+SELECT format(E'### %s\n\n```sql\n%sbackorder.%s(%s)%s\n```\n\n%s\n', p.proname, CASE WHEN p.prokind = 'p' THEN 'CALL ' END, p.proname,
+	regexp_replace(regexp_replace(pg_get_function_arguments(p.oid), '::(text|regclass)', '', 'g'), '^IN |(, )IN ', '\1', 'g'),
+	E'\n    RETURNS ' || pg_get_function_result(p.oid), obj_description(p.oid, 'pg_proc'))
 FROM pg_proc p
 WHERE p.pronamespace = 'backorder'::regnamespace AND p.prorettype <> 'trigger'::regtype AND obj_description(p.oid, 'pg_proc') NOT LIKE 'Internal%'
 ORDER BY p.proname;

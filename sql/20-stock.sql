@@ -85,6 +85,7 @@ CREATE TABLE backorder.supply (
 	received numeric NOT NULL DEFAULT 0,
 	expected_at date,
 	closed boolean NOT NULL DEFAULT false,
+	folded numeric NOT NULL DEFAULT 0,
 	open numeric GENERATED ALWAYS AS (CASE WHEN closed THEN 0 ELSE greatest(quantity - received, 0) END) STORED,
 	PRIMARY KEY (tenant, po_id, line_no),
 	CHECK (received >= 0)
@@ -101,4 +102,5 @@ COMMENT ON COLUMN backorder.supply.quantity IS 'Ordered - cancelled.';
 COMMENT ON COLUMN backorder.supply.received IS 'Sum of the receipts, reversals included; may be more than quantity.';
 COMMENT ON COLUMN backorder.supply.expected_at IS 'Day of arrival; NULL where unknown.';
 COMMENT ON COLUMN backorder.supply.closed IS 'True once the purchase order is closed: what was open is not coming.';
+COMMENT ON COLUMN backorder.supply.folded IS 'The part of received whose movements compact() folded.';
 COMMENT ON COLUMN backorder.supply.open IS 'What is still to come.';

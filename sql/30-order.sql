@@ -27,6 +27,7 @@ CREATE TABLE backorder.order_line (
 	allocated numeric NOT NULL DEFAULT 0,
 	first_allocated numeric NOT NULL DEFAULT 0,
 	first_shipped numeric,
+	folded numeric,
 	backordered numeric GENERATED ALWAYS AS (greatest(ordered - cancelled - auto_cancelled - shipped, 0) - allocated) STORED,
 	fulfilment text NOT NULL DEFAULT 'partial',
 	PRIMARY KEY (tenant, source_id, order_key, line_key),
@@ -64,8 +65,9 @@ COMMENT ON COLUMN backorder.order_line.auto_cancelled IS 'Quantity cancelled by 
 COMMENT ON COLUMN backorder.order_line.shipped IS 'Cumulative shipped quantity.';
 COMMENT ON COLUMN backorder.order_line.picked IS 'Picked and not yet shipped; never taken back.';
 COMMENT ON COLUMN backorder.order_line.allocated IS 'Stock tied to the line.';
-COMMENT ON COLUMN backorder.order_line.first_allocated IS 'What the line got when it was first settled; later changes are in the ledger.';
+COMMENT ON COLUMN backorder.order_line.first_allocated IS 'What the line got when it was first settled; later changes are in the ledger, or folded.';
 COMMENT ON COLUMN backorder.order_line.first_shipped IS 'What was shipped already when the line was first settled (a counter sale, a line found at attach); NULL: nothing.';
+COMMENT ON COLUMN backorder.order_line.folded IS 'Sum of the line''s ledger rows that compact() folded; NULL: none.';
 COMMENT ON COLUMN backorder.order_line.backordered IS 'What the line waits for: open - allocated.';
 COMMENT ON COLUMN backorder.order_line.fulfilment IS 'How the line may be served: partial.';
 

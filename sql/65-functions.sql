@@ -21,10 +21,10 @@ CREATE FUNCTION backorder.attach(
 	live text DEFAULT 'true', shipped text DEFAULT NULL, picked text DEFAULT NULL, cancelled text DEFAULT NULL,
 	location text DEFAULT NULL, customer text DEFAULT NULL, priority text DEFAULT NULL, queued_at text DEFAULT NULL,
 	requested_at text DEFAULT NULL, held text DEFAULT NULL, joins text DEFAULT NULL, watch text[] DEFAULT NULL,
-	timing text DEFAULT 'deferred', overship text DEFAULT 'adjust', on_error text DEFAULT 'refuse', tenant text DEFAULT '')
+	timing text DEFAULT 'deferred', overship text DEFAULT 'adjust', on_error text DEFAULT 'refuse', tenant text DEFAULT '', import boolean DEFAULT true)
 RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'bo_attach';
-COMMENT ON FUNCTION backorder.attach(regclass, text, text, text, text, regclass, text, text, text, text, text, text, text, text, text, text, text, text, text[], text, text, text, text)
-	IS 'Watches a table of order lines, by columns or SQL expressions over line, header and joins, and records the orders it has. Again on the same table: changes the mapping. Returns the source_id.';
+COMMENT ON FUNCTION backorder.attach(regclass, text, text, text, text, regclass, text, text, text, text, text, text, text, text, text, text, text, text, text[], text, text, text, text, boolean)
+	IS 'Watches a table of order lines, by columns or SQL expressions over line, header and joins, and records the orders it has; with import => false it leaves them to import(). Again on the same table: changes the mapping. Returns the source_id.';
 
 CREATE TYPE backorder.previewed AS (
 	kind text,
@@ -48,9 +48,9 @@ CREATE FUNCTION backorder.attach_preview(
 	live text DEFAULT 'true', shipped text DEFAULT NULL, picked text DEFAULT NULL, cancelled text DEFAULT NULL,
 	location text DEFAULT NULL, customer text DEFAULT NULL, priority text DEFAULT NULL, queued_at text DEFAULT NULL,
 	requested_at text DEFAULT NULL, held text DEFAULT NULL, joins text DEFAULT NULL, watch text[] DEFAULT NULL,
-	timing text DEFAULT 'deferred', overship text DEFAULT 'adjust', on_error text DEFAULT 'refuse', tenant text DEFAULT '')
+	timing text DEFAULT 'deferred', overship text DEFAULT 'adjust', on_error text DEFAULT 'refuse', tenant text DEFAULT '', import boolean DEFAULT true)
 RETURNS SETOF backorder.previewed LANGUAGE c AS 'MODULE_PATHNAME', 'bo_attach_preview';
-COMMENT ON FUNCTION backorder.attach_preview(regclass, text, text, text, text, regclass, text, text, text, text, text, text, text, text, text, text, text, text, text[], text, text, text, text)
+COMMENT ON FUNCTION backorder.attach_preview(regclass, text, text, text, text, regclass, text, text, text, text, text, text, text, text, text, text, text, text, text[], text, text, text, text, boolean)
 	IS 'What attach() with the same arguments would record, changing nothing: everything that is wrong with the mapping, the first lines, counts of live, open, shipped and unusable lines.';
 
 CREATE FUNCTION backorder.detach(line_table regclass) RETURNS void

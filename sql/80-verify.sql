@@ -73,11 +73,11 @@ BEGIN
 	-- Ledger.
 	RETURN QUERY
 	SELECT 'order_line.allocated', format('line %s of order %s in %s', l.line_key, l.order_key, backorder.source_relation(l.source_id)),
-		(l.first_allocated + coalesce(a.quantity, 0))::text, l.allocated::text
+		(l.first_allocated + coalesce(l.folded, 0) + coalesce(a.quantity, 0))::text, l.allocated::text
 	FROM backorder.order_line l
 	LEFT JOIN (SELECT a.tenant, a.line_id, sum(a.quantity) AS quantity FROM backorder.allocation a GROUP BY 1, 2) a
 		ON a.tenant = l.tenant AND a.line_id = l.line_id
-	WHERE l.allocated IS DISTINCT FROM l.first_allocated + coalesce(a.quantity, 0);
+	WHERE l.allocated IS DISTINCT FROM l.first_allocated + coalesce(l.folded, 0) + coalesce(a.quantity, 0);
 	RETURN QUERY
 	SELECT 'order_line.line_id', format('line_id %s', l.line_id), '1 line', format('%s lines', count(*))
 	FROM backorder.order_line l GROUP BY l.tenant, l.line_id HAVING count(*) > 1;
@@ -85,12 +85,12 @@ BEGIN
 	-- Supply.
 	RETURN QUERY
 	SELECT 'supply.received', format('line %s of purchase order %s', coalesce(y.line_no, m.po_line_no), coalesce(y.po_id, m.po_id)),
-		coalesce(m.quantity, 0)::text, y.received::text
+		(coalesce(y.folded, 0) + coalesce(m.quantity, 0))::text, y.received::text
 	FROM backorder.supply y
 	FULL JOIN (SELECT m.tenant, m.po_id, m.po_line_no, sum(m.quantity) AS quantity FROM backorder.stock_movement m
 		WHERE m.po_id IS NOT NULL GROUP BY 1, 2, 3) m
 		ON m.tenant = y.tenant AND m.po_id = y.po_id AND m.po_line_no = y.line_no
-	WHERE coalesce(m.quantity, 0) IS DISTINCT FROM coalesce(y.received, 0);
+	WHERE coalesce(y.folded, 0) + coalesce(m.quantity, 0) IS DISTINCT FROM coalesce(y.received, 0);
 	RETURN QUERY
 	SELECT 'supply', format('line %s of purchase order %s', coalesce(y.line_no, p.line_no), coalesce(y.po_id, p.po_id)),
 		CASE WHEN p.po_id IS NOT NULL THEN concat_ws(' ', p.item, p.location, p.quantity, p.expected_at, p.closed) ELSE 'none' END,
@@ -152,6 +152,11 @@ BEGIN
 	WHERE s.detached_at IS NOT NULL AND l.allocated + l.backordered > 0;
 
 	RETURN QUERY
+	SELECT 'source_import', format('source %s', i.source_id), 'attached', 'detached or unknown'
+	FROM backorder.source_import i
+	WHERE NOT EXISTS (SELECT FROM backorder.source s WHERE s.tenant = i.tenant AND s.source_id = i.source_id AND s.detached_at IS NULL);
+
+	RETURN QUERY
 	SELECT 'parked', CASE p.order_key WHEN '' THEN format('source %s', p.source_id)
 			ELSE format('order %s in %s', p.order_key, backorder.source_relation(p.source_id)) END, 'orders that can be read', p.message
 	FROM backorder.parked p;
@@ -174,8 +179,13 @@ BEGIN
 		HAVING count(t.oid) < 2 OR bool_or(t.tgenabled = 'D');
 		BEGIN
 			RETURN QUERY
-			WITH mapped AS (
+			WITH to_import AS MATERIALIZED (
+				SELECT k.order_key FROM backorder.orders_to_import(attached.source_id) k
+				WHERE NOT EXISTS (SELECT FROM backorder.sales_order o
+					WHERE o.tenant = attached.tenant AND o.source_id = attached.source_id AND o.order_key = k.order_key AND o.revision > 0)
+			), mapped AS (
 				SELECT m.*, m.live AND m.item IS NOT NULL AND m.quantity > 0 AS demand FROM backorder.mapped_lines(attached.source_id) m
+				WHERE NOT EXISTS (SELECT FROM to_import t WHERE t.order_key = m.order_key)
 			), recorded AS (
 				SELECT l.* FROM backorder.order_line l WHERE l.tenant = attached.tenant AND l.source_id = attached.source_id
 			)

@@ -122,6 +122,7 @@ BEGIN
 			jsonb_build_object('source', format('%I.%I', gone.line_schema, gone.line_table), 'orders', count(DISTINCT l.order_key), 'lines', count(*)),
 			gone.source_id, max(i.generation)
 		FROM backorder.installation i LEFT JOIN backorder.order_line l ON l.tenant = gone.tenant AND l.source_id = gone.source_id AND l.allocated + l.backordered > 0;
+		DELETE FROM backorder.source_import i WHERE i.tenant = gone.tenant AND i.source_id = gone.source_id;
 		PERFORM backorder.end_source(gone.source_id);
 		UPDATE backorder.source s SET detached_at = now() WHERE s.tenant = gone.tenant AND s.source_id = gone.source_id;
 		DELETE FROM backorder.source_watch w WHERE w.tenant = gone.tenant AND w.source_id = gone.source_id;

@@ -1,6 +1,6 @@
 -- Rights, and what a dump carries.
 
-REVOKE ALL ON ALL FUNCTIONS IN SCHEMA backorder FROM PUBLIC;
+REVOKE ALL ON ALL ROUTINES IN SCHEMA backorder FROM PUBLIC;
 -- To name the two functions below; nothing else in the schema is PUBLIC's.
 GRANT USAGE ON SCHEMA backorder TO PUBLIC;
 -- Creating a partition, or restoring a dump, checks this right; the function refuses any table that is not attached.
@@ -11,6 +11,7 @@ GRANT EXECUTE ON FUNCTION backorder.evaluating(text, text) TO PUBLIC;
 SELECT pg_catalog.pg_extension_config_dump('backorder.source', '');
 SELECT pg_catalog.pg_extension_config_dump('backorder.source_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('backorder.source_watch', '');
+SELECT pg_catalog.pg_extension_config_dump('backorder.source_import', '');
 SELECT pg_catalog.pg_extension_config_dump('backorder.parked', '');
 SELECT pg_catalog.pg_extension_config_dump('backorder.sales_order', '');
 SELECT pg_catalog.pg_extension_config_dump('backorder.stock', '');

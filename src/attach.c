@@ -728,7 +728,8 @@ say_hint(const char *message, const char *detail, const char *hint, void *arg)
 
 /*
  * attach(): see the reference.  Runs as the caller, who must own the tables;
- * takes SHARE ROW EXCLUSIVE on them, so writers wait until the import is done.
+ * takes SHARE ROW EXCLUSIVE on them, so writers wait until the transaction
+ * ends: with import => false that is before any order is read.
  */
 Datum
 bo_attach(PG_FUNCTION_ARGS)
@@ -765,13 +766,20 @@ bo_attach(PG_FUNCTION_ARGS)
 	bo_mapping_forget(source_id);
 	mapping = bo_mapping(source_id);
 	bo_attach_hints(&a, mapping, say_hint, NULL);
-	(void) reconcile_source(mapping, (ReconcileMode) {.baseline = !a.again});
+	if (PG_ARGISNULL(23) || PG_GETARG_BOOL(23))
+	{
+		bo_import_lock(source_id);
+		(void) reconcile_source(mapping, (ReconcileMode) {.baseline = !a.again,.import = mapping->importing});
+		bo_import_forget(source_id);
+	}
+	else
+		bo_import_later(source_id, a.again);
 	PG_RETURN_INT32(source_id);
 }
 
 /* The source of the attached table named by the first argument, which the caller must own. */
-static int32
-attached_argument(FunctionCallInfo fcinfo)
+int32
+bo_attached_argument(FunctionCallInfo fcinfo)
 {
 	Oid			relid;
 	int32		source_id;
@@ -845,6 +853,7 @@ detach(int32 source_id)
 		LockRelationOid(mapping->line.relid, ShareRowExclusiveLock);
 	if (OidIsValid(mapping->header.relid))
 		LockRelationOid(mapping->header.relid, ShareRowExclusiveLock);
+	bo_import_forget(source_id);	/* its row is locked before the orders */
 	end_lines(mapping);
 	bo_enter(&section);
 	release_table(mapping->line.relid, source_id);
@@ -859,7 +868,7 @@ detach(int32 source_id)
 Datum
 bo_detach(PG_FUNCTION_ARGS)
 {
-	detach(attached_argument(fcinfo));
+	detach(bo_attached_argument(fcinfo));
 	PG_RETURN_VOID();
 }
 
@@ -880,7 +889,7 @@ bo_detach_source(PG_FUNCTION_ARGS)
 Datum
 bo_resync(PG_FUNCTION_ARGS)
 {
-	Mapping    *mapping = bo_mapping(attached_argument(fcinfo));
+	Mapping    *mapping = bo_mapping(bo_attached_argument(fcinfo));
 	Settlement	settlement = {0};
 	BoSection	section;
 

@@ -16,6 +16,7 @@
 #include "access/tupdesc.h"
 #include "access/xact.h"
 #include "executor/spi.h"
+#include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "nodes/bitmapset.h"
 #include "nodes/pg_list.h"
@@ -138,6 +139,15 @@ typedef enum BoStatement
 	BO_PO_REVISE_UPDATED,
 	BO_PO_REVISE_DELETED,
 	BO_SUPPLIER_REFERENCES,
+	BO_READ_IMPORT,
+	BO_LOCK_IMPORT,
+	BO_ADD_IMPORT,
+	BO_STEP_IMPORT,
+	BO_FORGET_IMPORT,
+	BO_RANK_IMPORTED,
+	BO_UNSEE_ORDERS,
+	BO_READ_NOT_DELETED,
+	BO_READ_PARKED,
 	BO_STATEMENTS				/* how many there are */
 } BoStatement;
 
@@ -250,10 +260,12 @@ typedef struct Mapping
 	bool		refuse_overship;
 	bool		park;			/* an order that cannot be read is parked */
 	bool		queued_mapped;
-	bool		rank_mapped;	/* lines of one transaction may rank otherwise than they come */
+	bool		ranked;			/* priority or queued_at is mapped: rank is not the order of recording */
 	bool		pin_keys;		/* the text of a key depends on settings */
 	bool		spellings;		/* keys that "=" takes for equal may differ as text */
 	bool		detached;
+	bool		importing;		/* orders may not be recorded that were there when it was attached */
+	bool		reattached;		/* and lines of an attachment before may be recorded */
 	bool		unreadable;		/* a stub of a parked source */
 	MappedTable line;
 	MappedTable header;			/* relid InvalidOid: no header table */
@@ -264,6 +276,7 @@ typedef struct Mapping
 	AttrNumber	line_key[BO_MAX_KEYS];
 	Oid			line_key_type[BO_MAX_KEYS];
 	char	   *queries[5];		/* by MappingScope */
+	char	   *where_keys;		/* by arrays of order keys, $1 ... */
 	char	   *places_query;	/* items and locations of several orders */
 	char	   *keys_query;		/* all order keys */
 	char	   *keyless_query;	/* how many rows have none */
@@ -418,6 +431,14 @@ extern void bo_note_recorded(Mapping *mapping);
 extern void bo_note_rows(Mapping *mapping, Oid attached, Oid partition);
 extern void bo_capture_init(void);
 
+/* ---------- import.c: orders recorded in batches ---------- */
+
+extern void bo_import_later(int32 source_id, bool again);
+extern void bo_import_lock(int32 source_id);
+extern void bo_import_forget(int32 source_id);
+extern void bo_import_seen(int32 source_id);
+extern int32 bo_attached_argument(FunctionCallInfo fcinfo);	/* attach.c */
+
 /* ---------- ddl.c ---------- */
 
 extern void bo_follow_tables(void);
@@ -459,6 +480,7 @@ typedef struct Line
 	Qty			allocated;
 	Qty			first_allocated;
 	Qty			first_shipped;	/* NULL: nothing */
+	Qty			folded;			/* NULL: nothing */
 	int32		priority;
 	bool		held;
 	bool		live;
@@ -498,6 +520,7 @@ typedef struct LineChange
 	LineAction	action;
 	Mapping    *mapping;
 	bool		baseline;		/* shipped is taken as it is, without a movement */
+	Qty			known_shipped;	/* shipped before, where that is not what is recorded; or NULL */
 	bool		quiet;			/* no event */
 	bool		displaced;		/* another line has its key: its row goes */
 	char	   *order_key;
@@ -557,6 +580,7 @@ struct Settlement
 	bool		repromise;		/* make the promises of these places again, all of them */
 	bool		(*next) (Settlement *settlement);	/* the next piece of changes, which are all there is then; NULL: no more */
 	void	   *next_arg;
+	bool		leave_promises;	/* of lines that do not join at the end: mark the stock row */
 	int64		lines_changed;
 };
 
@@ -611,10 +635,12 @@ typedef struct ReconcileMode
 	bool		whole;			/* all orders of a source, those too that an older snapshot does not see */
 	bool		baseline;		/* attach: take shipped as it is, no events */
 	bool		mend;			/* resync: our own rows may have been changed by somebody */
+	bool		import;			/* the same for orders not recorded yet */
 	Mapping    *detach;			/* all lines of this source leave, without events */
 } ReconcileMode;
 
 extern void bo_lock_orders(List *notes);
+extern void bo_reconcile(Settlement *settlement, ReconcileMode mode);
 extern int64 bo_settle_pending(void);
 extern int64 bo_reconcile_and_settle(Settlement *settlement, ReconcileMode mode);
 

@@ -76,7 +76,7 @@ static Table tables[] = {
 			{"first_promised_at", DATEOID}, {"promised_at", DATEOID}, {"order_key", TEXTOID}, {"line_key", TEXTOID},
 			{"item", TEXTOID}, {"location", TEXTOID}, {"customer", TEXTOID}, {"ordered", NUMERICOID}, {"cancelled", NUMERICOID},
 			{"auto_cancelled", NUMERICOID}, {"shipped", NUMERICOID}, {"picked", NUMERICOID}, {"allocated", NUMERICOID},
-			{"first_allocated", NUMERICOID}, {"first_shipped", NUMERICOID}, {"backordered", NUMERICOID}, {"fulfilment", TEXTOID}
+			{"first_allocated", NUMERICOID}, {"first_shipped", NUMERICOID}, {"folded", NUMERICOID}, {"backordered", NUMERICOID}, {"fulfilment", TEXTOID}
 	}},
 	[BO_TABLE_STOCK] = {.name = "stock",.columns = {
 			{"tenant", TEXTOID}, {"item", TEXTOID}, {"location", TEXTOID}, {"on_hand", NUMERICOID}, {"unavailable", NUMERICOID},

@@ -70,7 +70,7 @@ end_line(Settle *st, LineChange *change, Line *line)
 	MappedLine *now = change->now;
 
 	if (now != NULL && !change->baseline)
-		ship(st, line, qty_sub(now->shipped, line->shipped));
+		ship(st, line, qty_sub(now->shipped, change->known_shipped ? change->known_shipped : line->shipped));
 	if (now != NULL)
 	{
 		line->shipped = now->shipped;
@@ -158,9 +158,7 @@ bo_apply_change(Settle *st, LineChange *change)
 			}
 			bo_set_open(line);
 			if (!change->baseline && change->action == LINE_INSERT)
-			{
-				ship(st, line, line->shipped);
-			}
+				ship(st, line, change->known_shipped ? qty_sub(line->shipped, change->known_shipped) : line->shipped);
 			return;
 
 		case LINE_UPDATE:
@@ -194,8 +192,8 @@ bo_apply_change(Settle *st, LineChange *change)
 				Line	   *old = line;
 
 				/* Shipped before: of a deleted incarnation only the excess is new. */
-				shipped = qty_sub(now->shipped, line->shipped);
-				if (old->deleted && qty_sign(shipped) < 0)
+				shipped = qty_sub(now->shipped, change->known_shipped ? change->known_shipped : line->shipped);
+				if (old->deleted && change->known_shipped == NULL && qty_sign(shipped) < 0)
 					shipped = qty_zero;
 				bo_touch_line(old);
 				old->requeued = true;
@@ -294,7 +292,7 @@ bo_read_changed_lines(Settle *st)
 		LineChange *change;
 
 		SPI_tuptable = table;
-		change = by_n[bo_get_int32(row, 24)];
+		change = by_n[bo_get_int32(row, 25)];
 		change->line = bo_load_line(row, change->old_stock);
 	}
 	SPI_freetuptable(table);
@@ -304,8 +302,8 @@ bo_read_changed_lines(Settle *st)
 static void
 put_line(BoRows *rows, Line *line)
 {
-	Datum		values[25];
-	bool		nulls[25] = {false};
+	Datum		values[26];
+	bool		nulls[26] = {false};
 
 	values[0] = PointerGetDatum(&line->tid);
 	values[1] = bo_text(line->stock->key.tenant);
@@ -337,6 +335,8 @@ put_line(BoRows *rows, Line *line)
 	values[23] = NumericGetDatum(line->first_allocated);
 	values[24] = NumericGetDatum(line->first_shipped);
 	nulls[24] = line->first_shipped == NULL;
+	values[25] = NumericGetDatum(line->folded);
+	nulls[25] = line->folded == NULL;
 	bo_rows_put(rows, values, nulls);
 }
 

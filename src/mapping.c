@@ -731,8 +731,10 @@ load(Mapping *mapping, int32 source_id)
 	mapping->detached = bo_get_bool(0, 28);
 	joins = bo_get_text(0, 29);
 	mapping->park = strcmp(bo_get_text(0, 31), "park") == 0;
+	mapping->importing = bo_get_bool(0, 34);
+	mapping->reattached = bo_get_bool(0, 35);
 	mapping->queued_mapped = expr[9] != NULL;
-	mapping->rank_mapped = expr[8] != NULL || expr[9] != NULL;
+	mapping->ranked = expr[8] != NULL || expr[9] != NULL;
 
 	{
 		Oid			found = bo_resolve_table(line_relid, line_schema, line_table, source_id);
@@ -824,7 +826,7 @@ load(Mapping *mapping, int32 source_id)
 
 	/* Several orders: by arrays of keys, $1 ... */
 	initStringInfo(&s);
-	appendStringInfo(&s, "%s WHERE ", query);
+	appendStringInfoString(&s, " WHERE ");
 	if (mapping->line.nkeys == 1 && !mapping->key_as_text[0])
 		appendStringInfo(&s, "%s %s ANY ($1)", column_ref("line", &mapping->line, mapping->line.key[0]),
 						 equals(mapping->line.key_type[0], mapping->line.key_type[0]));
@@ -844,9 +846,9 @@ load(Mapping *mapping, int32 source_id)
 			appendStringInfo(&s, "%sk%d", i ? ", " : "", i + 1);
 		appendStringInfoString(&s, "))");
 	}
-	appendStringInfoString(&s, order_by);
-	mapping->queries[MAPPING_FEW] = mapping->queries[MAPPING_MANY] = s.data;
-	mapping->places_query = psprintf("SELECT DISTINCT q.mapped_item, coalesce(q.mapped_location, '') FROM (%s) q WHERE q.mapped_item IS NOT NULL", s.data);
+	mapping->where_keys = s.data;
+	mapping->queries[MAPPING_FEW] = mapping->queries[MAPPING_MANY] = psprintf("%s%s%s", query, s.data, order_by);
+	mapping->places_query = psprintf("SELECT DISTINCT q.mapped_item, coalesce(q.mapped_location, '') FROM (%s%s) q WHERE q.mapped_item IS NOT NULL", query, s.data);
 
 	/* One order: by its key, $1 ..., which then finds the header too; and one of its lines, by the next ones. */
 	initStringInfo(&s);

@@ -73,6 +73,7 @@ bo_load_line(int row, Stock *stock)
 	line->has_promised_at = !isnull;
 	backordered = bo_get_qty(row, 22);
 	line->first_shipped = bo_get_qty(row, 23);
+	line->folded = bo_get_qty(row, 24);
 	line->old_backordered = backordered;
 	line->old_covered = qty_add(line->allocated, line->shipped);
 	line->old_allocated = line->allocated;

@@ -37,6 +37,8 @@ typedef struct Recorded
 	DateADT		requested_at;
 	bool		held;
 	bool		moved;
+	bool		unrecorded;		/* found in the table as it was, there is no row */
+	bool		known;			/* shipped is what the table had, not what is recorded */
 	CommandId	moved_in;
 	int			here;			/* the line now that it is, by position; -1: none */
 } Recorded;
@@ -50,6 +52,9 @@ typedef struct Order
 	List	   *now;			/* of MappedLine, by line key */
 	List	   *recorded;		/* of Recorded, by line_id */
 	ErrorData  *error;			/* it could not be read: parked */
+	bool		first_sight;	/* of a source that is being imported, and not recorded yet */
+	bool		baseline;		/* what was shipped is known, no events */
+	List	   *before;			/* of MappedLine: as it was before this transaction */
 	bool		one_line;		/* only the line noted is looked at */
 } Order;
 
@@ -188,7 +193,8 @@ read_recorded(Reconcile *r, List *notes)
 		Datum		values[4];
 		bool		nulls[4] = {false};
 
-		if (note->state.fresh && !r->mode.whole)
+		if (note->state.fresh && !r->mode.whole &&
+			!(order_of(r, note)->first_sight && order_of(r, note)->mapping->reattached))
 			continue;			/* recorded by nobody before */
 		values[0] = bo_text(note->tenant);
 		values[1] = Int32GetDatum(note->key.source_id);
@@ -303,12 +309,14 @@ add_change(Reconcile *r, Order *order, LineAction action, Recorded *rec, MappedL
 
 	change->action = action;
 	change->mapping = order->mapping;
-	change->baseline = r->mode.baseline;
+	change->baseline = order->baseline;
 	/* Of a table that was dropped, one event says it all. */
-	change->quiet = r->mode.baseline || order->mapping == r->mode.detach || order->mapping->detached;
+	change->quiet = order->baseline || (rec != NULL && rec->known) || order->mapping == r->mode.detach || order->mapping->detached;
 	change->order_key = (char *) order->note->key.order_key;
 	change->now = now;
-	if (rec != NULL)
+	if (rec != NULL && rec->known)
+		change->known_shipped = rec->shipped;
+	if (rec != NULL && !rec->unrecorded)
 	{
 		change->old_order_key = rec->old_order_key;
 		change->old_line_key = rec->old_line_key;
@@ -496,7 +504,12 @@ reconcile_order(Reconcile *r, Order *order)
 		if (rec == NULL)
 		{
 			if (now->demand || (now->item != NULL && qty_sign(now->shipped) > 0))
-				add_change(r, order, now->demand ? LINE_INSERT : (r->mode.baseline ? LINE_BASELINE : LINE_INSERT), NULL, now);
+				add_change(r, order, now->demand ? LINE_INSERT : (order->baseline ? LINE_BASELINE : LINE_INSERT), NULL, now);
+		}
+		else if (rec->unrecorded)
+		{
+			if (now->demand || (now->item != NULL && (qty_sign(now->shipped) > 0 || qty_sign(rec->shipped) > 0)))
+				add_change(r, order, LINE_INSERT, rec, now);
 		}
 		else if (!now->demand)
 		{
@@ -516,7 +529,7 @@ reconcile_order(Reconcile *r, Order *order)
 
 		bool		displaced;
 
-		if (rec->here >= 0)
+		if (rec->here >= 0 || rec->unrecorded)
 			continue;
 		/* Another line has its key now: its row cannot stay. */
 		displaced = strcmp(rec->old_order_key, order->key.order_key) == 0 && find_key(order, entries, rec->old_line_key) >= 0;
@@ -589,6 +602,103 @@ read_or_park(Reconcile *r, Mapping *mapping, List *notes)
 	}
 }
 
+/* ---------- orders of a source that is being imported, seen for the first time ---------- */
+
+static void
+take_before(Mapping *mapping, MappedLine *line, void *arg)
+{
+	Reconcile  *r = arg;
+	NoteKey		key = {mapping->source_id, line->order_key};
+	Order	   *order = hash_search(r->orders, &key, HASH_FIND, NULL);
+
+	if (order != NULL)
+		order->before = lappend(order->before, line);
+}
+
+/* The active snapshot, without anything that this transaction did. */
+static void
+read_before(void *arg)
+{
+	Reading    *reading = arg;
+
+	PushCopiedSnapshot(GetActiveSnapshot());
+	GetActiveSnapshot()->curcid = FirstCommandId;
+	bo_mapping_read(reading->mapping, list_length(reading->notes) < MANY_ORDERS ? MAPPING_FEW : MAPPING_MANY,
+					reading->notes, take_before, reading->r);
+	PopActiveSnapshot();
+}
+
+/* Where an order could not be read before, what it says now is taken for it. */
+static void
+read_before_or_now(Reconcile *r, Mapping *mapping, List *notes)
+{
+	Reading		reading = {r, mapping, notes};
+	ListCell   *lc;
+	int			half = list_length(notes) / 2;
+
+	if (notes == NIL || bo_try(read_before, &reading) == NULL)
+		return;
+	foreach(lc, notes)
+		order_of(r, lfirst(lc))->before = NIL;
+	if (half == 0)
+		order_of(r, linitial(notes))->baseline = true;
+	else
+	{
+		read_before_or_now(r, mapping, list_truncate(list_copy(notes), half));
+		read_before_or_now(r, mapping, list_copy_tail(notes, half));
+	}
+}
+
+static List *
+unseen_orders(Reconcile *r, List *notes)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, notes)
+		if (order_of(r, lfirst(lc))->first_sight && !order_of(r, lfirst(lc))->baseline)
+			result = lappend(result, lfirst(lc));
+	return result;
+}
+
+/*
+ * An order that was there before the import came to it counts as if it had
+ * been imported just before this transaction: what it was then is compared
+ * with what it is now.  A new one was nothing.
+ */
+static void
+take_as_recorded(Order *order)
+{
+	ListCell   *lc;
+
+	foreach(lc, order->before)
+	{
+		MappedLine *line = lfirst(lc);
+		Recorded   *rec = NULL;
+		ListCell   *rc;
+
+		if (!line->demand && (line->item == NULL || qty_sign(line->shipped) == 0))
+			continue;
+		foreach(rc, order->recorded)	/* what is left of an attachment before this one */
+			if (strcmp(((Recorded *) lfirst(rc))->line_key, line->line_key) == 0)
+				rec = lfirst(rc);
+		if (rec == NULL)
+		{
+			rec = palloc0(sizeof(Recorded));
+			rec->line_key = rec->old_line_key = line->line_key;
+			rec->old_order_key = line->order_key;
+			rec->item = line->item;
+			rec->location = line->location;
+			rec->live = line->demand;
+			rec->unrecorded = true;
+			rec->here = -1;
+			order->recorded = lappend(order->recorded, rec);
+		}
+		rec->shipped = line->shipped;
+		rec->known = true;
+	}
+}
+
 /* Writes down which orders could not be read, and which can again. */
 static void
 park_orders(Reconcile *r, List *notes)
@@ -629,6 +739,7 @@ reconcile_orders(Settlement *settlement, ReconcileMode mode, List *notes, Snapsh
 	Mapping    *mapping = NULL;
 	List	   *by_seq;
 	ListCell   *lc;
+	bool		first_sight = false;
 
 	r.orders = hash_create("backorder orders", list_length(notes), &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
 	foreach(lc, notes)
@@ -646,6 +757,10 @@ reconcile_orders(Settlement *settlement, ReconcileMode mode, List *notes, Snapsh
 		order->now = NIL;
 		order->recorded = NIL;
 		order->error = NULL;
+		order->before = NIL;
+		order->first_sight = mapping->importing && note->state.fresh && !note->unreadable;
+		order->baseline = mode.baseline || (mode.import && order->first_sight);
+		first_sight = first_sight || (order->first_sight && !order->baseline);
 		order->one_line = list_length(notes) == 1 && note->state.one_line && !note->state.whole && !note->state.fresh &&
 			!note->unreadable && !mode.whole && mapping->by_line && bo_pending_moves() == NIL;
 	}
@@ -665,9 +780,18 @@ reconcile_orders(Settlement *settlement, ReconcileMode mode, List *notes, Snapsh
 		mapping = ((Order *) hash_search(r.orders, &first->key, HASH_FIND, NULL))->mapping;
 		if (mapping->line.nkeys > 0)
 			read_or_park(&r, mapping, some);
+		if (first_sight && mapping->importing)
+		{
+			if (!mode.whole)
+				bo_import_seen(first->key.source_id);
+			read_before_or_now(&r, mapping, unseen_orders(&r, some));
+		}
 	}
 	read_recorded(&r, notes);
 	PopActiveSnapshot();
+	if (first_sight)
+		foreach(lc, notes)
+			take_as_recorded(order_of(&r, lfirst(lc)));
 	park_orders(&r, notes);
 	apply_moves(&r);
 
@@ -677,6 +801,32 @@ reconcile_orders(Settlement *settlement, ReconcileMode mode, List *notes, Snapsh
 	foreach(lc, by_seq)
 		reconcile_order(&r, order_of(&r, lfirst(lc)));
 	bo_pending_done(notes);
+}
+
+/* One snapshot, taken after the locks, for what orders say and for what is recorded of them. */
+static Snapshot
+snapshot_after_locks(ReconcileMode mode)
+{
+	CommandCounterIncrement();
+	return RegisterSnapshot(mode.whole ? GetLatestSnapshot() : GetTransactionSnapshot());
+}
+
+/*
+ * Adds to a settlement the differences of all pending orders, which are locked
+ * and done with that.  Expects a section; allocates in the current context.
+ */
+void
+bo_reconcile(Settlement *settlement, ReconcileMode mode)
+{
+	List	   *notes = bo_pending_orders();
+	Snapshot	snapshot;
+
+	if (notes == NIL)
+		return;
+	bo_lock_orders(notes);
+	snapshot = snapshot_after_locks(mode);
+	reconcile_orders(settlement, mode, notes, snapshot);
+	UnregisterSnapshot(snapshot);
 }
 
 /* From this many orders on they are settled in pieces of this many, so that memory stays flat. */
@@ -718,7 +868,7 @@ may_be_pieces(const Settlement *settlement, ReconcileMode mode, List *notes)
 	int32		source_id = 0;
 	ListCell   *lc;
 
-	if (list_length(notes) < 2 * PIECE_ORDERS || bo_pending_moves() != NIL || mode.detach != NULL ||
+	if (list_length(notes) < 2 * PIECE_ORDERS || bo_pending_moves() != NIL || mode.detach != NULL || mode.import ||
 		settlement->movements != NIL || settlement->supplies != NIL || settlement->places != NIL || settlement->repromise)
 		return false;
 	foreach(lc, notes)
@@ -731,7 +881,7 @@ may_be_pieces(const Settlement *settlement, ReconcileMode mode, List *notes)
 		source_id = note->key.source_id;
 		mapping = mapping_to_use(source_id, mode);
 		bo_check_noted_types(mapping);
-		if (mapping->park || mapping->unreadable || mapping->rank_mapped || mapping->spellings || mapping->line.nkeys == 0)
+		if (mapping->park || mapping->unreadable || mapping->ranked || mapping->spellings || mapping->importing || mapping->line.nkeys == 0)
 			return false;
 	}
 	return true;
@@ -803,36 +953,26 @@ bo_reconcile_and_settle(Settlement *settlement, ReconcileMode mode)
 
 	bo_enter(&section);
 	MemoryContextSwitchTo(cx);
-	if (notes != NIL)
+	if (may_be_pieces(settlement, mode, notes))
 	{
-		Snapshot	snapshot;
-		Pieces		pieces = {.mode = mode};
+		Pieces		pieces = {.mode = mode,.notes = list_copy(notes)};
 
 		bo_lock_orders(notes);
-		/* One snapshot, taken after the locks, for both sides. */
-		CommandCounterIncrement();
-		snapshot = RegisterSnapshot(mode.whole ? GetLatestSnapshot() : GetTransactionSnapshot());
-		if (may_be_pieces(settlement, mode, notes))
-		{
-			pieces.notes = list_copy(notes);
-			list_sort(pieces.notes, compare_seq);
-			pieces.snapshot = snapshot;
-			PushActiveSnapshot(snapshot);
-			settlement->places = places_of(notes, mode);
-			PopActiveSnapshot();
-			settlement->next = next_piece;
-			settlement->next_arg = &pieces;
-			bo_settle(settlement);
-		}
-		else
-		{
-			reconcile_orders(settlement, mode, notes, snapshot);
-			bo_settle(settlement);
-		}
-		UnregisterSnapshot(snapshot);
+		list_sort(pieces.notes, compare_seq);
+		pieces.snapshot = snapshot_after_locks(mode);
+		PushActiveSnapshot(pieces.snapshot);
+		settlement->places = places_of(notes, mode);
+		PopActiveSnapshot();
+		settlement->next = next_piece;
+		settlement->next_arg = &pieces;
+		bo_settle(settlement);
+		UnregisterSnapshot(pieces.snapshot);
 	}
 	else
+	{
+		bo_reconcile(settlement, mode);
 		bo_settle(settlement);
+	}
 	changed = settlement->lines_changed;
 	if (settlement->spellings != NIL)
 		note_spellings(settlement->spellings);

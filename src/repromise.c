@@ -228,6 +228,11 @@ bo_promise_stock(Settle *st, Stock *stock)
 		return;
 	}
 	joining = joining_lines(stock);
+	if (st->s->leave_promises && joining != NIL && !joins_at_end(stock, joining))
+	{
+		stock->promises_stale = stock->changed = true;
+		return;
+	}
 	if (joining == NIL && !stock->requeued && !stock->supply_changed && qty_sign(stock->dealt_waiting) == 0 && !st->s->repromise)
 		return;
 	read_handling_time(stock);

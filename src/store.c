@@ -134,7 +134,8 @@ static const RowsKind bo_rows_kinds[] = {
 			{"requested_at", DATEOID}, {"first_promised_at", DATEOID}, {"promised_at", DATEOID},
 			{"order_key", TEXTOID}, {"line_key", TEXTOID}, {"item", TEXTOID}, {"location", TEXTOID}, {"customer", TEXTOID},
 			{"ordered", NUMERICOID}, {"cancelled", NUMERICOID}, {"auto_cancelled", NUMERICOID}, {"shipped", NUMERICOID},
-			{"picked", NUMERICOID}, {"allocated", NUMERICOID}, {"first_allocated", NUMERICOID}, {"first_shipped", NUMERICOID}
+			{"picked", NUMERICOID}, {"allocated", NUMERICOID}, {"first_allocated", NUMERICOID}, {"first_shipped", NUMERICOID},
+			{"folded", NUMERICOID}
 	}},
 	[BO_ROWS_STOCK] = {"given_stock", {
 			{"tid", TIDOID}, {"tenant", TEXTOID}, {"item", TEXTOID}, {"location", TEXTOID}, {"on_hand", NUMERICOID}, {"unavailable", NUMERICOID},
@@ -175,7 +176,7 @@ static TupleDesc row_descs[lengthof(bo_rows_kinds)];
 #define LINE_COLUMNS \
 	"l.ctid, l.line_id, l.source_id, l.order_key, l.line_key, l.customer, l.ordered, l.cancelled, l.auto_cancelled, " \
 	"l.shipped, l.picked, l.allocated, l.first_allocated, l.priority, l.held, l.live, l.deleted, l.queued_at, " \
-	"l.requested_at, l.first_promised_at, l.promised_at, l.backordered, l.first_shipped"
+	"l.requested_at, l.first_promised_at, l.promised_at, l.backordered, l.first_shipped, l.folded"
 
 /* Which purchase order lines a statement changed; $1 picks rows that a restore did not bring. */
 #define PURCHASE_DIFFERENCES(rows) \
@@ -200,6 +201,8 @@ static TupleDesc row_descs[lengthof(bo_rows_kinds)];
 
 /* What events are written with. */
 #define GENERATION "(SELECT max(i.generation) FROM backorder.installation i)"
+
+#define IMPORT_COLUMNS "i.state, i.recheck, i.position, i.recorded_position, i.added_at, i.phase, i.line_ids <> '{}'"
 
 #define SOURCE_COLUMNS \
 	"line_schema, line_table, line_relid, header_schema, header_table, header_relid, order_key, line_key, header_key, " \
@@ -278,16 +281,17 @@ static const Statement bo_statements[] = {
 	[BO_INSERT_LINES] = {BO_ROWS_LINES, 0, {0},
 		"INSERT INTO backorder.order_line (tenant, line_id, source_id, priority, live, deleted, held, queued_at, requested_at, "
 		"first_promised_at, promised_at, order_key, line_key, item, location, customer, ordered, cancelled, auto_cancelled, "
-		"shipped, picked, allocated, first_allocated, first_shipped) "
+		"shipped, picked, allocated, first_allocated, first_shipped, folded) "
 		"SELECT g.tenant, g.line_id, g.source_id, g.priority, g.live, g.deleted, g.held, g.queued_at, g.requested_at, "
 		"g.first_promised_at, g.promised_at, g.order_key, g.line_key, g.item, g.location, g.customer, g.ordered, g.cancelled, "
-	"g.auto_cancelled, g.shipped, g.picked, g.allocated, g.first_allocated, g.first_shipped FROM given_lines g"},
+	"g.auto_cancelled, g.shipped, g.picked, g.allocated, g.first_allocated, g.first_shipped, g.folded FROM given_lines g"},
 	[BO_UPDATE_LINES] = {BO_ROWS_LINES, 0, {0},
 		"UPDATE backorder.order_line l SET line_id = g.line_id, priority = g.priority, live = g.live, deleted = g.deleted, "
 		"held = g.held, queued_at = g.queued_at, requested_at = g.requested_at, first_promised_at = g.first_promised_at, "
 		"promised_at = g.promised_at, item = g.item, location = g.location, customer = g.customer, ordered = g.ordered, "
 		"cancelled = g.cancelled, auto_cancelled = g.auto_cancelled, shipped = g.shipped, picked = g.picked, "
-		"allocated = g.allocated, first_allocated = g.first_allocated, first_shipped = g.first_shipped "
+		"allocated = g.allocated, first_allocated = g.first_allocated, first_shipped = g.first_shipped, "
+		"folded = g.folded "
 	"FROM given_lines g WHERE l.ctid = g.tid"},
 	[BO_DELETE_LINES] = {BO_ROWS_LINES, 0, {0},
 	"DELETE FROM backorder.order_line l USING given_lines g WHERE l.ctid = g.tid"},
@@ -387,7 +391,9 @@ static const Statement bo_statements[] = {
 		"SELECT s.tenant, s.source_id, s.line_schema, s.line_table, s.line_relid, s.header_schema, s.header_table, s.header_relid, "
 		"s.order_key, s.line_key, s.header_key, s.item, s.quantity, s.live, s.shipped, s.picked, s.cancelled, s.location, s.customer, "
 		"s.priority, s.queued_at, s.requested_at, s.held, s.line_columns, s.header_columns, s.timing, s.overship, s.detached_at IS NOT NULL, "
-		"s.joins, s.line_key_expressions, s.on_error, s.line_names, s.header_names "
+		"s.joins, s.line_key_expressions, s.on_error, s.line_names, s.header_names, "
+		"EXISTS (SELECT FROM backorder.source_import i WHERE i.source_id = s.source_id AND i.state IN ('waiting', 'importing')), "
+		"EXISTS (SELECT FROM backorder.source_import i WHERE i.source_id = s.source_id AND i.recheck) "
 	"FROM backorder.source s WHERE s.source_id = $1"},
 	[BO_ADD_SOURCE] = {-1, 32, {TEXTOID, INT4OID, SOURCE_TYPES},
 		"INSERT INTO backorder.source (tenant, source_id, " SOURCE_COLUMNS ") "
@@ -425,6 +431,36 @@ static const Statement bo_statements[] = {
 	"SELECT m.item, m.location, m.order_source, m.order_key FROM backorder.mend($1) m"},
 	[BO_DETACH_SOURCE] = {-1, 1, {INT4OID},
 	"UPDATE backorder.source SET detached_at = now() WHERE source_id = $1"},
+	/* imports */
+	[BO_READ_IMPORT] = {-1, 1, {INT4OID},
+	"SELECT " IMPORT_COLUMNS " FROM backorder.source_import i WHERE i.source_id = $1"},
+	[BO_LOCK_IMPORT] = {-1, 1, {INT4OID},
+	"SELECT " IMPORT_COLUMNS " FROM backorder.source_import i WHERE i.source_id = $1 FOR UPDATE"},
+	[BO_ADD_IMPORT] = {-1, 4, {INT4OID, TEXTOID, BOOLOID, INT8OID},
+		"INSERT INTO backorder.source_import (tenant, source_id, state, recheck, total) "
+		"SELECT s.tenant, s.source_id, $2, $3, $4 FROM backorder.source s WHERE s.source_id = $1 "
+		"ON CONFLICT (tenant, source_id) DO UPDATE SET state = $2, recheck = $3, total = $4, phase = 'table', position = NULL, "
+		"recorded_position = NULL, ranked_item = NULL, ranked_location = NULL, "
+		"line_ids = CASE WHEN $2 = 'resyncing' THEN '{}' ELSE source_import.line_ids END, "
+	"orders = 0, lines = 0, started_at = NULL, updated_at = NULL, finished_at = NULL"},
+	[BO_STEP_IMPORT] = {-1, 8, {INT4OID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID, TEXTOID, TEXTOID},
+		"UPDATE backorder.source_import SET state = $2, phase = $7, "
+		"line_ids = CASE WHEN $2 = 'imported' THEN '{}' ELSE line_ids + coalesce($8::int8multirange, '{}') END, position = coalesce($3, position), "
+		"recorded_position = coalesce($4, recorded_position), orders = orders + $5, lines = lines + $6, "
+		"started_at = coalesce(started_at, clock_timestamp()), updated_at = clock_timestamp(), "
+		"finished_at = CASE WHEN $2 = 'imported' THEN clock_timestamp() END WHERE source_id = $1 "
+	"RETURNING state"},
+	[BO_FORGET_IMPORT] = {-1, 1, {INT4OID},
+	"DELETE FROM backorder.source_import WHERE source_id = $1"},
+	[BO_RANK_IMPORTED] = {-1, 2, {INT4OID, INT4OID},
+	"SELECT backorder.rank_imported($1, $2)"},
+	[BO_UNSEE_ORDERS] = {-1, 2, {TEXTOID, INT4OID},
+	"UPDATE backorder.sales_order SET revision = 0 WHERE tenant = $1 AND source_id = $2"},
+	[BO_READ_NOT_DELETED] = {-1, 5, {TEXTOID, INT4OID, TEXTOID, TEXTOID, INT8OID},
+		"SELECT DISTINCT l.order_key FROM backorder.order_line l WHERE l.tenant = $1 AND l.source_id = $2 AND l.order_key >= $3 "
+	"AND l.order_key IS DISTINCT FROM $4 AND (l.live OR NOT l.deleted) ORDER BY l.order_key LIMIT $5"},
+	[BO_READ_PARKED] = {-1, 2, {TEXTOID, INT4OID},
+	"SELECT p.order_key FROM backorder.parked p WHERE p.tenant = $1 AND p.source_id = $2 AND p.order_key <> ''"},
 	[BO_READ_SOURCE_BY_TABLE] = {-1, 3, {OIDOID, TEXTOID, TEXTOID},
 		"SELECT s.source_id, s.tenant, s.detached_at IS NOT NULL FROM backorder.source s "
 		"WHERE (s.line_schema = $2 AND s.line_table = $3) OR s.line_relid = $1 "
