@@ -602,29 +602,30 @@ set_text_key(ScanKey key, AttrNumber attnum, const char *value)
 	ScanKeyEntryInitialize(key, 0, attnum, BTEqualStrategyNumber, InvalidOid, C_COLLATION_OID, F_TEXTEQ, bo_text(value));
 }
 
+typedef enum LockResult
+{
+	LOCK_MISSING,
+	LOCK_TAKEN,
+	LOCK_CONCURRENT				/* the row was deleted, or changed since a snapshot that must not see it */
+} LockResult;
+
 /*
  * Locks the row with this key, as SELECT ... FOR NO KEY UPDATE does; it is in
- * the slot then, as it is now.  False where there is none.  Raises 40001 where
- * REPEATABLE READ asks for it.
+ * the slot then, as it is now.
  */
-static bool
+static LockResult
 lock_row(BoDirect *direct, IndexScanDesc scan, ScanKey keys, int nkeys, CommandId cid, TupleTableSlot *slot)
 {
 	TM_FailureData failure;
-	TM_Result	result;
-	bool		latest = !IsolationUsesXactSnapshot();
 
 	index_rescan(scan, keys, nkeys, NULL, 0);
 	if (!index_getnext_slot(scan, ForwardScanDirection, slot))
-		return false;
-	result = table_tuple_lock(direct->rel, &slot->tts_tid, GetActiveSnapshot(), slot, cid, LockTupleNoKeyExclusive, LockWaitBlock,
-							  latest ? TUPLE_LOCK_FLAG_FIND_LAST_VERSION : 0, &failure);
-	if (result == TM_Deleted && latest)
-		return false;
-	if (result != TM_Ok)
-		raise_concurrent();
+		return LOCK_MISSING;
+	if (table_tuple_lock(direct->rel, &slot->tts_tid, GetActiveSnapshot(), slot, cid, LockTupleNoKeyExclusive, LockWaitBlock,
+						 IsolationUsesXactSnapshot() ? 0 : TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure) != TM_Ok)
+		return LOCK_CONCURRENT;
 	slot_getallattrs(slot);
-	return true;
+	return LOCK_TAKEN;
 }
 
 /* Inserts a row that may be there already. False, and nothing inserted, if it is or may soon be. */
@@ -647,9 +648,9 @@ insert_if_new(BoDirect *direct, TupleTableSlot *slot, CommandId cid)
  * Locks one row of stock after another, in the order given from the first on,
  * and hands each over as it is then; one that does not exist is created in
  * its turn, so that the order of locks is one for all transactions.  Stops at
- * one that another transaction is creating, or just did, and returns its
- * number: that is left to the statement.  Raises 40001 where REPEATABLE READ
- * asks for it.  Expects a new active snapshot.
+ * one that another transaction is creating, or just did, or changed since the
+ * snapshot of REPEATABLE READ, and returns its number: that is left to the
+ * statement.  Expects a new active snapshot.
  */
 int
 bo_direct_lock_stock(BoDirect *direct, int first, int n, BoStockKeyFunc key_of, BoStockRowFunc take, void *arg)
@@ -663,11 +664,15 @@ bo_direct_lock_stock(BoDirect *direct, int first, int n, BoStockKeyFunc key_of, 
 	{
 		ScanKeyData keys[3];
 		const char *parts[3];
+		LockResult	locked;
 
 		key_of(i, parts, arg);
 		for (int k = 0; k < 3; k++)
 			set_text_key(&keys[k], k + 1, parts[k]);
-		if (!lock_row(direct, scan, keys, 3, cid, slot))
+		locked = lock_row(direct, scan, keys, 3, cid, slot);
+		if (locked == LOCK_CONCURRENT)
+			break;
+		if (locked == LOCK_MISSING)
 		{
 			ExecClearTuple(slot);
 			memset(slot->tts_isnull, 0, sizeof(bool) * direct->table->ncolumns);
@@ -690,8 +695,8 @@ bo_direct_lock_stock(BoDirect *direct, int first, int n, BoStockKeyFunc key_of, 
  * Locks one order after another, in the order given, by writing its row of
  * sales_order, as INSERT ... ON CONFLICT DO UPDATE does, and stores the
  * revisions.  Stops at one that another transaction is inserting, or just
- * did, and returns its number: that is left to the statement.  Raises 40001
- * where REPEATABLE READ asks for it.  Expects a new active snapshot.
+ * did, or changed since the snapshot of REPEATABLE READ, and returns its
+ * number: that is left to the statement.  Expects a new active snapshot.
  */
 int
 bo_direct_lock_orders(BoDirect *direct, int first, int n, BoOrderKeyFunc key_of, int64 *revisions, void *arg)
@@ -709,6 +714,7 @@ bo_direct_lock_orders(BoDirect *direct, int first, int n, BoOrderKeyFunc key_of,
 		const char *tenant;
 		int32		source_id;
 		const char *order_key;
+		LockResult	locked;
 
 		key_of(i, &tenant, &source_id, &order_key, arg);
 		set_text_key(&keys[0], 1, tenant);
@@ -718,7 +724,10 @@ bo_direct_lock_orders(BoDirect *direct, int first, int n, BoOrderKeyFunc key_of,
 		memset(fresh->tts_isnull, 0, sizeof(bool) * direct->table->ncolumns);
 		for (int k = 0; k < 3; k++)
 			fresh->tts_values[k] = keys[k].sk_argument;
-		if (lock_row(direct, scan, keys, 3, cid, slot))
+		locked = lock_row(direct, scan, keys, 3, cid, slot);
+		if (locked == LOCK_CONCURRENT)
+			break;
+		if (locked == LOCK_TAKEN)
 		{
 			ItemPointerData tid = slot->tts_tid;
 
