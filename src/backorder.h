@@ -288,6 +288,7 @@ extern int	bo_pin_settings(void);
 
 pg_noreturn extern void bo_refuse(const char *message, const char *hint);
 extern char *bo_prepare_expression(const char *name, Oid type, char *text, const MappedTable *line, const MappedTable *header, const char *joins);
+extern char *bo_prepare_row_expression(const char *name, Oid type, char *text, const char *side, const MappedTable *table);
 extern char *bo_prepare_joins(char *text, const MappedTable *line, const MappedTable *header);
 extern char *bo_prepare_watch(char *text, const MappedTable *watched, const MappedTable *line);
 extern List *bo_tables_read(Query *query);
