@@ -11,6 +11,7 @@ GRANT EXECUTE ON FUNCTION backorder.evaluating(text, text) TO PUBLIC;
 SELECT pg_catalog.pg_extension_config_dump('backorder.source', '');
 SELECT pg_catalog.pg_extension_config_dump('backorder.source_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('backorder.source_watch', '');
+SELECT pg_catalog.pg_extension_config_dump('backorder.stock_source', '');
 SELECT pg_catalog.pg_extension_config_dump('backorder.parked', '');
 SELECT pg_catalog.pg_extension_config_dump('backorder.sales_order', '');
 SELECT pg_catalog.pg_extension_config_dump('backorder.stock', '');

@@ -672,6 +672,7 @@ bo_reconcile_and_settle(Settlement *settlement, ReconcileMode mode)
 	bo_enter(&section);
 	MemoryContextSwitchTo(cx);
 	bo_reconcile(settlement, mode);
+	settlement->counts = bo_take_counts();
 	bo_settle(settlement);
 	changed = settlement->lines_changed;
 	bo_leave(&section);
@@ -686,7 +687,7 @@ bo_settle_pending(void)
 {
 	Settlement	settlement = {0};
 
-	if (bo_pending_orders() == NIL)
+	if (bo_pending_orders() == NIL && !bo_counts_pending())
 		return 0;
 	return bo_reconcile_and_settle(&settlement, (ReconcileMode) {0});
 }

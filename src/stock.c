@@ -96,13 +96,14 @@ lock_rows(Settle *st)
 	{
 		Stock	   *stock = st->stocks[bo_get_int32(row, 1)];
 
-		stock->on_hand = bo_get_qty(row, 2);
+		stock->on_hand = stock->old_on_hand = bo_get_qty(row, 2);
 		stock->unavailable = bo_get_qty(row, 3);
 		stock->allocated = bo_get_qty(row, 4);
 		stock->backordered = stock->old_backordered = bo_get_qty(row, 5);
 		stock->backordered_held = stock->old_held = bo_get_qty(row, 6);
 		stock->on_order = bo_get_qty(row, 7);
 		stock->promises_stale = bo_get_bool(row, 8);
+		stock->counted_by = bo_get_int32(row, 9);
 		stock->locked = true;
 	}
 	bo_rows_drop(rows);
@@ -193,8 +194,8 @@ bo_write_stock(Settle *st)
 	for (int i = 0; i < st->nstocks; i++)
 	{
 		Stock	   *stock = st->stocks[i];
-		Datum		values[10];
-		bool		nulls[10] = {false};
+		Datum		values[11];
+		bool		nulls[11] = {false};
 
 		if (!stock->changed)
 			continue;
@@ -208,6 +209,8 @@ bo_write_stock(Settle *st)
 		values[7] = NumericGetDatum(stock->backordered_held);
 		values[8] = NumericGetDatum(stock->on_order);
 		values[9] = BoolGetDatum(stock->promises_stale);
+		values[10] = Int32GetDatum(stock->counted_by);
+		nulls[10] = stock->counted_by == 0 || stock->uncounted;
 		if (rows == NULL)
 			rows = bo_rows(BO_ROWS_STOCK);
 		bo_rows_put(rows, values, nulls);
