@@ -41,7 +41,7 @@ static const struct
 
 #define NEXPRESSIONS ((int) lengthof(expressions))
 
-/* Is there an index that finds the rows of an item, or of an item at a location? */
+/* Is there an index that finds the rows of an item (column 0: an expression), or of an item at a location? */
 static bool
 has_index(Oid relid, AttrNumber item, AttrNumber location)
 {
@@ -77,8 +77,11 @@ say_hints(int32 source_id)
 	ListCell   *lc;
 
 	if (item == 0)
-		bo_say_hint(psprintf("the item of table %s is not a column that an index could find", table->name),
-					"Each look at an item reads the whole table.", "Map item to a column, of a type of text, number or uuid.", NULL);
+	{
+		if (!has_index(table->relid, 0, 0))
+			bo_say_hint(psprintf("the item of table %s is not a column that an index could find", table->name), "Each look at an item reads the whole table.",
+						"Map item to a column of a type of text, number or uuid, or create an index on the expression.", NULL);
+	}
 	else if (!has_index(table->relid, item, location))
 		bo_say_hint(psprintf("table %s has no index on its item", table->name), "Each look at an item reads the whole table.",
 					psprintf("CREATE INDEX ON %s (%s);", table->name, quote_identifier(get_attname(table->relid, item, false))), NULL);

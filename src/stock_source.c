@@ -142,6 +142,7 @@ load(StockSource *source, int32 source_id)
 	Oid			cached;
 	Oid			relid;
 	char	   *item;
+	char	   *plain_item;
 	char	   *on_hand;
 	char	   *location;
 	char	   *unavailable;
@@ -190,6 +191,7 @@ load(StockSource *source, int32 source_id)
 	source->row_type = get_rel_type_id(relid);
 
 	/* What an error names the item with; not by evaluating an expression again. */
+	plain_item = item;
 	named = source->item ? psprintf("(%s)::text", item) : "NULL";
 	item = psprintf("%s COLLATE pg_catalog.\"C\"", marked("item", item, "text", "NULL"));
 	location = location ? psprintf("coalesce(%s, '') COLLATE pg_catalog.\"C\"", marked("location", location, "text", named)) : "''::text";
@@ -204,11 +206,10 @@ load(StockSource *source, int32 source_id)
 	source->row_query = psprintf("SELECT k.item, k.location FROM (%s FROM (SELECT ($1).*) AS %s) k WHERE k.item IS NOT NULL",
 								 key, bo_alias("stock", &m->line));
 
-	/* By the column itself where it is one: its index serves. */
+	/* By the column itself where it is one, or by the expression as it is: an index on it serves. */
 	where[ALL_FIGURES] = "";
 	where[BY_ITEM] = where[BY_ITEM_MANY] = source->item ?
-		psprintf(" AND stock.%s = ANY ($1)", quote_identifier(m->line.alias[source->item - 1])) :
-		psprintf(" AND %s = ANY ($1)", item);
+		psprintf(" AND %s = ANY ($1)", plain_item) : psprintf(" AND (%s)::text = ANY ($1)", plain_item);
 	if (source->location)
 		where[BY_PLACE] = where[BY_PLACE_MANY] =
 			psprintf("%s AND stock.%s = ANY ($2)", where[BY_ITEM], quote_identifier(m->line.alias[source->location - 1]));

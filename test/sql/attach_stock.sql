@@ -393,6 +393,8 @@ SET client_min_messages = notice;
 SELECT backorder.attach_stock('level', '(SELECT a.sku FROM article a WHERE a.id = article_id)', 'n + stock.reserved') > 0 AS attached;
 SELECT backorder.attach_stock('store', 'place', 'n') > 0 AS attached;
 SELECT backorder.attach_stock('store', 'n', 'n') > 0 AS attached;
+CREATE INDEX ON store (upper(sku));
+SELECT backorder.attach_stock('store', 'upper(sku)', 'n') > 0 AS attached;
 SET client_min_messages = warning;
 UPDATE level SET n = n - 1, reserved = reserved + 1 WHERE article_id = 1;
 UPDATE level SET n = n - 1 WHERE article_id = 2;
