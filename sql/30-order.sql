@@ -35,8 +35,9 @@ CREATE TABLE backorder.order_line (
 	CHECK (live OR ordered - cancelled - auto_cancelled <= shipped),
 	CHECK (fulfilment IN ('partial'))
 ) WITH (fillfactor = 90);
-CREATE INDEX order_line_queue_idx ON backorder.order_line (tenant, item, location, priority DESC, queued_at, line_id) WHERE backordered > 0 AND NOT held;
-CREATE INDEX order_line_allocated_idx ON backorder.order_line (tenant, item, location, priority, queued_at DESC, line_id DESC) WHERE allocated > 0;
+-- No two entries are equal, as line_id is in them: there is nothing to deduplicate.
+CREATE INDEX order_line_queue_idx ON backorder.order_line (tenant, item, location, priority DESC, queued_at, line_id) WITH (deduplicate_items = off) WHERE backordered > 0 AND NOT held;
+CREATE INDEX order_line_allocated_idx ON backorder.order_line (tenant, item, location, priority, queued_at DESC, line_id DESC) WITH (deduplicate_items = off) WHERE allocated > 0;
 
 COMMENT ON SEQUENCE backorder.line_id_seq IS 'Numbers the incarnations of order lines.';
 COMMENT ON TABLE backorder.order_line IS 'One order line of an attached table, as last reconciled and settled.';

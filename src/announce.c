@@ -161,8 +161,8 @@ bo_line_before(int64 line_id, Qty allocated, Qty covered)
 
 		bo_save(&before->counts, sizeof(before->counts));
 		before->counts = true;
-		before->allocated = qty_add(allocated, qty_zero);
-		before->covered = qty_add(covered, qty_zero);
+		before->allocated = DatumGetNumericCopy(NumericGetDatum(allocated));
+		before->covered = DatumGetNumericCopy(NumericGetDatum(covered));
 		MemoryContextSwitchTo(old);
 	}
 }

@@ -4,6 +4,8 @@
  */
 #include "backorder.h"
 
+#include "direct.h"
+
 #include <limits.h>
 
 #include "access/transam.h"
@@ -49,6 +51,8 @@ _PG_init(void)
 
 	qty_zero = qty_int(0);
 	MemoryContextSwitchTo(old);
+	if (qty_sign(qty_int(-1)) != -1 || qty_sign(qty_sub(qty_int(1), qty_int(1))) != 0 || qty_sign(qty_int(PG_INT64_MAX)) != 1)
+		elog(ERROR, "numeric is not laid out as this library was written for");
 	DefineCustomBoolVariable("backorder.notify", "Sends NOTIFY backorder when a transaction wrote events.",
 							 "NOTIFY takes a database-wide lock at commit and forbids PREPARE TRANSACTION.",
 							 &bo_notify, false, PGC_USERSET, 0, NULL, NULL, NULL);
@@ -62,6 +66,7 @@ _PG_init(void)
 	bo_mapping_init();
 	bo_stock_source_init();
 	bo_capture_init();
+	bo_direct_init();
 }
 
 /* flush(): settles this transaction's pending orders now; returns lines that changed. */

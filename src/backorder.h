@@ -74,7 +74,8 @@ typedef enum BoRowsKind
 	BO_ROWS_MOVEMENTS,
 	BO_ROWS_EVENTS,
 	BO_ROWS_TOUCHED,
-	BO_ROWS_TOLD
+	BO_ROWS_TOLD,
+	BO_ROWS_KINDS				/* how many there are */
 } BoRowsKind;
 
 typedef struct BoRows BoRows;
@@ -87,7 +88,6 @@ typedef enum BoStatement
 	BO_READ_RECORDED_LINE,
 	BO_READ_SOURCE_ORDERS,
 	BO_ADD_STOCK,
-	BO_MISSING_STOCK,
 	BO_LOCK_STOCK,
 	BO_READ_LINES,
 	BO_READ_QUEUE,
@@ -162,12 +162,10 @@ extern void bo_write(BoStatement statement, BoRows *rows);
 extern Portal bo_open(BoStatement statement, const Datum *args);
 extern int64 bo_next_line_id(void);
 extern void bo_check_line_id(int64 line_id);
+extern int64 bo_next_allocation_id(void);
 extern int64 bo_next_movement_id(void);
 extern int32 bo_next_source_id(void);
 extern bool bo_writing;
-extern void bo_store_reset(void);
-extern bool bo_stock_known(const char *tenant, const char *item, const char *location);
-extern void bo_stock_remember(const char *tenant, const char *item, const char *location);
 
 extern Datum bo_get(int row, int column, bool *isnull);
 extern char *bo_get_text(int row, int column);
@@ -180,6 +178,32 @@ bo_text(const char *s)
 {
 	return s ? PointerGetDatum(cstring_to_text(s)) : (Datum) 0;
 }
+
+typedef struct StockKey
+{
+	char	   *tenant;
+	char	   *item;
+	char	   *location;
+} StockKey;
+
+/* The counters of a stock row when it was locked. */
+typedef struct StockCounters
+{
+	ItemPointerData tid;
+	Qty			on_hand;
+	Qty			unavailable;
+	Qty			allocated;
+	Qty			backordered;
+	Qty			backordered_held;
+	Qty			on_order;
+	bool		promises_stale;
+	int32		counted_by;		/* 0: movements keep on hand */
+} StockCounters;
+
+typedef void (*StockLockedFunc) (int i, const StockCounters *counters, void *arg);
+
+extern void bo_lock_order_rows(List *notes, int64 *revisions);
+extern void bo_lock_stock_rows(const StockKey *const *keys, int n, StockLockedFunc func, void *arg);
 
 /* ---------- mapping.c ---------- */
 
@@ -227,15 +251,12 @@ typedef struct Mapping
 	int			nline_columns;	/* of these, the first are columns of the line table, the rest expressions */
 	AttrNumber	line_key[BO_MAX_KEYS];
 	Oid			line_key_type[BO_MAX_KEYS];
-	char	   *query;			/* up to WHERE */
-	char	   *where_keys;		/* by order key, $1 ... */
-	char	   *order_by;
+	char	   *queries[5];		/* by MappingScope */
 	char	   *keys_query;		/* all order keys */
 	char	   *keyless_query;	/* how many rows have none */
 	Oid			array_type[BO_MAX_KEYS];
-	char	   *where_line;		/* by order key, $1 ..., and line key, the next ones */
 	bool		by_line;		/* a line's values depend on its row and header only */
-	SPIPlanPtr	plans[4];		/* by MappingScope */
+	SPIPlanPtr	plans[5];		/* by MappingScope */
 } Mapping;
 
 /* A line as the mapping reads it now. */
@@ -262,6 +283,7 @@ typedef struct MappedLine
 
 typedef enum MappingScope
 {
+	MAPPING_ONE,				/* one order */
 	MAPPING_FEW,
 	MAPPING_MANY,
 	MAPPING_ALL,
@@ -294,6 +316,8 @@ extern void bo_mapping_run(Mapping *mapping, SPIPlanPtr *plan, const char *query
 extern Query *bo_mapping_analyze(Mapping *mapping, const char *text);
 extern int	bo_allow_all_plans(void);
 extern int	bo_pin_settings(void);
+extern int	bo_pin_planning(void);
+extern void bo_plan_by_index(SPIPlanPtr plan);
 
 /* ---------- expression.c: what attach() is given as SQL ---------- */
 
@@ -543,13 +567,6 @@ typedef struct SupplyChange
 	char	   *old_item;		/* where the recorded supply is, or NULL */
 	char	   *old_location;
 } SupplyChange;
-
-typedef struct StockKey
-{
-	char	   *tenant;
-	char	   *item;
-	char	   *location;
-} StockKey;
 
 /* One settling. */
 typedef struct Settlement

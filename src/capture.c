@@ -131,8 +131,6 @@ xact_end(XactEvent event, void *arg)
 				elog(ERROR, "backorder: orders were noted and not settled");
 			break;
 		case XACT_EVENT_ABORT:
-			bo_store_reset();
-			/* FALLTHROUGH */
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PREPARE:
 			pending = NULL;		/* its memory goes with the transaction */
@@ -152,7 +150,6 @@ subxact_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, 
 {
 	if (event != SUBXACT_EVENT_ABORT_SUB)
 		return;
-	bo_store_reset();
 	if (!bo_is_trying())
 		bo_dealt_reset();
 	bo_restore(mine);

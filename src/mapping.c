@@ -430,12 +430,60 @@ resolve_keys(MappedTable *table, ArrayType *names, AttrNumber *keys, Oid *types,
 	}
 }
 
+/* The type of a column that is all there is to an expression; InvalidOid for any other expression. */
+static Oid
+plain_column_type(Mapping *mapping, const char *expression)
+{
+	const MappedTable *tables[] = {&mapping->line, &mapping->header};
+	static const char *const sides[] = {"line", "header"};
+
+	for (int side = 0; side < 2; side++)
+		for (int i = 0; i < tables[side]->natts; i++)
+			if (tables[side]->alias[i] != NULL && strcmp(expression, column_ref(sides[side], tables[side], i + 1)) == 0)
+				return get_atttype(tables[side]->relid, i + 1);
+	return InvalidOid;
+}
+
+/* Can reading this expression, cast to what the column is, not fail? */
+static bool
+cannot_fail(Mapping *mapping, const char *expression, const char *type)
+{
+	Oid			from;
+
+	if (strcmp(type, "boolean") == 0 && strcmp(expression, "true") == 0)
+		return true;
+	from = plain_column_type(mapping, expression);
+	switch (from)
+	{
+		case INT2OID:
+		case INT4OID:
+			return strcmp(type, "numeric") == 0 || strcmp(type, "integer") == 0 || strcmp(type, "text") == 0;
+		case INT8OID:
+		case NUMERICOID:
+			return strcmp(type, "numeric") == 0 || strcmp(type, "text") == 0;
+		case TEXTOID:
+		case VARCHAROID:
+		case UUIDOID:
+			return strcmp(type, "text") == 0;
+		case BOOLOID:
+			return strcmp(type, "boolean") == 0;
+		case DATEOID:
+			return strcmp(type, "date") == 0;
+		case TIMESTAMPTZOID:
+			return strcmp(type, "timestamptz") == 0;
+		default:
+			return false;
+	}
+}
+
 /* One mapped expression, marked so that an error in it can be named. */
 static void
 append_expression(StringInfo s, Mapping *mapping, const char *column, const char *expression, const char *type, const char *fallback)
 {
 	if (expression == NULL)
 		appendStringInfo(s, ", %s", fallback);
+	else if (cannot_fail(mapping, expression, type))
+		appendStringInfo(s, ", (%s)::%s", expression, type);
 	else
 		appendStringInfo(s, ", CASE WHEN backorder.evaluating('%s', %s::text) THEN (%s)::%s END", column,
 						 column_ref("line", &mapping->line, mapping->line.key[0]), expression, type);
@@ -539,7 +587,7 @@ bo_mapping_analyze(Mapping *mapping, const char *text)
 static void
 analyze_query(Mapping *mapping)
 {
-	Query	   *query = bo_mapping_analyze(mapping, psprintf("%s%s", mapping->query, mapping->order_by));
+	Query	   *query = bo_mapping_analyze(mapping, mapping->queries[MAPPING_ALL]);
 
 	mapping->reads = bo_tables_read(query);
 	mapping->line.used = bo_mapping_columns_read(mapping, mapping->line.relid);
@@ -588,6 +636,8 @@ load(Mapping *mapping, int32 source_id)
 	char	   *joins;
 	char	   *line_key[BO_MAX_KEYS];
 	ArrayType  *expressions;
+	char	   *query;
+	char	   *order_by;
 
 	bo_enter(&section);
 	read_source(source_id);
@@ -671,10 +721,20 @@ load(Mapping *mapping, int32 source_id)
 	append_expression(&s, mapping, "requested_at", expr[10], "date", "NULL::date");
 	append_expression(&s, mapping, "held", expr[11], "boolean", "false");
 	appendStringInfoString(&s, bo_from_clause(&mapping->line, &mapping->header, joins));
-	mapping->query = s.data;
+	query = s.data;
 
 	initStringInfo(&s);
-	appendStringInfoString(&s, " WHERE ");
+	appendStringInfoString(&s, " ORDER BY ");
+	for (int i = 0; i < mapping->line.nkeys; i++)
+		appendStringInfo(&s, "%s, ", column_ref("line", &mapping->line, mapping->line.key[i]));
+	for (int i = 0; i < mapping->nline_keys; i++)
+		appendStringInfo(&s, "%s%s", i ? ", " : "", line_key[i]);
+	order_by = s.data;
+	mapping->queries[MAPPING_ALL] = psprintf("%s%s", query, order_by);
+
+	/* Several orders: by arrays of keys, $1 ... */
+	initStringInfo(&s);
+	appendStringInfo(&s, "%s WHERE ", query);
 	if (mapping->line.nkeys == 1)
 		appendStringInfo(&s, "%s %s ANY ($1)", column_ref("line", &mapping->line, mapping->line.key[0]),
 						 equals(mapping->line.key_type[0], mapping->line.key_type[0]));
@@ -688,23 +748,20 @@ load(Mapping *mapping, int32 source_id)
 			appendStringInfo(&s, "%s$%d", i ? ", " : "", i + 1);
 		appendStringInfoString(&s, "))");
 	}
-	mapping->where_keys = s.data;
+	appendStringInfoString(&s, order_by);
+	mapping->queries[MAPPING_FEW] = mapping->queries[MAPPING_MANY] = s.data;
 
+	/* One order: by its key, $1 ..., which then finds the header too; and one of its lines, by the next ones. */
 	initStringInfo(&s);
+	appendStringInfoString(&s, query);
 	for (int i = 0; i < mapping->line.nkeys; i++)
 		appendStringInfo(&s, "%s%s %s $%d", i ? " AND " : " WHERE ", column_ref("line", &mapping->line, mapping->line.key[i]),
 						 equals(mapping->line.key_type[i], mapping->line.key_type[i]), i + 1);
+	mapping->queries[MAPPING_ONE] = psprintf("%s%s", s.data, order_by);
 	for (int i = 0; i < mapping->nline_columns; i++)
 		appendStringInfo(&s, " AND %s %s $%d", line_key[i], equals(mapping->line_key_type[i], mapping->line_key_type[i]), mapping->line.nkeys + i + 1);
-	mapping->where_line = s.data;
-
-	initStringInfo(&s);
-	appendStringInfoString(&s, " ORDER BY ");
-	for (int i = 0; i < mapping->line.nkeys; i++)
-		appendStringInfo(&s, "%s, ", column_ref("line", &mapping->line, mapping->line.key[i]));
-	for (int i = 0; i < mapping->nline_keys; i++)
-		appendStringInfo(&s, "%s%s", i ? ", " : "", line_key[i]);
-	mapping->order_by = s.data;
+	appendStringInfoString(&s, order_by);
+	mapping->queries[MAPPING_LINE] = s.data;
 
 	initStringInfo(&s);
 	appendStringInfoString(&s, "SELECT DISTINCT ");
@@ -839,6 +896,7 @@ bo_mapping_run(Mapping *mapping, SPIPlanPtr *plan, const char *query, int nargs,
 	Oid			userid;
 	int			sec_context;
 	MemoryContext cx = CurrentMemoryContext;
+	volatile bool made = false;
 
 	GetUserIdAndSecContext(&userid, &sec_context);
 	evaluating_order[0] = '\0';
@@ -859,9 +917,12 @@ bo_mapping_run(Mapping *mapping, SPIPlanPtr *plan, const char *query, int nargs,
 			if (fresh == NULL || SPI_keepplan(fresh) != 0)
 				elog(ERROR, "could not prepare mapping of %s", mapping->line.name);
 			*plan = fresh;
+			made = true;
 		}
 		SetUserIdAndSecContext(mapping->owner,
 							   sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
+		if (made && !custom)
+			bo_plan_by_index(*plan);
 		if (SPI_execute_plan(*plan, values, NULL, true, 0) < 0)
 			elog(ERROR, "mapping query failed");
 		SetUserIdAndSecContext(userid, sec_context);
@@ -879,7 +940,7 @@ int
 bo_allow_all_plans(void)
 {
 	static const char *const names[] = {"enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin", "enable_sort"};
-	int			level = NewGUCNestLevel();
+	int			level = bo_pin_planning();
 
 	for (int i = 0; i < (int) lengthof(names); i++)
 		(void) set_config_option(names[i], "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
@@ -981,9 +1042,9 @@ order_key_array(Mapping *mapping, List *notes, int k)
 
 /*
  * Reads lines through the mapping, with the active snapshot, and calls func
- * for each in order of the keys.  notes (of OrderNote) say which orders, with
- * MAPPING_LINE one and which of its lines; with MAPPING_ALL they do not
- * matter.  Expects a section; runs as the owner of
+ * for each in order of the keys.  notes (of OrderNote) say which orders; with
+ * MAPPING_ONE it is one that can be read, with MAPPING_LINE it says which of
+ * its lines; with MAPPING_ALL they do not matter.  Expects a section; runs as the owner of
  * the table.  Errors in an expression become ERRCODE_BO_EVALUATION.
  */
 void
@@ -993,36 +1054,33 @@ bo_mapping_read(Mapping *mapping, MappingScope scope, List *notes, MappedLineFun
 	Oid			types[2 * BO_MAX_KEYS];
 	int			nargs = 0;
 	int			level = 0;
-	bool		few = scope == MAPPING_FEW || scope == MAPPING_LINE;
-	char	   *where = "";
+	bool		few = scope != MAPPING_MANY && scope != MAPPING_ALL;
 
-	if (scope == MAPPING_LINE)
+	if (scope == MAPPING_LINE || scope == MAPPING_ONE)
 	{
-		where = mapping->where_line;
+		OrderNote  *note = linitial(notes);
+
 		for (; nargs < mapping->line.nkeys; nargs++)
 		{
 			types[nargs] = mapping->line.key_type[nargs];
-			values[nargs] = ((OrderNote *) linitial(notes))->native[nargs];
+			values[nargs] = note->native[nargs];
 		}
-		for (int k = 0; k < mapping->nline_columns; k++, nargs++)
+		for (int k = 0; scope == MAPPING_LINE && k < mapping->nline_columns; k++, nargs++)
 		{
 			types[nargs] = mapping->line_key_type[k];
-			values[nargs] = ((OrderNote *) linitial(notes))->state.line[k];
+			values[nargs] = note->state.line[k];
 		}
 	}
 	else if (scope != MAPPING_ALL)
-	{
-		where = mapping->where_keys;
 		for (; nargs < mapping->line.nkeys; nargs++)
 		{
 			types[nargs] = mapping->array_type[nargs];
 			values[nargs] = order_key_array(mapping, notes, nargs);
 		}
-	}
 	if (!few)
 		level = bo_allow_all_plans();
 	/* Prepared as ourselves: names of our own functions are looked up then. */
-	bo_mapping_run(mapping, &mapping->plans[scope], psprintf("%s%s%s", mapping->query, where, mapping->order_by), nargs, types, values, !few, NULL);
+	bo_mapping_run(mapping, &mapping->plans[scope], mapping->queries[scope], nargs, types, values, !few, NULL);
 	if (!few)
 		AtEOXact_GUC(false, level);
 	{

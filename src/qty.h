@@ -2,8 +2,8 @@
  * qty.h
  *		Quantities: exact, of any size, held as numeric.
  *
- * Everything here allocates its result in the current memory context and
- * may raise numeric_value_out_of_range; nothing here sees NaN or infinity,
+ * Everything here returns a value that is never changed: one of its arguments,
+ * or a new one in the current memory context.  It may raise numeric_value_out_of_range; nothing here sees NaN or infinity,
  * which are refused where quantities come in.
  */
 #ifndef BO_QTY_H
@@ -20,16 +20,31 @@ qty_int(int64 value)
 	return int64_to_numeric(value);
 }
 
-static inline Qty
-qty_add(Qty a, Qty b)
+static inline int
+qty_cmp(Qty a, Qty b)
 {
-	return DatumGetNumeric(DirectFunctionCall2(numeric_add, NumericGetDatum(a), NumericGetDatum(b)));
+	return DatumGetInt32(DirectFunctionCall2(numeric_cmp, NumericGetDatum(a), NumericGetDatum(b)));
 }
 
-static inline Qty
-qty_sub(Qty a, Qty b)
+/* The zero is the module's own (backorder.c). */
+extern Qty	qty_zero;
+
+/*
+ * -1, 0 or 1.  Most of what is asked of a quantity is its sign: of a number in
+ * numeric's short form, which all but very long ones have, it is a bit of the
+ * two bytes before the digits, and zero has no digits.  This is the form on
+ * disk, which cannot change; _PG_init() looks all the same.
+ */
+static inline int
+qty_sign(Qty a)
 {
-	return DatumGetNumeric(DirectFunctionCall2(numeric_sub, NumericGetDatum(a), NumericGetDatum(b)));
+	uint16		header = *(const uint16 *) VARDATA(a);
+
+	if ((header & 0xC000) != 0x8000)
+		return qty_cmp(a, qty_zero);
+	if (VARSIZE(a) == VARHDRSZ + sizeof(uint16))
+		return 0;
+	return (header & 0x2000) ? -1 : 1;
 }
 
 static inline Qty
@@ -38,19 +53,22 @@ qty_neg(Qty a)
 	return DatumGetNumeric(DirectFunctionCall1(numeric_uminus, NumericGetDatum(a)));
 }
 
-static inline int
-qty_cmp(Qty a, Qty b)
+static inline Qty
+qty_add(Qty a, Qty b)
 {
-	return DatumGetInt32(DirectFunctionCall2(numeric_cmp, NumericGetDatum(a), NumericGetDatum(b)));
+	if (qty_sign(b) == 0)
+		return a;
+	if (qty_sign(a) == 0)
+		return b;
+	return DatumGetNumeric(DirectFunctionCall2(numeric_add, NumericGetDatum(a), NumericGetDatum(b)));
 }
 
-/* -1, 0 or 1; the zero is the module's own (backorder.c). */
-extern Qty	qty_zero;
-
-static inline int
-qty_sign(Qty a)
+static inline Qty
+qty_sub(Qty a, Qty b)
 {
-	return qty_cmp(a, qty_zero);
+	if (qty_sign(b) == 0)
+		return a;
+	return DatumGetNumeric(DirectFunctionCall2(numeric_sub, NumericGetDatum(a), NumericGetDatum(b)));
 }
 
 static inline Qty

@@ -75,48 +75,30 @@ void
 bo_lock_orders(List *notes)
 {
 	BoSection	section;
-	BoRows	   *rows;
 	List	   *locked = NIL;
+	int64	   *revisions;
 	ListCell   *lc;
 	int			n = 0;
 
 	foreach(lc, notes)
 		if (!((OrderNote *) lfirst(lc))->state.locked)
-			n++;
-	if (n == 0)
+			locked = lappend(locked, lfirst(lc));
+	if (locked == NIL)
 		return;
+	revisions = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int64) * list_length(locked));
 	bo_enter(&section);
-	rows = bo_rows(BO_ROWS_ORDERS);
-	n = 0;
-	foreach(lc, notes)
-	{
-		OrderNote  *note = lfirst(lc);
-		Datum		values[4];
-		bool		nulls[4] = {false};
-
-		if (note->state.locked)
-			continue;
-		values[0] = bo_text(note->tenant);
-		values[1] = Int32GetDatum(note->key.source_id);
-		values[2] = bo_text(note->key.order_key);
-		values[3] = Int32GetDatum(n++);
-		bo_rows_put(rows, values, nulls);
-		locked = lappend(locked, note);
-	}
-	/* One row comes back for each given, in the same order. */
-	if (bo_exec(BO_LOCK_ORDERS, rows, NULL, false) != (uint64) n)
-		elog(ERROR, "not all orders were locked");
-	n = 0;
+	bo_lock_order_rows(locked, revisions);
+	bo_leave(&section);
 	foreach(lc, locked)
 	{
 		OrderNote  *note = lfirst(lc);
 
 		bo_save(&note->state, sizeof(note->state));
-		note->state.fresh = bo_get_int64(n++, 1) == 1;
+		note->state.fresh = revisions[n++] == 1;
 		note->state.locked = true;
 	}
-	bo_rows_drop(rows);
-	bo_leave(&section);
+	pfree(revisions);
+	list_free(locked);
 }
 
 static void
@@ -526,9 +508,12 @@ read_orders(void *arg)
 	Reading    *reading = arg;
 	ListCell   *lc;
 
-	bo_mapping_read(reading->mapping, order_of(reading->r, linitial(reading->notes))->one_line ? MAPPING_LINE :
-					list_length(reading->notes) < MANY_ORDERS ? MAPPING_FEW : MAPPING_MANY,
-					reading->notes, take_mapped, reading->r);
+	OrderNote  *first = linitial(reading->notes);
+	MappingScope scope = order_of(reading->r, first)->one_line ? MAPPING_LINE :
+		list_length(reading->notes) == 1 && !first->unreadable ? MAPPING_ONE :
+		list_length(reading->notes) < MANY_ORDERS ? MAPPING_FEW : MAPPING_MANY;
+
+	bo_mapping_read(reading->mapping, scope, reading->notes, take_mapped, reading->r);
 	if (reading->mapping->park)
 		foreach(lc, reading->notes)
 			(void) sort_by_key(order_of(reading->r, lfirst(lc)));	/* refuses keys that are not unique */

@@ -37,6 +37,7 @@ typedef struct SupplyRow
 struct Stock
 {
 	StockKey	key;
+	ItemPointerData tid;
 	int			n;				/* position in lock order */
 	Qty			on_hand;
 	Qty			unavailable;

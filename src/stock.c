@@ -70,94 +70,48 @@ bo_find_stock(Settle *st, char *tenant, char *item, char *location)
 	return stock;
 }
 
-static BoRows *
-place_rows(Settle *st)
+static void
+take_counters(int i, const StockCounters *counters, void *arg)
 {
-	BoRows	   *rows = bo_rows(BO_ROWS_PLACES);
+	Stock	   *stock = ((Settle *) arg)->stocks[i];
 
-	for (int i = 0; i < st->nstocks; i++)
-	{
-		Stock	   *stock = st->stocks[i];
-		Datum		values[4] = {bo_text(stock->key.tenant), bo_text(stock->key.item), bo_text(stock->key.location), Int32GetDatum(i)};
-		bool		nulls[4] = {false};
-
-		bo_rows_put(rows, values, nulls);
-	}
-	return rows;
+	stock->tid = counters->tid;
+	stock->on_hand = stock->old_on_hand = counters->on_hand;
+	stock->unavailable = counters->unavailable;
+	stock->allocated = counters->allocated;
+	stock->backordered = stock->old_backordered = counters->backordered;
+	stock->backordered_held = stock->old_held = counters->backordered_held;
+	stock->on_order = counters->on_order;
+	stock->promises_stale = counters->promises_stale;
+	stock->counted_by = counters->counted_by;
+	stock->locked = true;
 }
 
-static int
-lock_rows(Settle *st)
-{
-	BoRows	   *rows = place_rows(st);
-	uint64		n = bo_exec(BO_LOCK_STOCK, rows, NULL, false);
-
-	for (uint64 row = 0; row < n; row++)
-	{
-		Stock	   *stock = st->stocks[bo_get_int32(row, 1)];
-
-		stock->on_hand = stock->old_on_hand = bo_get_qty(row, 2);
-		stock->unavailable = bo_get_qty(row, 3);
-		stock->allocated = bo_get_qty(row, 4);
-		stock->backordered = stock->old_backordered = bo_get_qty(row, 5);
-		stock->backordered_held = stock->old_held = bo_get_qty(row, 6);
-		stock->on_order = bo_get_qty(row, 7);
-		stock->promises_stale = bo_get_bool(row, 8);
-		stock->counted_by = bo_get_int32(row, 9);
-		stock->locked = true;
-	}
-	bo_rows_drop(rows);
-	return (int) n;
-}
-
-/*
- * Locks the stock rows, sorted; those that do not exist are created before
- * any is locked, so that the order of locks is one for all transactions.
- */
+/* Locks the stock rows, sorted; those that do not exist are created. */
 void
 bo_lock_stocks(Settle *st)
 {
 	HASH_SEQ_STATUS seq;
 	Stock	   *stock;
+	const StockKey **keys;
 	int			i = 0;
-	bool		known = true;
 
 	st->nstocks = hash_get_num_entries(st->by_key);
 	if (st->nstocks == 0)
 		return;
 	st->stocks = palloc(sizeof(Stock *) * st->nstocks);
+	keys = palloc(sizeof(StockKey *) * st->nstocks);
 	hash_seq_init(&seq, st->by_key);
 	while ((stock = hash_seq_search(&seq)) != NULL)
-	{
 		st->stocks[i++] = stock;
-		known = known && bo_stock_known(stock->key.tenant, stock->key.item, stock->key.location);
-	}
 	qsort(st->stocks, st->nstocks, sizeof(Stock *), compare_stocks);
 	for (i = 0; i < st->nstocks; i++)
+	{
 		st->stocks[i]->n = i;
-	if (!known)
-	{
-		BoRows	   *rows = place_rows(st);
-
-		(void) bo_exec(BO_MISSING_STOCK, rows, NULL, false);
-		if (bo_get_int64(0, 1) > 0)
-			(void) bo_exec(BO_ADD_STOCK, rows, NULL, false);
-		bo_rows_drop(rows);
+		keys[i] = &st->stocks[i]->key;
 	}
-	if (lock_rows(st) < st->nstocks)
-	{
-		BoRows	   *rows = place_rows(st);
-
-		/* A row that was there once is gone: only a superuser can do that. */
-		(void) bo_exec(BO_ADD_STOCK, rows, NULL, false);
-		bo_rows_drop(rows);
-		if (lock_rows(st) < st->nstocks)
-			ereport(ERROR,
-					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-					 errmsg("could not serialize access due to concurrent update of stock")));
-	}
-	for (i = 0; i < st->nstocks; i++)
-		bo_stock_remember(st->stocks[i]->key.tenant, st->stocks[i]->key.item, st->stocks[i]->key.location);
+	bo_lock_stock_rows(keys, st->nstocks, take_counters, st);
+	pfree(keys);
 }
 
 /* Locks stock rows, sorted. Expects a section. */
@@ -194,23 +148,24 @@ bo_write_stock(Settle *st)
 	for (int i = 0; i < st->nstocks; i++)
 	{
 		Stock	   *stock = st->stocks[i];
-		Datum		values[11];
-		bool		nulls[11] = {false};
+		Datum		values[12];
+		bool		nulls[12] = {false};
 
 		if (!stock->changed)
 			continue;
-		values[0] = bo_text(stock->key.tenant);
-		values[1] = bo_text(stock->key.item);
-		values[2] = bo_text(stock->key.location);
-		values[3] = NumericGetDatum(stock->on_hand);
-		values[4] = NumericGetDatum(stock->unavailable);
-		values[5] = NumericGetDatum(stock->allocated);
-		values[6] = NumericGetDatum(stock->backordered);
-		values[7] = NumericGetDatum(stock->backordered_held);
-		values[8] = NumericGetDatum(stock->on_order);
-		values[9] = BoolGetDatum(stock->promises_stale);
-		values[10] = Int32GetDatum(stock->counted_by);
-		nulls[10] = stock->counted_by == 0 || stock->uncounted;
+		values[0] = PointerGetDatum(&stock->tid);
+		values[1] = bo_text(stock->key.tenant);
+		values[2] = bo_text(stock->key.item);
+		values[3] = bo_text(stock->key.location);
+		values[4] = NumericGetDatum(stock->on_hand);
+		values[5] = NumericGetDatum(stock->unavailable);
+		values[6] = NumericGetDatum(stock->allocated);
+		values[7] = NumericGetDatum(stock->backordered);
+		values[8] = NumericGetDatum(stock->backordered_held);
+		values[9] = NumericGetDatum(stock->on_order);
+		values[10] = BoolGetDatum(stock->promises_stale);
+		values[11] = Int32GetDatum(stock->counted_by);
+		nulls[11] = stock->counted_by == 0 || stock->uncounted;
 		if (rows == NULL)
 			rows = bo_rows(BO_ROWS_STOCK);
 		bo_rows_put(rows, values, nulls);

@@ -12,6 +12,8 @@
  */
 #include "backorder.h"
 
+#include "direct.h"
+
 #include "access/genam.h"
 #include "access/table.h"
 #include "catalog/namespace.h"
@@ -21,7 +23,10 @@
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
 #include "miscadmin.h"
+#include "pgtime.h"
 #include "utils/builtins.h"
+#include "utils/bytea.h"
+#include "utils/float.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
@@ -132,7 +137,7 @@ static const RowsKind bo_rows_kinds[] = {
 			{"picked", NUMERICOID}, {"allocated", NUMERICOID}, {"first_allocated", NUMERICOID}, {"first_shipped", NUMERICOID}
 	}},
 	[BO_ROWS_STOCK] = {"given_stock", {
-			{"tenant", TEXTOID}, {"item", TEXTOID}, {"location", TEXTOID}, {"on_hand", NUMERICOID}, {"unavailable", NUMERICOID},
+			{"tid", TIDOID}, {"tenant", TEXTOID}, {"item", TEXTOID}, {"location", TEXTOID}, {"on_hand", NUMERICOID}, {"unavailable", NUMERICOID},
 			{"allocated", NUMERICOID}, {"backordered", NUMERICOID}, {"backordered_held", NUMERICOID}, {"on_order", NUMERICOID},
 			{"promises_stale", BOOLOID}, {"counted_by", INT4OID}
 	}},
@@ -160,12 +165,8 @@ static const RowsKind bo_rows_kinds[] = {
 	}},
 };
 
-struct BoRows
-{
-	BoRowsKind	kind;
-	Tuplestorestate *store;
-	uint64		n;
-};
+/* So many rows of a set stay in memory as they were given. */
+#define ROWS_IN_MEMORY 1000
 
 static TupleDesc row_descs[lengthof(bo_rows_kinds)];
 
@@ -238,22 +239,19 @@ static const Statement bo_statements[] = {
 	"UNION SELECT p.order_key FROM backorder.parked p WHERE p.tenant = $1 AND p.source_id = $2 AND p.order_key <> ''"},
 
 	/* stock */
-	[BO_MISSING_STOCK] = {BO_ROWS_PLACES, 0, {0},
-		"SELECT count(*) FROM given_places g WHERE NOT EXISTS (SELECT FROM backorder.stock s "
-	"WHERE s.tenant = g.tenant AND s.item = g.item AND s.location = g.location)"},
 	[BO_ADD_STOCK] = {BO_ROWS_PLACES, 0, {0},
 		"INSERT INTO backorder.stock (tenant, item, location) SELECT g.tenant, g.item, g.location FROM given_places g "
 		"WHERE NOT EXISTS (SELECT FROM backorder.stock s WHERE s.tenant = g.tenant AND s.item = g.item AND s.location = g.location) "
 	"ON CONFLICT DO NOTHING"},
 	[BO_LOCK_STOCK] = {BO_ROWS_PLACES, 0, {0},
-		"SELECT g.n, s.on_hand, s.unavailable, s.allocated, s.backordered, s.backordered_held, s.on_order, s.promises_stale, s.counted_by "
+		"SELECT g.n, s.ctid, s.on_hand, s.unavailable, s.allocated, s.backordered, s.backordered_held, s.on_order, s.promises_stale, s.counted_by "
 		"FROM given_places g JOIN backorder.stock s ON s.tenant = g.tenant AND s.item = g.item AND s.location = g.location "
 	"ORDER BY g.n FOR NO KEY UPDATE OF s"},
 	[BO_WRITE_STOCK] = {BO_ROWS_STOCK, 0, {0},
 		"UPDATE backorder.stock s SET on_hand = g.on_hand, unavailable = g.unavailable, allocated = g.allocated, "
 		"backordered = g.backordered, backordered_held = g.backordered_held, on_order = g.on_order, "
 		"promises_stale = g.promises_stale, counted_by = g.counted_by, version = s.version + 1 "
-	"FROM given_stock g WHERE s.tenant = g.tenant AND s.item = g.item AND s.location = g.location"},
+	"FROM given_stock g WHERE s.ctid = g.tid"},
 	[BO_READ_STALE_STOCK] = {-1, 1, {TEXTOID},
 		"SELECT s.tenant, s.item, s.location FROM backorder.stock s WHERE s.promises_stale AND ($1 IS NULL OR s.item = $1) "
 	"ORDER BY s.tenant, s.item, s.location"},
@@ -452,6 +450,7 @@ static const Statement bo_statements[] = {
 StaticAssertDecl(lengthof(bo_statements) == BO_STATEMENTS, "each statement has its text");
 
 static SPIPlanPtr plans[BO_STATEMENTS];
+static bool planned[BO_STATEMENTS];
 
 /* ---------- names ---------- */
 
@@ -501,19 +500,23 @@ bo_owner(void)
 /* ---------- sections ---------- */
 
 static void
+set_here(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+static void
 pin_setting(const char *name, const char *value)
 {
 	const char *now = GetConfigOption(name, false, false);
 
 	if (now == NULL || strcmp(now, value) != 0)
-		(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
+		set_here(name, value);
 }
 
 /*
  * Opens a GUC nest level in which nothing of the session's settings can change
- * what a mapping evaluates to, how a key is written, or how our statements
- * are planned.  Closed with AtEOXact_GUC, or by the end of the
+ * what a mapping evaluates to, or how a key is written.  Closed with AtEOXact_GUC, or by the end of the
  * (sub)transaction on error.
  */
 int
@@ -523,14 +526,32 @@ bo_pin_settings(void)
 	const char *timezone = bo_timezone;
 
 	if (timezone == NULL || timezone[0] == '\0')
-		timezone = GetConfigOption("log_timezone", false, false);
-	pin_setting("search_path", "pg_catalog, pg_temp");
-	pin_setting("TimeZone", timezone);
-	pin_setting("DateStyle", "ISO, YMD");
-	pin_setting("IntervalStyle", "postgres");
-	pin_setting("extra_float_digits", "1");
-	pin_setting("bytea_output", "hex");
-	/* Generic plans by index, whatever the statistics said when they were made. */
+		timezone = pg_get_timezone_name(log_timezone);
+	/* For most sessions most of them are right: setting one costs more than a look. */
+	if (strcmp(namespace_search_path, "pg_catalog, pg_temp") != 0)
+		set_here("search_path", "pg_catalog, pg_temp");
+	if (session_timezone == NULL || strcmp(pg_get_timezone_name(session_timezone), timezone) != 0)
+		set_here("TimeZone", timezone);
+	if (DateStyle != USE_ISO_DATES || DateOrder != DATEORDER_YMD)
+		set_here("DateStyle", "ISO, YMD");
+	if (IntervalStyle != INTSTYLE_POSTGRES)
+		set_here("IntervalStyle", "postgres");
+	if (extra_float_digits != 1)
+		set_here("extra_float_digits", "1");
+	if (bytea_output != BYTEA_OUTPUT_HEX)
+		set_here("bytea_output", "hex");
+	return level;
+}
+
+/*
+ * Opens a GUC nest level in which statements are planned to go by index,
+ * whatever the statistics say now.
+ */
+int
+bo_pin_planning(void)
+{
+	int			level = NewGUCNestLevel();
+
 	pin_setting("enable_nestloop", "on");
 	pin_setting("enable_seqscan", "off");
 	pin_setting("enable_bitmapscan", "off");
@@ -539,6 +560,22 @@ bo_pin_settings(void)
 	pin_setting("enable_sort", "off");
 	pin_setting("jit", "off");
 	return level;
+}
+
+/*
+ * Makes the generic plan of a prepared statement now, by index, so that it is
+ * there when the statement runs; nothing where it is made already.  Expects
+ * the row set of the statement to be registered.
+ */
+void
+bo_plan_by_index(SPIPlanPtr plan)
+{
+	int			level = bo_pin_planning();
+	CachedPlan *cached = SPI_plan_get_cached_plan(plan);
+
+	if (cached != NULL)
+		ReleaseCachedPlan(cached, CurrentResourceOwner);
+	AtEOXact_GUC(false, level);
 }
 
 /*
@@ -596,29 +633,69 @@ rows_desc(BoRowsKind kind)
 	return desc;
 }
 
-/* A new, empty row set in the current memory context; spills to disk above work_mem. */
+/*
+ * A new, empty row set in the current memory context, where what it is given
+ * must stay until it is dropped; many rows are copied, and spill to disk above
+ * work_mem.
+ */
 BoRows *
 bo_rows(BoRowsKind kind)
 {
-	BoRows	   *rows = palloc(sizeof(BoRows));
+	BoRows	   *rows = palloc0(sizeof(BoRows));
 
 	rows->kind = kind;
-	rows->store = tuplestore_begin_heap(false, false, work_mem);
-	rows->n = 0;
+	rows->desc = rows_desc(kind);
 	return rows;
+}
+
+/* Puts the rows so far, and those to come, into a tuplestore. */
+static void
+need_store(BoRows *rows)
+{
+	int			natts = rows->desc->natts;
+
+	if (rows->store != NULL)
+		return;
+	rows->store = tuplestore_begin_heap(false, false, work_mem);
+	for (uint64 i = 0; i < rows->n; i++)
+		tuplestore_putvalues(rows->store, rows->desc, rows->values + i * natts, rows->nulls + i * natts);
 }
 
 void
 bo_rows_put(BoRows *rows, const Datum *values, const bool *nulls)
 {
-	tuplestore_putvalues(rows->store, rows_desc(rows->kind), (Datum *) values, (bool *) nulls);
+	int			natts = rows->desc->natts;
+
+	if (rows->store == NULL && rows->n == ROWS_IN_MEMORY)
+		need_store(rows);
+	if (rows->store != NULL)
+		tuplestore_putvalues(rows->store, rows->desc, (Datum *) values, (bool *) nulls);
+	else
+	{
+		if (rows->n == (uint64) rows->capacity)
+		{
+			rows->capacity = rows->capacity == 0 ? 8 : rows->capacity * 2;
+			rows->values = rows->values == NULL ? palloc(sizeof(Datum) * natts * rows->capacity) :
+				repalloc(rows->values, sizeof(Datum) * natts * rows->capacity);
+			rows->nulls = rows->nulls == NULL ? palloc(sizeof(bool) * natts * rows->capacity) :
+				repalloc(rows->nulls, sizeof(bool) * natts * rows->capacity);
+		}
+		memcpy(rows->values + rows->n * natts, values, sizeof(Datum) * natts);
+		memcpy(rows->nulls + rows->n * natts, nulls, sizeof(bool) * natts);
+	}
 	rows->n++;
 }
 
 void
 bo_rows_drop(BoRows *rows)
 {
-	tuplestore_end(rows->store);
+	if (rows->store != NULL)
+		tuplestore_end(rows->store);
+	if (rows->values != NULL)
+	{
+		pfree(rows->values);
+		pfree(rows->nulls);
+	}
 	pfree(rows);
 }
 
@@ -627,9 +704,10 @@ register_rows(BoRows *rows, EphemeralNamedRelationData *enr)
 {
 	MemoryContext old = MemoryContextSwitchTo(spi_cx);
 
+	need_store(rows);
 	enr->md.name = (char *) bo_rows_kinds[rows->kind].name;
 	enr->md.reliddesc = InvalidOid;
-	enr->md.tupdesc = rows_desc(rows->kind);
+	enr->md.tupdesc = rows->desc;
 	enr->md.enrtype = ENR_NAMED_TUPLESTORE;
 	enr->md.enrtuples = 1;
 	enr->reldata = rows->store;
@@ -655,6 +733,14 @@ prepared(BoStatement statement)
 		if (SPI_keepplan(plan) != 0)
 			elog(ERROR, "could not keep plan");
 		plans[statement] = plan;
+		planned[statement] = false;
+	}
+	/* Settings count when a plan is made: now, or when something it depends on has changed. */
+	if (!planned[statement] || !SPI_plan_is_valid(plan))
+	{
+		planned[statement] = false;
+		bo_plan_by_index(plan);
+		planned[statement] = true;
 	}
 	return plan;
 }
@@ -696,15 +782,224 @@ bo_exec(BoStatement statement, BoRows *rows, const Datum *args, bool read_only)
 	return SPI_processed;
 }
 
-/* Runs a statement that writes a row set, and drops the set; nothing for NULL or none. */
+/* Writes a row set directly where a statement is of that kind and the table allows it; see direct.c. */
+static bool
+write_directly(BoStatement statement, BoRows *rows)
+{
+	BoTable		table;
+	BoDirect   *direct;
+
+	switch (statement)
+	{
+		case BO_INSERT_LINES:
+		case BO_UPDATE_LINES:
+			table = BO_TABLE_ORDER_LINE;
+			break;
+		case BO_WRITE_STOCK:
+			table = BO_TABLE_STOCK;
+			break;
+		case BO_INSERT_ALLOCATIONS:
+			table = BO_TABLE_ALLOCATION;
+			break;
+		default:
+			return false;
+	}
+	direct = bo_direct_open(table);
+	if (direct == NULL)
+		return false;
+	if (statement == BO_UPDATE_LINES || statement == BO_WRITE_STOCK)
+		bo_direct_update(direct, rows);
+	else
+		bo_direct_insert(direct, rows);
+	bo_direct_close(direct);
+	CommandCounterIncrement();
+	return true;
+}
+
+/* Writes a row set by a statement, or as the statement would, and drops the set; nothing for NULL or none. */
 void
 bo_write(BoStatement statement, BoRows *rows)
 {
 	if (rows == NULL)
 		return;
-	if (rows->n > 0)
+	if (rows->n > 0 && !write_directly(statement, rows))
 		(void) bo_exec(statement, rows, NULL, false);
 	bo_rows_drop(rows);
+}
+
+typedef struct OrderLocking
+{
+	List	   *notes;
+} OrderLocking;
+
+static void
+order_key(int i, const char **tenant, int32 *source_id, const char **order_key, void *arg)
+{
+	OrderNote  *note = list_nth(((OrderLocking *) arg)->notes, i);
+
+	*tenant = note->tenant;
+	*source_id = note->key.source_id;
+	*order_key = note->key.order_key;
+}
+
+/*
+ * Locks orders (of OrderNote) by writing their sales_order rows, in the order
+ * given, and stores their revisions, 1 for one that is new.  Raises 40001
+ * where REPEATABLE READ asks for it.  Expects a section.
+ */
+void
+bo_lock_order_rows(List *notes, int64 *revisions)
+{
+	OrderLocking locking = {notes};
+	int			n = list_length(notes);
+	int			i = 0;
+
+	while (i < n)
+	{
+		BoDirect   *direct = bo_direct_open(BO_TABLE_SALES_ORDER);
+		int			end = n;
+		BoRows	   *rows;
+		uint64		locked;
+
+		if (direct != NULL)
+		{
+			CommandCounterIncrement();
+			PushActiveSnapshot(GetTransactionSnapshot());
+			i = bo_direct_lock_orders(direct, i, n, order_key, revisions, &locking);
+			PopActiveSnapshot();
+			bo_direct_close(direct);
+			CommandCounterIncrement();
+			if (i == n)
+				break;
+			end = i + 1;
+		}
+		/* One row comes back for each given, in the same order. */
+		rows = bo_rows(BO_ROWS_ORDERS);
+		for (int j = i; j < end; j++)
+		{
+			OrderNote  *note = list_nth(notes, j);
+			Datum		values[4] = {bo_text(note->tenant), Int32GetDatum(note->key.source_id), bo_text(note->key.order_key), Int32GetDatum(j)};
+			bool		nulls[4] = {false};
+
+			bo_rows_put(rows, values, nulls);
+		}
+		locked = bo_exec(BO_LOCK_ORDERS, rows, NULL, false);
+		if (locked != (uint64) (end - i))
+			elog(ERROR, "not all orders were locked");
+		for (uint64 row = 0; row < locked; row++)
+			revisions[i++] = bo_get_int64(row, 1);
+		bo_rows_drop(rows);
+	}
+}
+
+typedef struct StockLocking
+{
+	const StockKey *const *keys;
+	StockLockedFunc func;
+	void	   *arg;
+} StockLocking;
+
+static void
+stock_key(int i, const char **parts, void *arg)
+{
+	const StockKey *key = ((StockLocking *) arg)->keys[i];
+
+	parts[0] = key->tenant;
+	parts[1] = key->item;
+	parts[2] = key->location;
+}
+
+static void
+take_stock_row(int i, ItemPointer tid, const Datum *values, void *arg)
+{
+	StockLocking *locking = arg;
+	StockCounters counters = {
+		.tid = *tid,
+		.on_hand = DatumGetNumericCopy(values[3]),
+		.unavailable = DatumGetNumericCopy(values[4]),
+		.allocated = DatumGetNumericCopy(values[5]),
+		.backordered = DatumGetNumericCopy(values[6]),
+		.backordered_held = DatumGetNumericCopy(values[7]),
+		.on_order = DatumGetNumericCopy(values[8]),
+		.promises_stale = DatumGetBool(values[11]),
+		.counted_by = DatumGetInt32(values[12])	/* 0 for NULL */
+	};
+
+	locking->func(i, &counters, locking->arg);
+}
+
+/* Locks stock rows by statements, those that do not exist created first. Returns how many there were. */
+static uint64
+lock_stock_by_statement(const StockKey *const *keys, int first, int end, StockLocking *locking)
+{
+	BoRows	   *rows = bo_rows(BO_ROWS_PLACES);
+	uint64		found;
+
+	for (int i = first; i < end; i++)
+	{
+		Datum		values[4] = {bo_text(keys[i]->tenant), bo_text(keys[i]->item), bo_text(keys[i]->location), Int32GetDatum(i)};
+		bool		nulls[4] = {false};
+
+		bo_rows_put(rows, values, nulls);
+	}
+	(void) bo_exec(BO_ADD_STOCK, rows, NULL, false);
+	found = bo_exec(BO_LOCK_STOCK, rows, NULL, false);
+	for (uint64 row = 0; row < found; row++)
+	{
+		bool		isnull;
+		StockCounters counters = {
+			.tid = *(ItemPointer) DatumGetPointer(bo_get(row, 2, &isnull)),
+			.on_hand = bo_get_qty(row, 3),
+			.unavailable = bo_get_qty(row, 4),
+			.allocated = bo_get_qty(row, 5),
+			.backordered = bo_get_qty(row, 6),
+			.backordered_held = bo_get_qty(row, 7),
+			.on_order = bo_get_qty(row, 8),
+			.promises_stale = bo_get_bool(row, 9),
+			.counted_by = bo_get_int32(row, 10)
+		};
+
+		locking->func(bo_get_int32(row, 1), &counters, locking->arg);
+	}
+	bo_rows_drop(rows);
+	return found;
+}
+
+/*
+ * Locks stock rows in the order given, which is sorted, and hands each over as
+ * it is then; those that do not exist are created.  Raises 40001 where
+ * REPEATABLE READ asks for it.  Expects a section.
+ */
+void
+bo_lock_stock_rows(const StockKey *const *keys, int n, StockLockedFunc func, void *arg)
+{
+	StockLocking locking = {keys, func, arg};
+	int			i = 0;
+
+	while (i < n)
+	{
+		BoDirect   *direct = bo_direct_open(BO_TABLE_STOCK);
+		int			end = n;
+
+		if (direct != NULL)
+		{
+			CommandCounterIncrement();
+			PushActiveSnapshot(GetTransactionSnapshot());
+			i = bo_direct_lock_stock(direct, i, n, stock_key, take_stock_row, &locking);
+			PopActiveSnapshot();
+			bo_direct_close(direct);
+			CommandCounterIncrement();
+			if (i == n)
+				break;
+			end = i + 1;
+		}
+		/* A row that was there and is gone: only a superuser can do that. */
+		if (lock_stock_by_statement(keys, i, end, &locking) < (uint64) (end - i))
+			ereport(ERROR,
+					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					 errmsg("could not serialize access due to concurrent update of stock")));
+		i = end;
+	}
 }
 
 /* Opens a cursor over a statement that reads, with a new snapshot in READ COMMITTED. */
@@ -806,6 +1101,12 @@ bo_check_line_id(int64 line_id)
 }
 
 int64
+bo_next_allocation_id(void)
+{
+	return nextval_internal(bo_relation("allocation_allocation_id_seq"), false);
+}
+
+int64
 bo_next_movement_id(void)
 {
 	return nextval_internal(bo_relation("stock_movement_movement_id_seq"), false);
@@ -815,65 +1116,4 @@ int32
 bo_next_source_id(void)
 {
 	return (int32) nextval_internal(bo_relation("source_id_seq"), false);
-}
-
-/* ---------- stock rows known to exist ---------- */
-
-/*
- * Stock rows are never deleted, so one seen committed need not be looked for
- * again.  Emptied when full and after any rollback, which may have taken a
- * row with it.
- */
-#define KNOWN_STOCK_MAX 4096
-
-static HTAB *known_stock;
-
-static char *
-known_stock_key(const char *tenant, const char *item, const char *location, char *buffer, Size size)
-{
-	Size		lengths[3] = {strlen(tenant), strlen(item), strlen(location)};
-
-	if (lengths[0] + lengths[1] + lengths[2] + 3 > size)
-		return NULL;
-	memset(buffer, 0, size);
-	memcpy(buffer, tenant, lengths[0]);
-	memcpy(buffer + lengths[0] + 1, item, lengths[1]);
-	memcpy(buffer + lengths[0] + lengths[1] + 2, location, lengths[2]);
-	return buffer;
-}
-
-bool
-bo_stock_known(const char *tenant, const char *item, const char *location)
-{
-	char		key[128];
-
-	return known_stock != NULL &&
-		known_stock_key(tenant, item, location, key, sizeof(key)) != NULL &&
-		hash_search(known_stock, key, HASH_FIND, NULL) != NULL;
-}
-
-void
-bo_stock_remember(const char *tenant, const char *item, const char *location)
-{
-	char		key[128];
-
-	if (known_stock_key(tenant, item, location, key, sizeof(key)) == NULL)
-		return;
-	if (known_stock != NULL && hash_get_num_entries(known_stock) >= KNOWN_STOCK_MAX)
-		bo_store_reset();
-	if (known_stock == NULL)
-	{
-		HASHCTL		ctl = {.keysize = sizeof(key),.entrysize = sizeof(key)};
-
-		known_stock = hash_create("backorder known stock", 256, &ctl, HASH_ELEM | HASH_BLOBS);
-	}
-	(void) hash_search(known_stock, key, HASH_ENTER, NULL);
-}
-
-void
-bo_store_reset(void)
-{
-	if (known_stock != NULL)
-		hash_destroy(known_stock);
-	known_stock = NULL;
 }

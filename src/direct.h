@@ -1,0 +1,52 @@
+/*
+ * direct.h
+ *		Rows of the hot tables without a statement: store.c and direct.c share it.
+ */
+#ifndef BO_DIRECT_H
+#define BO_DIRECT_H
+
+#include "backorder.h"
+
+#include "storage/itemptr.h"
+#include "utils/tuplestore.h"
+
+typedef enum BoTable
+{
+	BO_TABLE_ORDER_LINE,
+	BO_TABLE_STOCK,
+	BO_TABLE_SALES_ORDER,
+	BO_TABLE_ALLOCATION
+} BoTable;
+
+typedef struct BoDirect BoDirect;
+
+/* A row set: few rows as they were given, more of them in a tuplestore. */
+struct BoRows
+{
+	BoRowsKind	kind;
+	TupleDesc	desc;
+	uint64		n;
+	Datum	   *values;			/* of the rows before there was a store, one after another */
+	bool	   *nulls;
+	int			capacity;		/* rows */
+	Tuplestorestate *store;		/* NULL: not yet */
+};
+
+/* The key of the stock row to lock next: tenant, item, location. */
+typedef void (*BoStockKeyFunc) (int i, const char **parts, void *arg);
+
+/* A locked stock row: its columns in the order of the table, none of which is NULL. */
+typedef void (*BoStockRowFunc) (int i, ItemPointer tid, const Datum *values, void *arg);
+
+/* The key of the order to lock next. */
+typedef void (*BoOrderKeyFunc) (int i, const char **tenant, int32 *source_id, const char **order_key, void *arg);
+
+extern void bo_direct_init(void);
+extern BoDirect *bo_direct_open(BoTable which);
+extern void bo_direct_close(BoDirect *direct);
+extern void bo_direct_insert(BoDirect *direct, BoRows *rows);
+extern void bo_direct_update(BoDirect *direct, BoRows *rows);
+extern int	bo_direct_lock_stock(BoDirect *direct, int first, int n, BoStockKeyFunc key_of, BoStockRowFunc take, void *arg);
+extern int	bo_direct_lock_orders(BoDirect *direct, int first, int n, BoOrderKeyFunc key_of, int64 *revisions, void *arg);
+
+#endif							/* BO_DIRECT_H */

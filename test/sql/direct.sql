@@ -1,0 +1,75 @@
+-- The hot tables are written without statements, and by statements as soon as somebody added what only those keep.
+SET client_min_messages = warning;
+CREATE SCHEMA direct;
+SET search_path = direct;
+CREATE TABLE line (order_no integer, line_no integer, item text, qty integer, PRIMARY KEY (order_no, line_no));
+SELECT backorder.attach('line', item => 'item', quantity => 'qty', order_key => 'order_no', line_key => 'line_no') > 0 AS attached;
+SELECT count(*) FROM backorder.receive('lamp', 6);
+
+-- All that an order writes: order, stock, line; then a receipt and its allocation.
+CREATE PROCEDURE orders_and_receipt(first integer) LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO line VALUES (first, 1, 'lamp', 4), (first, 2, 'new ' || first, 2), (first + 1, 1, 'lamp', 4);
+	COMMIT;
+	PERFORM backorder.receive('lamp', 3);
+	PERFORM backorder.receive('new ' || first, 1);
+	UPDATE line SET qty = 5 WHERE order_no = first AND line_no = 1;
+	COMMIT;
+END $$;
+CREATE FUNCTION recorded() RETURNS TABLE (order_no text, line_no text, item text, ordered numeric, allocated numeric, backordered numeric, ledger numeric, revision bigint)
+LANGUAGE sql AS $$
+	SELECT l.order_key, l.line_key, l.item, l.ordered, l.allocated, l.backordered,
+		(SELECT sum(a.quantity) FROM backorder.allocation a WHERE a.line_id = l.line_id), o.revision
+	FROM backorder.order_line l JOIN backorder.sales_order o USING (tenant, source_id, order_key) ORDER BY l.order_key::integer, l.line_key
+$$;
+CALL orders_and_receipt(1);
+SELECT * FROM recorded();
+SELECT item, on_hand, allocated, backordered, available, version FROM backorder.stock ORDER BY item;
+
+-- Triggers of somebody's own fire on each table.
+CREATE TABLE seen (relation text, op text);
+GRANT INSERT ON seen TO PUBLIC;
+CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO direct.seen VALUES (TG_TABLE_NAME, TG_OP);
+	RETURN NULL;
+END $$;
+CREATE TRIGGER see AFTER INSERT OR UPDATE OR DELETE ON backorder.order_line FOR EACH ROW EXECUTE FUNCTION see();
+CREATE TRIGGER see AFTER INSERT OR UPDATE OR DELETE ON backorder.stock FOR EACH ROW EXECUTE FUNCTION see();
+CREATE TRIGGER see AFTER INSERT OR UPDATE OR DELETE ON backorder.sales_order FOR EACH ROW EXECUTE FUNCTION see();
+CREATE TRIGGER see AFTER INSERT OR UPDATE OR DELETE ON backorder.allocation FOR EACH ROW EXECUTE FUNCTION see();
+CALL orders_and_receipt(11);
+SELECT relation, op, count(*) FROM seen GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT order_no, line_no, item, ordered, allocated, backordered, ledger, revision FROM recorded() WHERE order_no::integer > 10;
+SELECT * FROM backorder.verify();
+DROP TRIGGER see ON backorder.order_line;
+DROP TRIGGER see ON backorder.stock;
+DROP TRIGGER see ON backorder.sales_order;
+DROP TRIGGER see ON backorder.allocation;
+
+-- Without them the rows go directly again; an index of another kind is kept too.
+CREATE INDEX order_line_customer_brin ON backorder.order_line USING brin (line_id);
+CREATE INDEX stock_lower ON backorder.stock (lower(item));
+CREATE INDEX order_line_ordered ON backorder.order_line (ordered) WHERE ordered > 4;
+TRUNCATE seen;
+CALL orders_and_receipt(21);
+TABLE seen;
+SET enable_seqscan = off;
+SELECT item FROM backorder.stock WHERE lower(item) = 'new 21';
+SELECT order_key, line_key FROM backorder.order_line WHERE ordered > 4 ORDER BY ordered, order_key::integer;
+RESET enable_seqscan;
+DROP INDEX backorder.order_line_customer_brin;
+CALL orders_and_receipt(31);
+SET enable_seqscan = off;
+SELECT order_key, line_key FROM backorder.order_line WHERE ordered > 4 ORDER BY ordered, order_key::integer;
+RESET enable_seqscan;
+SELECT order_no, line_no, item, ordered, allocated, backordered, ledger, revision FROM recorded() WHERE order_no::integer > 20;
+SELECT * FROM backorder.verify();
+
+-- The constraints of the tables hold for everybody else.
+UPDATE backorder.stock SET allocated = on_hand + 1 WHERE item = 'lamp';
+
+SELECT backorder.detach('line');
+SELECT * FROM backorder.verify();
+DROP SCHEMA direct CASCADE;
+DROP INDEX backorder.stock_lower, backorder.order_line_ordered;
