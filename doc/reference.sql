@@ -36,6 +36,7 @@ SELECT format('| `%s` | `%s` | %s |', name, CASE WHEN setting = '' THEN '''''' E
 \echo '| OB009 | an argument that cannot be |'
 \echo '| OB010 | a trigger or function of the extension''s own was called from elsewhere |'
 \echo '| OB011 | data is restored alone with the capture triggers on, or a subscriber has not taken over |'
+\echo '| OB012 | the application keeps on hand itself, in an attached table: the movement is refused; or two tables do |'
 \echo '| 40001 | REPEATABLE READ or SERIALIZABLE: try the transaction again |'
 \echo '| 40P01 | a deadlock; possible only where one transaction settles several times, see the README |'
 \echo
@@ -54,6 +55,7 @@ SELECT format('| `%s` | `%s` | %s |', name, CASE WHEN setting = '' THEN '''''' E
 \echo '| deallocated | a line lost stock to a correction |'
 \echo '| cancelled | what a line waited for was cancelled, or the line is gone |'
 \echo '| discrepancy | more was shipped than was on hand; `lines` with `line`, `item`, `location`, `ordered`, `shipped`, `adjusted` |'
+\echo '| detached | an attached table was dropped: `source`, and the `orders` and `lines` that were open, or how much `stock` it kept |'
 \echo '| surplus | placed purchase orders have more of an item than is needed: `item`, `location`, `surplus`, `surplus_before`, `purchase_orders` |'
 \echo
 \echo '## Tables'

@@ -105,6 +105,44 @@ COMMENT ON COLUMN backorder.source_watch.columns IS 'Its columns by number when 
 COMMENT ON COLUMN backorder.source_watch.names IS 'What they are called now.';
 COMMENT ON COLUMN backorder.source_watch.keys IS 'FROM item that leads from its row, called watched, to order keys.';
 
+CREATE TABLE backorder.stock_source (
+	tenant text COLLATE "C" NOT NULL DEFAULT '',
+	source_id integer NOT NULL,
+	table_schema text NOT NULL,
+	table_name text NOT NULL,
+	table_relid oid NOT NULL,
+	item text NOT NULL,
+	on_hand text NOT NULL,
+	location text,
+	unavailable text,
+	live text NOT NULL,
+	columns text[] NOT NULL,
+	names text[] NOT NULL,
+	timing text NOT NULL,
+	attached_at timestamptz NOT NULL DEFAULT now(),
+	detached_at timestamptz,
+	PRIMARY KEY (tenant, source_id),
+	CHECK (timing IN ('deferred', 'immediate'))
+);
+CREATE UNIQUE INDEX stock_source_id_key ON backorder.stock_source (source_id);
+CREATE UNIQUE INDEX stock_source_table_key ON backorder.stock_source (table_schema, table_name);
+COMMENT ON TABLE backorder.stock_source IS 'One attached table in which the application keeps on hand itself; written by attach_stock() and detach_stock().';
+COMMENT ON COLUMN backorder.stock_source.tenant IS 'Company or stock pool that the stock of this table belongs to.';
+COMMENT ON COLUMN backorder.stock_source.source_id IS 'Number of the source, out of one sequence with the tables of order lines; the argument of its capture triggers.';
+COMMENT ON COLUMN backorder.stock_source.table_schema IS 'Schema of the table.';
+COMMENT ON COLUMN backorder.stock_source.table_name IS 'Name of the table.';
+COMMENT ON COLUMN backorder.stock_source.table_relid IS 'OID of the table; a cache, the names count after a restore.';
+COMMENT ON COLUMN backorder.stock_source.item IS 'Expression over the row: the item, NULL where the row is no stock.';
+COMMENT ON COLUMN backorder.stock_source.on_hand IS 'Expression: what is physically there. Rows of one item and location are added up.';
+COMMENT ON COLUMN backorder.stock_source.location IS 'Expression: the stock location; empty where there is one.';
+COMMENT ON COLUMN backorder.stock_source.unavailable IS 'Expression: how much of it is not to be dealt; hold_stock() and release_stock() say it where this is not mapped.';
+COMMENT ON COLUMN backorder.stock_source.live IS 'Expression: whether the row is stock now.';
+COMMENT ON COLUMN backorder.stock_source.columns IS 'Columns of the table by number when it was attached; expressions use these names.';
+COMMENT ON COLUMN backorder.stock_source.names IS 'What they are called now.';
+COMMENT ON COLUMN backorder.stock_source.timing IS 'deferred: settled at commit; immediate: at the end of each statement.';
+COMMENT ON COLUMN backorder.stock_source.attached_at IS 'When the table was attached.';
+COMMENT ON COLUMN backorder.stock_source.detached_at IS 'When the table was detached; NULL while it is attached.';
+
 CREATE TABLE backorder.parked (
 	tenant text COLLATE "C" NOT NULL DEFAULT '',
 	source_id integer NOT NULL,

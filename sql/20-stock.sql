@@ -13,6 +13,7 @@ CREATE TABLE backorder.stock (
 	available numeric GENERATED ALWAYS AS (on_hand - unavailable - allocated) STORED,
 	surplus numeric NOT NULL DEFAULT 0,
 	promises_stale boolean NOT NULL DEFAULT false,
+	counted_by integer,
 	version bigint NOT NULL DEFAULT 0,
 	PRIMARY KEY (tenant, item, location),
 	CHECK (on_hand >= 0),
@@ -37,6 +38,7 @@ COMMENT ON COLUMN backorder.stock.on_order IS 'Open quantity of placed purchase 
 COMMENT ON COLUMN backorder.stock.available IS 'On hand - unavailable - allocated.';
 COMMENT ON COLUMN backorder.stock.surplus IS 'What the last plan announced as bought beyond need.';
 COMMENT ON COLUMN backorder.stock.promises_stale IS 'True where settling left promises that repromise() has to finish.';
+COMMENT ON COLUMN backorder.stock.counted_by IS 'The attached stock table that says what is on hand (stock_source); NULL where movements do.';
 COMMENT ON COLUMN backorder.stock.version IS 'Grows with every change of the queue, allocations, supply or promises.';
 
 CREATE TABLE backorder.stock_movement (

@@ -57,9 +57,28 @@ CREATE FUNCTION backorder.detach(line_table regclass) RETURNS void
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_detach';
 COMMENT ON FUNCTION backorder.detach(regclass) IS 'Stops watching a table: its open lines leave and their stock is dealt to others; the ledger stays.';
 
+CREATE FUNCTION backorder.attach_stock(
+	stock_table regclass, item text, on_hand text, location text DEFAULT NULL, unavailable text DEFAULT NULL,
+	live text DEFAULT 'true', timing text DEFAULT 'deferred', tenant text DEFAULT '')
+RETURNS integer LANGUAGE c AS 'MODULE_PATHNAME', 'bo_attach_stock';
+COMMENT ON FUNCTION backorder.attach_stock(regclass, text, text, text, text, text, text, text)
+	IS 'Watches a table in which the application keeps on hand itself, by columns or SQL expressions over its row (stock): on hand is what its rows of an item and location add up to, each change a movement of kind count, settled with the orders of the transaction; shipping consumes allocation only. Again on the same table: changes the mapping. Returns the source_id.';
+
+CREATE FUNCTION backorder.detach_stock(stock_table regclass) RETURNS void
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_detach_stock';
+COMMENT ON FUNCTION backorder.detach_stock(regclass) IS 'Stops watching a table of stock: on hand stays as it is, and movements keep it from then on.';
+
+CREATE FUNCTION backorder.resync_stock(stock_table regclass) RETURNS bigint
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_resync_stock';
+COMMENT ON FUNCTION backorder.resync_stock(regclass) IS 'Compares all of an attached table of stock with what is recorded and counts what differs. Returns how many counts were written.';
+
+CREATE FUNCTION backorder.mapped_stock(source_id integer, OUT item text, OUT location text, OUT on_hand numeric, OUT unavailable numeric)
+RETURNS SETOF record LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_mapped_stock';
+COMMENT ON FUNCTION backorder.mapped_stock(integer) IS 'What an attached table of stock says now, per item and location; what verify() compares with. unavailable is NULL where it is not mapped.';
+
 CREATE FUNCTION backorder.detach_source(source_id integer) RETURNS void
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_detach_source';
-COMMENT ON FUNCTION backorder.detach_source(integer) IS 'The same for a source whose table was dropped and cannot be named any more; for the owner of the extension.';
+COMMENT ON FUNCTION backorder.detach_source(integer) IS 'The same, or as detach_stock(), for a source whose table was dropped and cannot be named any more; for the owner of the extension.';
 
 CREATE FUNCTION backorder.resync(line_table regclass, order_key text DEFAULT NULL) RETURNS bigint
 LANGUAGE c AS 'MODULE_PATHNAME', 'bo_resync';

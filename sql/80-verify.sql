@@ -161,6 +161,40 @@ BEGIN
 			ELSE format('order %s in %s', p.order_key, backorder.source_relation(p.source_id)) END, 'orders that can be read', p.message
 	FROM backorder.parked p;
 
+	-- What the application says is on hand, and the triggers of its tables.
+	RETURN QUERY
+	SELECT 'stock.counted_by', format('item %s location %s tenant %s', quote_literal(s.item), quote_literal(s.location), quote_literal(s.tenant)),
+		'an attached table of stock', format('source %s', s.counted_by)
+	FROM backorder.stock s
+	WHERE s.counted_by IS NOT NULL AND NOT EXISTS (SELECT FROM backorder.stock_source c
+		WHERE c.tenant = s.tenant AND c.source_id = s.counted_by AND c.detached_at IS NULL);
+	FOR attached IN SELECT c.*, format('%I.%I', c.table_schema, c.table_name) AS name FROM backorder.stock_source c WHERE c.detached_at IS NULL ORDER BY c.source_id LOOP
+		IF to_regclass(attached.name) IS NULL THEN
+			RETURN QUERY SELECT 'stock_source', format('source %s', attached.source_id), format('table %s', attached.name), 'missing';
+			CONTINUE;
+		END IF;
+		RETURN QUERY
+		SELECT 'stock_source.trigger', format('table %s', attached.name), 'capture triggers, enabled', CASE WHEN count(t.oid) < 2 THEN 'missing' ELSE 'disabled' END
+		FROM pg_trigger t
+		WHERE t.tgrelid = to_regclass(attached.name) AND t.tgfoid = 'backorder.capture()'::regprocedure AND NOT t.tgisinternal
+			AND t.tgname IN (format('backorder_capture_%s', attached.source_id), format('backorder_capture_%s_statement', attached.source_id))
+		HAVING count(t.oid) < 2 OR bool_or(t.tgenabled = 'D');
+		BEGIN
+			RETURN QUERY
+			SELECT 'stock_source.' || c.column_name, format('item %s location %s in %s', quote_literal(coalesce(m.item, s.item)), quote_literal(coalesce(m.location, s.location)), attached.name),
+				c.expected::text, c.actual::text
+			FROM backorder.mapped_stock(attached.source_id) m
+			FULL JOIN (SELECT s.* FROM backorder.stock s WHERE s.tenant = attached.tenant AND s.counted_by = attached.source_id) s
+				ON s.item = m.item AND s.location = m.location
+			CROSS JOIN LATERAL (VALUES
+				('on_hand', coalesce(m.on_hand, 0), s.on_hand),
+				('unavailable', CASE WHEN attached.unavailable IS NULL THEN s.unavailable ELSE coalesce(m.unavailable, 0) END, s.unavailable)) AS c (column_name, expected, actual)
+			WHERE c.expected IS DISTINCT FROM c.actual;
+		EXCEPTION WHEN OTHERS THEN
+			RETURN QUERY SELECT 'stock_source', format('source %s', attached.source_id), 'a mapping that can be read', SQLERRM;
+		END;
+	END LOOP;
+
 	-- Attached tables against what is recorded, and their triggers.
 	FOR attached IN SELECT s.*, backorder.source_relation(s.source_id) AS relation FROM backorder.source s WHERE s.detached_at IS NULL ORDER BY s.source_id LOOP
 		IF attached.relation IS NULL THEN

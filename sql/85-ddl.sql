@@ -4,9 +4,17 @@ CREATE FUNCTION backorder.note_source(source_id integer) RETURNS void
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_note_source';
 COMMENT ON FUNCTION backorder.note_source(integer) IS 'Internal: notes every recorded order of a source, to be settled at commit.';
 
+CREATE FUNCTION backorder.note_stock(source_id integer) RETURNS void
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_note_stock';
+COMMENT ON FUNCTION backorder.note_stock(integer) IS 'Internal: notes all of an attached table of stock, to be looked at at commit.';
+
 CREATE FUNCTION backorder.end_source(source_id integer) RETURNS void
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_end_source';
 COMMENT ON FUNCTION backorder.end_source(integer) IS 'Internal: ends the open lines of a source whose table was dropped.';
+
+CREATE FUNCTION backorder.end_stock_source(source_id integer) RETURNS void
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_end_stock_source';
+COMMENT ON FUNCTION backorder.end_stock_source(integer) IS 'Internal: from now on movements keep what a table of stock kept, that was dropped.';
 
 -- The table that a source was attached to is the one with its trigger, whatever it is called now.
 CREATE FUNCTION backorder.traced_table(source_id integer, role text, relid oid, table_schema text, table_name text) RETURNS oid
@@ -58,7 +66,9 @@ BEGIN
 			UNION ALL SELECT s.source_id, 'header', 0, s.header_relid, s.header_schema, s.header_table, s.header_columns, s.header_names
 				FROM backorder.source s WHERE s.detached_at IS NULL AND s.header_table IS NOT NULL
 			UNION ALL SELECT w.source_id, 'watch', w.n, w.table_relid, w.table_schema, w.table_name, w.columns, w.names
-				FROM backorder.source_watch w) k
+				FROM backorder.source_watch w
+			UNION ALL SELECT c.source_id, 'stock', 0, c.table_relid, c.table_schema, c.table_name, c.columns, c.names
+				FROM backorder.stock_source c WHERE c.detached_at IS NULL) k
 		CROSS JOIN LATERAL backorder.traced_table(k.source_id, k.role, k.relid, k.table_schema, k.table_name) AS t (relid)
 		JOIN pg_class c ON c.oid = t.relid JOIN pg_namespace n ON n.oid = c.relnamespace
 	LOOP
@@ -77,6 +87,11 @@ BEGIN
 					UPDATE backorder.source s SET header_relid = known.now, header_schema = known.nspname, header_table = known.relname,
 						header_columns = known.columns, header_names = present
 					WHERE s.source_id = known.source_id;
+				WHEN 'stock' THEN
+					UPDATE backorder.stock_source c SET table_relid = known.now, table_schema = known.nspname, table_name = known.relname,
+						columns = known.columns, names = present
+					WHERE c.source_id = known.source_id AND NOT EXISTS (SELECT FROM backorder.stock_source o
+						WHERE o.table_schema = known.nspname AND o.table_name = known.relname AND o.source_id <> c.source_id);
 				ELSE
 					UPDATE backorder.source_watch w SET table_relid = known.now, table_schema = known.nspname, table_name = known.relname,
 						columns = known.columns, names = present
@@ -109,7 +124,8 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	gone record;
 BEGIN
-	IF NOT EXISTS (SELECT FROM backorder.source WHERE detached_at IS NULL) THEN
+	IF NOT EXISTS (SELECT FROM backorder.source WHERE detached_at IS NULL)
+		AND NOT EXISTS (SELECT FROM backorder.stock_source WHERE detached_at IS NULL) THEN
 		RETURN;
 	END IF;
 	FOR gone IN
@@ -139,6 +155,27 @@ BEGIN
 			AND NOT EXISTS (SELECT FROM backorder.source_watch w WHERE w.source_id = s.source_id AND (w.table_schema, w.table_name) = (o.schema_name, o.object_name))
 	LOOP
 		PERFORM backorder.note_source(gone.source_id);
+	END LOOP;
+	-- The same of tables of stock.
+	FOR gone IN
+		SELECT c.* FROM pg_event_trigger_dropped_objects() o
+		JOIN backorder.stock_source c ON c.table_schema = o.schema_name AND c.table_name = o.object_name
+		WHERE o.object_type = 'table' AND c.detached_at IS NULL AND to_regclass(format('%I.%I', c.table_schema, c.table_name)) IS NULL
+	LOOP
+		INSERT INTO backorder.event (tenant, aggregatetype, aggregateid, type, payload, source_id, generation)
+		SELECT gone.tenant, 'source', format('%I.%I', gone.table_schema, gone.table_name), 'detached',
+			jsonb_build_object('source', format('%I.%I', gone.table_schema, gone.table_name), 'stock', count(s.item)), gone.source_id, max(i.generation)
+		FROM backorder.installation i LEFT JOIN backorder.stock s ON s.counted_by = gone.source_id;
+		PERFORM backorder.end_stock_source(gone.source_id);
+	END LOOP;
+	FOR gone IN
+		SELECT DISTINCT c.source_id
+		FROM pg_event_trigger_dropped_objects() t
+		JOIN pg_event_trigger_dropped_objects() o ON o.object_type = 'table' AND (o.schema_name, o.object_name) = (t.address_names[1], t.address_names[2])
+		JOIN backorder.stock_source c ON t.address_names[3] = format('backorder_capture_%s', c.source_id)
+		WHERE t.object_type = 'trigger' AND c.detached_at IS NULL
+	LOOP
+		PERFORM backorder.note_stock(gone.source_id);
 	END LOOP;
 EXCEPTION WHEN OTHERS THEN
 	RAISE WARNING 'backorder could not follow the drop of a table: %', SQLERRM USING ERRCODE = SQLSTATE, HINT = 'See backorder.verify().';

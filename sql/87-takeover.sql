@@ -12,7 +12,7 @@ BEGIN
 	FOR numbered IN
 		SELECT * FROM (VALUES
 			('backorder.source_id_seq'::regclass,
-				(SELECT max(s.source_id)::bigint FROM backorder.source s)),
+				greatest((SELECT max(s.source_id)::bigint FROM backorder.source s), (SELECT max(s.source_id)::bigint FROM backorder.stock_source s))),
 			('backorder.line_id_seq',
 				greatest((SELECT max(l.line_id) FROM backorder.order_line l), (SELECT max(a.line_id) FROM backorder.allocation a),
 					(SELECT max(m.line_id) FROM backorder.stock_movement m))),

@@ -12,6 +12,7 @@ SELECT pg_catalog.pg_extension_config_dump('backorder.source', '');
 SELECT pg_catalog.pg_extension_config_dump('backorder.source_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('backorder.source_watch', '');
 SELECT pg_catalog.pg_extension_config_dump('backorder.source_import', '');
+SELECT pg_catalog.pg_extension_config_dump('backorder.stock_source', '');
 SELECT pg_catalog.pg_extension_config_dump('backorder.parked', '');
 SELECT pg_catalog.pg_extension_config_dump('backorder.sales_order', '');
 SELECT pg_catalog.pg_extension_config_dump('backorder.stock', '');

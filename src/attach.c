@@ -63,9 +63,9 @@ static const struct
 
 StaticAssertDecl(lengthof(expressions) == BO_EXPRESSIONS, "each mapped expression has its argument");
 
-/* A table that can be attached by the caller; else an error that says why. */
-static void
-check_table(Oid relid, LOCKMODE lock)
+/* A table that can be attached by the caller, locked; else ERRCODE_BO_MAPPING, which says why. */
+void
+bo_check_table(Oid relid, LOCKMODE lock)
 {
 	Relation	rel = table_open(relid, lock);
 	char	   *name = RelationGetRelationName(rel);
@@ -302,8 +302,9 @@ name_array(List *names)
 	return PointerGetDatum(construct_array(datums, n, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
-static Datum
-column_array(const MappedTable *table)
+/* The names that a mapping uses for the columns of a table, by number. */
+Datum
+bo_column_array(const MappedTable *table)
 {
 	List	   *names = NIL;
 
@@ -334,8 +335,8 @@ drop_triggers(const char *table, int32 source_id)
 }
 
 /* The triggers of a source on a table and its partitions go, if there is the table. */
-static void
-release_table(Oid relid, int32 source_id)
+void
+bo_release_table(Oid relid, int32 source_id)
 {
 	char	   *name = OidIsValid(relid) ? get_rel_name(relid) : NULL;
 	ListCell   *lc;
@@ -345,11 +346,12 @@ release_table(Oid relid, int32 source_id)
 	drop_triggers(quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name), source_id);
 	if (get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE)
 		foreach(lc, find_inheritance_children(relid, NoLock))
-			release_table(lfirst_oid(lc), source_id);
+			bo_release_table(lfirst_oid(lc), source_id);
 }
 
-static void
-create_triggers(const char *table, int32 source_id, const char *role)
+/* The capture triggers of a source on a table, in a role.  As its owner, in SPI; the table is locked. */
+void
+bo_create_triggers(const char *table, int32 source_id, const char *role)
 {
 	drop_triggers(table, source_id);
 	run_ddl(psprintf("CREATE TRIGGER backorder_capture_%d AFTER INSERT OR UPDATE OR DELETE ON %s "
@@ -389,7 +391,7 @@ prepare_watched(Attachment *a, char *text)
 	foreach(lc, a->watched)
 		if (((WatchArgument *) lfirst(lc))->table.relid == relid)
 			bo_refuse(psprintf("watched table \"%s\" is named twice", text), "Name it once, with a query that returns all order keys.");
-	check_table(relid, a->preview ? AccessShareLock : ShareRowExclusiveLock);
+	bo_check_table(relid, a->preview ? AccessShareLock : ShareRowExclusiveLock);
 	bo_mapped_table(&watch->table, relid, NULL, NULL);
 	watch->keys = bo_prepare_watch(colon, &watch->table, &a->line);
 	return watch;
@@ -409,7 +411,7 @@ release_watched(int32 source_id)
 		bool		isnull;
 
 		SPI_tuptable = rows;
-		release_table(bo_resolve_table(DatumGetObjectId(bo_get(i, 3, &isnull)), bo_get_text(i, 1), bo_get_text(i, 2), source_id), source_id);
+		bo_release_table(bo_resolve_table(DatumGetObjectId(bo_get(i, 3, &isnull)), bo_get_text(i, 1), bo_get_text(i, 2), source_id), source_id);
 	}
 }
 
@@ -431,8 +433,9 @@ hint_watch(Mapping *mapping, BoHintFunc hint, void *arg)
 
 /* ---------- attach ---------- */
 
-static char *
-one_of(FunctionCallInfo fcinfo, int arg, const char *name, const char *first, const char *second)
+/* An argument that is one of two words; else ERRCODE_BO_MAPPING. */
+char *
+bo_one_of(FunctionCallInfo fcinfo, int arg, const char *name, const char *first, const char *second)
 {
 	char	   *value = arg_text(fcinfo, arg);
 
@@ -526,7 +529,7 @@ reconcile_source(Mapping *mapping, ReconcileMode mode)
 static void
 take_table(Attachment *a, Oid relid, MappedTable *table)
 {
-	check_table(relid, a->preview ? AccessShareLock : ShareRowExclusiveLock);
+	bo_check_table(relid, a->preview ? AccessShareLock : ShareRowExclusiveLock);
 	bo_mapped_table(table, relid, NULL, NULL);
 }
 
@@ -539,9 +542,9 @@ bo_attach_tables(void *arg)
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		bo_refuse("line_table, item and quantity are needed", "Name the table, and the columns or expressions of item and quantity.");
-	a->timing = one_of(fcinfo, 19, "timing", "deferred", "immediate");
-	a->overship = one_of(fcinfo, 20, "overship", "adjust", "refuse");
-	a->on_error = one_of(fcinfo, 21, "on_error", "refuse", "park");
+	a->timing = bo_one_of(fcinfo, 19, "timing", "deferred", "immediate");
+	a->overship = bo_one_of(fcinfo, 20, "overship", "adjust", "refuse");
+	a->on_error = bo_one_of(fcinfo, 21, "on_error", "refuse", "park");
 	a->tenant = PG_ARGISNULL(22) ? "" : arg_text(fcinfo, 22);
 	take_table(a, PG_GETARG_OID(0), &a->line);
 	if (PG_ARGISNULL(5))
@@ -655,14 +658,14 @@ bo_attach_source(Attachment *a)
 		args[5] = CStringGetTextDatum(get_namespace_name(get_rel_namespace(a->header.relid)));
 		args[6] = CStringGetTextDatum(get_rel_name(a->header.relid));
 		args[10] = name_array(a->header_key);
-		args[26] = column_array(&a->header);
+		args[26] = bo_column_array(&a->header);
 	}
 	args[7] = ObjectIdGetDatum(a->header.relid);
 	args[8] = name_array(a->order_key);
 	args[9] = name_array(a->line_key);
 	for (int i = 0; i < NEXPRESSIONS; i++)
 		args[11 + i] = a->texts[i] ? CStringGetTextDatum(a->texts[i]) : (Datum) 0;
-	args[23] = column_array(&a->line);
+	args[23] = bo_column_array(&a->line);
 	args[24] = CStringGetTextDatum(a->timing);
 	args[25] = CStringGetTextDatum(a->overship);
 	args[27] = a->joins ? CStringGetTextDatum(a->joins) : (Datum) 0;
@@ -698,7 +701,7 @@ bo_attach_source(Attachment *a)
 		Oid			relid = watch->table.relid;
 		Datum		row[9] = {args[0], args[1], Int32GetDatum(++n),
 			CStringGetTextDatum(get_namespace_name(get_rel_namespace(relid))), CStringGetTextDatum(get_rel_name(relid)),
-		ObjectIdGetDatum(relid), column_array(&watch->table), CStringGetTextDatum(watch->keys), column_array(&watch->table)};
+		ObjectIdGetDatum(relid), bo_column_array(&watch->table), CStringGetTextDatum(watch->keys), bo_column_array(&watch->table)};
 
 		(void) bo_exec(BO_ADD_WATCHED, NULL, row, false);
 	}
@@ -717,8 +720,9 @@ bo_attach_hints(Attachment *a, Mapping *mapping, BoHintFunc hint, void *arg)
 	hint_watch(mapping, hint, arg);
 }
 
-static void
-say_hint(const char *message, const char *detail, const char *hint, void *arg)
+/* A hint of attaching as a NOTICE. */
+void
+bo_say_hint(const char *message, const char *detail, const char *hint, void *arg)
 {
 	ereport(NOTICE,
 			(errmsg("%s", message),
@@ -752,12 +756,12 @@ bo_attach(PG_FUNCTION_ARGS)
 	/* As the caller, who owns the tables. */
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	release_table(a.old_header, source_id);
-	create_triggers(a.line.name, source_id, "line");
+	bo_release_table(a.old_header, source_id);
+	bo_create_triggers(a.line.name, source_id, "line");
 	if (OidIsValid(a.header.relid))
-		create_triggers(a.header.name, source_id, "header");
+		bo_create_triggers(a.header.name, source_id, "header");
 	foreach(lc, a.watched)
-		create_triggers(((WatchArgument *) lfirst(lc))->table.name, source_id, "watch");
+		bo_create_triggers(((WatchArgument *) lfirst(lc))->table.name, source_id, "watch");
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
 	CommandCounterIncrement();
@@ -765,7 +769,7 @@ bo_attach(PG_FUNCTION_ARGS)
 	CommandCounterIncrement();
 	bo_mapping_forget(source_id);
 	mapping = bo_mapping(source_id);
-	bo_attach_hints(&a, mapping, say_hint, NULL);
+	bo_attach_hints(&a, mapping, bo_say_hint, NULL);
 	if (PG_ARGISNULL(23) || PG_GETARG_BOOL(23))
 	{
 		bo_import_lock(source_id);
@@ -856,8 +860,8 @@ detach(int32 source_id)
 	bo_import_forget(source_id);	/* its row is locked before the orders */
 	end_lines(mapping);
 	bo_enter(&section);
-	release_table(mapping->line.relid, source_id);
-	release_table(mapping->header.relid, source_id);
+	bo_release_table(mapping->line.relid, source_id);
+	bo_release_table(mapping->header.relid, source_id);
 	release_watched(source_id);
 	(void) bo_exec(BO_DETACH_SOURCE, NULL, &arg, false);
 	bo_leave(&section);
@@ -876,12 +880,17 @@ bo_detach(PG_FUNCTION_ARGS)
 Datum
 bo_detach_source(PG_FUNCTION_ARGS)
 {
+	Oid			relid;
+
 	if (!has_privs_of_role(GetUserId(), bo_owner()))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to detach source %d", PG_GETARG_INT32(0)),
 				 errhint("Only the owner of the extension may detach a source by its number; a table's owner uses backorder.detach().")));
-	detach(PG_GETARG_INT32(0));
+	if (bo_stock_attached(PG_GETARG_INT32(0), &relid))
+		bo_detach_stock_source(PG_GETARG_INT32(0), relid);
+	else
+		detach(PG_GETARG_INT32(0));
 	PG_RETURN_VOID();
 }
 

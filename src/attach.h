@@ -1,6 +1,7 @@
 /*
  * attach.h
- *		The arguments of attach() and attach_preview(), taken step by step.
+ *		The arguments of attach() and attach_preview(), taken step by step, and
+ *		what attach_stock() does with a table likewise.
  */
 #ifndef BO_ATTACH_H
 #define BO_ATTACH_H
@@ -8,6 +9,7 @@
 #include "backorder.h"
 
 #include "fmgr.h"
+#include "storage/lockdefs.h"
 
 #define BO_EXPRESSIONS 12		/* mapped expressions */
 
@@ -51,5 +53,14 @@ extern void bo_attach_key_expressions(void *arg);
 extern void bo_attach_watched(void *arg);
 extern int32 bo_attach_source(Attachment *a);
 extern void bo_attach_hints(Attachment *a, Mapping *mapping, BoHintFunc hint, void *arg);
+
+/* What attaching needs of a table, order lines (attach.c) or stock (attach_stock.c). */
+extern void bo_check_table(Oid relid, LOCKMODE lock);
+extern char *bo_one_of(FunctionCallInfo fcinfo, int arg, const char *name, const char *first, const char *second);
+extern Datum bo_column_array(const MappedTable *table);
+extern void bo_create_triggers(const char *table, int32 source_id, const char *role);
+extern void bo_release_table(Oid relid, int32 source_id);
+extern void bo_detach_stock_source(int32 source_id, Oid relid);
+extern void bo_say_hint(const char *message, const char *detail, const char *hint, void *arg);
 
 #endif							/* BO_ATTACH_H */

@@ -64,6 +64,7 @@ _PG_init(void)
 							   &bo_timezone, "", PGC_SUSET, 0, check_timezone, NULL, NULL);
 	MarkGUCPrefixReserved("backorder");
 	bo_mapping_init();
+	bo_stock_source_init();
 	bo_capture_init();
 	bo_direct_init();
 }
@@ -103,7 +104,7 @@ bo_lock_stock(PG_FUNCTION_ARGS)
 		key->location = location;
 		places = lappend(places, key);
 	}
-	if (bo_pending_orders() != NIL)
+	if (bo_pending_orders() != NIL || bo_counts_pending())
 	{
 		/* One locking step: the stock of the pending orders is locked with it, sorted. */
 		Settlement	settlement = {.places = places};

@@ -38,6 +38,7 @@
 #define ERRCODE_BO_OVERSHIP		MAKE_SQLSTATE('O','B','0','0','7')
 #define ERRCODE_BO_ARGUMENT		MAKE_SQLSTATE('O','B','0','0','9')
 #define ERRCODE_BO_PROTECTED	MAKE_SQLSTATE('O','B','0','1','0')
+#define ERRCODE_BO_COUNTED		MAKE_SQLSTATE('O','B','0','1','2')	/* the application keeps on hand */
 #define ERRCODE_BO_RESTORING	MAKE_SQLSTATE('O','B','0','1','1')	/* rows came without their sequence */
 
 #define BO_MAX_KEYS 4			/* columns of an order or line key */
@@ -123,6 +124,13 @@ typedef enum BoStatement
 	BO_ADD_WATCHED,
 	BO_FORGET_WATCHED,
 	BO_READ_SOURCES,
+	BO_READ_STOCK_SOURCE,
+	BO_READ_STOCK_SOURCE_BY_TABLE,
+	BO_READ_STOCK_SOURCES,
+	BO_WRITE_STOCK_SOURCE,
+	BO_DETACH_STOCK_SOURCE,
+	BO_READ_COUNTED,
+	BO_RELEASE_COUNTED,
 	BO_FOLLOW_TABLES,
 	BO_PARK,
 	BO_UNPARK,
@@ -204,6 +212,7 @@ typedef struct StockCounters
 	Qty			backordered_held;
 	Qty			on_order;
 	bool		promises_stale;
+	int32		counted_by;		/* 0: movements keep on hand */
 } StockCounters;
 
 typedef void (*StockLockedFunc) (int i, const StockCounters *counters, void *arg);
@@ -267,6 +276,7 @@ typedef struct Mapping
 	bool		importing;		/* orders may not be recorded that were there when it was attached */
 	bool		reattached;		/* and lines of an attachment before may be recorded */
 	bool		unreadable;		/* a stub of a parked source */
+	bool		of_stock;		/* of a table of stock (stock_source.c): errors name items */
 	MappedTable line;
 	MappedTable header;			/* relid InvalidOid: no header table */
 	List	   *watched;		/* of Watched */
@@ -344,6 +354,8 @@ extern char *bo_from_clause(const MappedTable *line, const MappedTable *header, 
 extern Oid	bo_resolve_table(Oid cached, char *schema, char *name, int32 source_id);
 extern Bitmapset *bo_mapping_columns_read(Mapping *mapping, Oid relid);
 extern void bo_mapping_run(Mapping *mapping, SPIPlanPtr *plan, const char *query, int nargs, Oid *types, Datum *values, bool custom, const char *what);
+extern Query *bo_mapping_analyze(Mapping *mapping, const char *text);
+extern int	bo_allow_all_plans(void);
 extern int	bo_pin_settings(void);
 extern int	bo_pin_planning(void);
 extern void bo_plan_by_index(SPIPlanPtr plan);
@@ -352,6 +364,7 @@ extern void bo_plan_by_index(SPIPlanPtr plan);
 
 pg_noreturn extern void bo_refuse(const char *message, const char *hint);
 extern char *bo_prepare_expression(const char *name, Oid type, char *text, const MappedTable *line, const MappedTable *header, const char *joins);
+extern char *bo_prepare_row_expression(const char *name, Oid type, char *text, const char *side, const MappedTable *table);
 extern char *bo_prepare_joins(char *text, const MappedTable *line, const MappedTable *header);
 extern char *bo_prepare_watch(char *text, const MappedTable *watched, const MappedTable *line);
 extern List *bo_tables_read(Query *query);
@@ -371,6 +384,52 @@ extern void bo_park(const char *tenant, int32 source_id, const char *order_key, 
 extern Mapping *bo_mapping_or_park(int32 source_id);
 extern void bo_unpark(List *notes);
 extern void bo_unpark_source(Mapping *mapping);
+
+/* ---------- stock_source.c: tables in which the application keeps on hand ---------- */
+
+typedef struct CountKey
+{
+	int32		source_id;
+	const char *item;
+	const char *location;
+} CountKey;
+
+/* Stock of which the application's figure may have changed in this transaction. */
+typedef struct CountNote
+{
+	CountKey	key;			/* hash key */
+	char	   *tenant;
+	struct
+	{
+		bool		dirty;		/* to be looked at */
+	}			state;			/* follows savepoints */
+} CountNote;
+
+/* What the application says; unavailable is NULL where that is not mapped. */
+typedef void (*FigureFunc) (char *item, char *location, Qty on_hand, Qty unavailable, void *arg);
+
+/* An item at a location. */
+typedef void (*PlaceFunc) (Mapping *mapping, const char *item, const char *location);
+
+extern void bo_stock_source_init(void);
+extern Mapping *bo_stock_mapping(int32 source_id);
+extern void bo_stock_forget(int32 source_id);
+extern int32 bo_stock_source_of_table(Oid relid, char **tenant, bool *detached);
+extern bool bo_stock_attached(int32 source_id, Oid *relid);
+extern char *bo_stock_table_name(int32 source_id);
+extern bool bo_stock_holds(int32 source_id);
+extern AttrNumber bo_stock_item_column(int32 source_id, AttrNumber *location);
+extern void bo_stock_of_row(int32 source_id, TupleTableSlot *slot, Relation rel, PlaceFunc func);
+extern void bo_stock_of_source(int32 source_id, PlaceFunc func);
+extern void bo_stock_figures(int32 source_id, List *notes, bool all, FigureFunc func, void *arg);
+
+/* ---------- stock_notes.c ---------- */
+
+extern void bo_stock_note_row(int32 source_id, TupleTableSlot *slot, Relation rel);
+extern void bo_stock_note_all(int32 source_id);
+extern bool bo_counts_pending(void);
+extern List *bo_take_counts(void);
+extern void bo_counts_reset(void);
 
 /* ---------- capture.c: the transaction's notes ---------- */
 
@@ -581,7 +640,11 @@ struct Settlement
 	bool		(*next) (Settlement *settlement);	/* the next piece of changes, which are all there is then; NULL: no more */
 	void	   *next_arg;
 	bool		leave_promises;	/* of lines that do not join at the end: mark the stock row */
+	List	   *counts;			/* of CountNote: stock whose figure is to be looked at */
+	bool		counts_whole;	/* all of a table, rows too that an older snapshot does not see */
+	bool		counts_anew;	/* with another mapping: what it does not name any more is not the application's */
 	int64		lines_changed;
+	int64		counted;		/* counts written */
 };
 
 extern void bo_settle(Settlement *settlement);

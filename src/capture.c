@@ -1,7 +1,7 @@
 /*
  * capture.c
- *		Triggers on attached tables: note which orders changed; run the work
- *		that is due at commit.
+ *		Triggers on attached tables: note which orders, or which stock, changed;
+ *		run the work that is due at commit.
  *
  * Capture only notes.  A row trigger adds the order's key to a set that lives
  * as long as the transaction; reconcile.c looks at the orders later.  The
@@ -41,7 +41,8 @@ typedef enum CaptureRole
 {
 	CAPTURE_LINE,
 	CAPTURE_HEADER,
-	CAPTURE_WATCH
+	CAPTURE_WATCH,
+	CAPTURE_STOCK
 } CaptureRole;
 
 /* What capture has to know of a table that fires it; by trigger, as one table may carry those of several sources. */
@@ -135,13 +136,14 @@ xact_end(XactEvent event, void *arg)
 	{
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
-			if ((pending != NULL && pending->state.ndirty > 0) || bo_announce_pending())
+			if ((pending != NULL && pending->state.ndirty > 0) || bo_counts_pending() || bo_announce_pending())
 				elog(ERROR, "backorder: orders were noted and not settled");
 			break;
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PREPARE:
 			pending = NULL;		/* its memory goes with the transaction */
+			bo_counts_reset();
 			bo_forget_saved();
 			bo_writing = false;
 			bo_announce_reset();
@@ -294,7 +296,7 @@ queue_statement_work(void)
 {
 	Pending    *p = pending;
 
-	if (p == NULL || p->state.ndirty == 0 || p->state.statement_queued)
+	if (p == NULL || (p->state.ndirty == 0 && !bo_counts_pending()) || p->state.statement_queued)
 		return;
 	bo_save(&p->state, sizeof(p->state));
 	p->state.statement_queued = true;
@@ -680,6 +682,12 @@ watched_by(Mapping *mapping, Oid relid)
 	return table;
 }
 
+static Mapping *
+captured_mapping(CaptureRole role, int32 source_id)
+{
+	return role == CAPTURE_STOCK ? bo_stock_mapping(source_id) : bo_mapping_or_park(source_id);
+}
+
 /*
  * What capture must know of this table; NULL for the header of line tables
  * that do not exist any more, and where the source was parked.  Refuses a table that is not attached.
@@ -697,7 +705,7 @@ captured_table(TriggerData *trigdata, Mapping **mapping)
 
 	if (found && table->valid)
 	{
-		*mapping = bo_mapping_or_park(table->source_id);
+		*mapping = captured_mapping(table->role, table->source_id);
 		if (*mapping != NULL && (*mapping)->unreadable)
 			return NULL;
 		if (*mapping != NULL && table->valid)
@@ -711,13 +719,15 @@ captured_table(TriggerData *trigdata, Mapping **mapping)
 		fresh.role = CAPTURE_HEADER;
 	else if (trigdata->tg_trigger->tgnargs == 2 && strcmp(trigdata->tg_trigger->tgargs[1], "watch") == 0)
 		fresh.role = CAPTURE_WATCH;
+	else if (trigdata->tg_trigger->tgnargs == 2 && strcmp(trigdata->tg_trigger->tgargs[1], "stock") == 0)
+		fresh.role = CAPTURE_STOCK;
 	if (fresh.source_id > 0)
 	{
-		*mapping = bo_mapping_or_park(fresh.source_id);
+		*mapping = captured_mapping(fresh.role, fresh.source_id);
 		if (*mapping == NULL || (*mapping)->unreadable)
 			return NULL;
 		mapped = fresh.role == CAPTURE_HEADER ? &(*mapping)->header :
-			fresh.role == CAPTURE_LINE ? &(*mapping)->line : watched_by(*mapping, relid);
+			fresh.role == CAPTURE_WATCH ? watched_by(*mapping, relid) : &(*mapping)->line;
 	}
 	if (mapped == NULL || !belongs_to(relid, mapped->relid) || (*mapping)->detached)
 		ereport(ERROR,
@@ -861,6 +871,11 @@ note_row(CapturedTable *table, Mapping *mapping, TupleTableSlot *slot, Relation 
 	Datum		values[BO_MAX_KEYS];
 	int			n = mapping->line.nkeys;
 
+	if (table->role == CAPTURE_STOCK)
+	{
+		bo_stock_note_row(mapping->source_id, slot, rel);
+		return;
+	}
 	if (table->nkeys == 0)
 	{
 		WatchTry	attempt = {mapping, table->attached, slot, rel};
@@ -1022,7 +1037,7 @@ bo_note_rows(Mapping *mapping, Oid attached, Oid partition)
 }
 
 /*
- * capture(source_id, 'line' | 'header' | 'watch'): per row, after INSERT,
+ * capture(source_id, 'line' | 'header' | 'watch' | 'stock'): per row, after INSERT,
  * UPDATE and DELETE; per statement, after TRUNCATE.
  */
 Datum
@@ -1048,7 +1063,10 @@ bo_capture(PG_FUNCTION_ARGS)
 		PG_RETURN_POINTER(NULL);	/* no line, nothing to note */
 	if (TRIGGER_FIRED_FOR_STATEMENT(trigdata->tg_event))
 	{
-		note_recorded(mapping);
+		if (table->role == CAPTURE_STOCK)
+			bo_stock_note_all(mapping->source_id);
+		else
+			note_recorded(mapping);
 		if (mapping->immediate)
 			(void) bo_settle_pending();
 		else if (pending != NULL && pending->state.ndirty > 0)

@@ -1,8 +1,8 @@
 /*
  * ddl.c
  *		The application's DDL on attached tables: event triggers that follow
- *		new names, give new partitions what old ones have, and note the orders
- *		in a partition that comes or goes.
+ *		new names, give new partitions what old ones have, and note the orders,
+ *		or the stock, in a partition that comes or goes.
  *
  * Nothing here makes DDL fail: what cannot be followed is left to verify().
  */
@@ -30,18 +30,24 @@ typedef struct PartitionChange
 	Oid			parent;
 } PartitionChange;
 
+static List *
+with_ancestors(Oid parent)
+{
+	List	   *result = list_make1_oid(parent);
+
+	return get_rel_relispartition(parent) ? list_concat(result, get_partition_ancestors(parent)) : result;
+}
+
 /* Notes the orders of a partition's rows for every source that captures one of its ancestors. */
 static void
 note_partition(void *arg)
 {
 	PartitionChange *change = arg;
-	List	   *ancestors = list_make1_oid(change->parent);
+	List	   *ancestors = with_ancestors(change->parent);
 	BoSection	section;
 	SPITupleTable *rows;
 	uint64		n;
 
-	if (get_rel_relispartition(change->parent))
-		ancestors = list_concat(ancestors, get_partition_ancestors(change->parent));
 	bo_enter(&section);
 	n = bo_exec(BO_READ_SOURCES, NULL, NULL, false);
 	rows = SPI_tuptable;
@@ -56,6 +62,32 @@ note_partition(void *arg)
 			continue;
 		foreach(lc, ancestors)
 			bo_note_rows(mapping, lfirst_oid(lc), change->partition);
+	}
+	bo_leave(&section);
+}
+
+/* Notes all stock of every source that keeps it in one of the ancestors. */
+static void
+note_stock_partition(void *arg)
+{
+	List	   *ancestors = with_ancestors(((PartitionChange *) arg)->parent);
+	BoSection	section;
+	SPITupleTable *rows;
+	uint64		n;
+
+	bo_enter(&section);
+	n = bo_exec(BO_READ_STOCK_SOURCES, NULL, NULL, false);
+	rows = SPI_tuptable;
+	for (uint64 i = 0; i < n; i++)
+	{
+		Mapping    *mapping;
+		int32		source_id;
+
+		SPI_tuptable = rows;
+		source_id = bo_get_int32(i, 1);
+		mapping = bo_stock_mapping(source_id);
+		if (mapping != NULL && list_member_oid(ancestors, mapping->line.relid))
+			bo_stock_note_all(source_id);
 	}
 	bo_leave(&section);
 }
@@ -145,6 +177,7 @@ bo_follow_ddl(PG_FUNCTION_ARGS)
 			if (!OidIsValid(partition))
 				continue;
 			note_leaves(partition, parent);
+			follow(note_stock_partition, &(PartitionChange) {partition, parent});
 			if (cmd->subtype == AT_DetachPartition)
 				follow(follow_tables, &partition);
 		}

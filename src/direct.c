@@ -81,7 +81,8 @@ static Table tables[] = {
 	[BO_TABLE_STOCK] = {.name = "stock",.columns = {
 			{"tenant", TEXTOID}, {"item", TEXTOID}, {"location", TEXTOID}, {"on_hand", NUMERICOID}, {"unavailable", NUMERICOID},
 			{"allocated", NUMERICOID}, {"backordered", NUMERICOID}, {"backordered_held", NUMERICOID}, {"on_order", NUMERICOID},
-			{"available", NUMERICOID}, {"surplus", NUMERICOID}, {"promises_stale", BOOLOID}, {"version", INT8OID}
+			{"available", NUMERICOID}, {"surplus", NUMERICOID}, {"promises_stale", BOOLOID},
+			{"counted_by", INT4OID}, {"version", INT8OID}
 	}},
 	[BO_TABLE_SALES_ORDER] = {.name = "sales_order",.columns = {
 			{"tenant", TEXTOID}, {"source_id", INT4OID}, {"order_key", TEXTOID}, {"revision", INT8OID}
@@ -675,10 +676,12 @@ bo_direct_lock_stock(BoDirect *direct, int first, int n, BoStockKeyFunc key_of, 
 		if (locked == LOCK_MISSING)
 		{
 			ExecClearTuple(slot);
-			memset(slot->tts_isnull, 0, sizeof(bool) * direct->table->ncolumns);
 			for (int k = 0; k < direct->table->ncolumns; k++)
+			{
+				slot->tts_isnull[k] = strcmp(direct->table->columns[k].name, "counted_by") == 0;
 				slot->tts_values[k] = k < 3 ? keys[k].sk_argument :
 					direct->table->columns[k].type == NUMERICOID ? NumericGetDatum(qty_zero) : (Datum) 0;
+			}
 			ExecStoreVirtualTuple(slot);
 			if (!insert_if_new(direct, slot, cid))
 				break;

@@ -77,9 +77,13 @@ depends_on_time(Node *node, void *context)
 	return expression_tree_walker(node, depends_on_time, context);
 }
 
+/* What a mapped expression may be. */
+#define OVER_LINE "Give a column, or one SQL expression over line, header and joins."
+#define OVER_ROW "Give a column, or one SQL expression over the row."
+
 /* The raw expression of a mapping: one, and nothing else. */
 static Node *
-parse_expression(const char *name, const char *text)
+parse_expression(const char *name, const char *text, const char *hint)
 {
 	List	   *list = raw_parser(text, RAW_PARSE_PLPGSQL_EXPR);
 	SelectStmt *stmt = (SelectStmt *) ((RawStmt *) linitial(list))->stmt;
@@ -90,7 +94,7 @@ parse_expression(const char *name, const char *text)
 		stmt->havingClause || stmt->windowClause || stmt->valuesLists || stmt->sortClause || stmt->limitOffset ||
 		stmt->limitCount || stmt->lockingClause || stmt->withClause ||
 		(target = linitial(stmt->targetList))->name != NULL || target->indirection != NIL)
-		bo_refuse(psprintf("mapping \"%s\" is not one expression", name), "Give a column, or one SQL expression over line, header and joins.");
+		bo_refuse(psprintf("mapping \"%s\" is not one expression", name), hint);
 	return target->val;
 }
 
@@ -114,7 +118,7 @@ report_syntax(const char *what, const char *hint, MemoryContext cx)
 
 /* SELECT expression FROM the attached tables, analyzed; an error of it names the mapping. */
 static Query *
-analyze_expression(const char *name, const char *text, const char *from)
+analyze_expression(const char *name, const char *text, const char *from, const char *hint)
 {
 	MemoryContext cx = CurrentMemoryContext;
 	Query	   *query = NULL;
@@ -124,12 +128,12 @@ analyze_expression(const char *name, const char *text, const char *from)
 		RawStmt    *raw = linitial(raw_parser(psprintf("SELECT NULL%s", from), RAW_PARSE_DEFAULT));
 		ResTarget  *target = linitial(((SelectStmt *) raw->stmt)->targetList);
 
-		target->val = parse_expression(name, text);
+		target->val = parse_expression(name, text, hint);
 		query = parse_analyze_fixedparams(raw, from, NULL, 0, NULL);
 	}
 	PG_CATCH();
 	{
-		report_syntax(psprintf("mapping \"%s\"", name), "Give a column, or one SQL expression over line, header and joins.", cx);
+		report_syntax(psprintf("mapping \"%s\"", name), hint, cx);
 	}
 	PG_END_TRY();
 	if (query->hasAggs || query->hasWindowFuncs || query->hasTargetSRFs)
@@ -143,20 +147,17 @@ static void
 check_stable(const char *what, Node *node)
 {
 	if (contain_volatile_functions(node))
-		bo_refuse(psprintf("%s is volatile", what), "The same order must give the same values each time it is read.");
+		bo_refuse(psprintf("%s is volatile", what), "The same rows must give the same values each time they are read.");
 	if (depends_on_time(node, NULL))
-		bo_refuse(psprintf("%s depends on the current time", what), "An order must change only when its rows do; write the time to a column.");
+		bo_refuse(psprintf("%s depends on the current time", what), "What is read must change only when its rows do; write the time to a column.");
 }
 
-/*
- * Parses, checks and deparses a mapped expression over the FROM clause of a
- * mapping.  type InvalidOid: any.  Returns the text to store, every name
- * qualified.
- */
-char *
-bo_prepare_expression(const char *name, Oid type, char *text, const MappedTable *line, const MappedTable *header, const char *joins)
+/* Parses, checks and deparses a mapped expression over a FROM clause. */
+static char *
+prepare_expression(const char *name, Oid type, const char *text, const char *from, const char *hint)
 {
 	char	   *what = psprintf("mapping \"%s\"", name);
+	char	   *result;
 	Query	   *query;
 	PlannedStmt *fake;
 	List	   *names = NIL;
@@ -164,11 +165,7 @@ bo_prepare_expression(const char *name, Oid type, char *text, const MappedTable 
 	ListCell   *lc;
 	int			level;
 
-	if (bo_mapped_column(line, text) != InvalidAttrNumber)
-		text = psprintf("line.%s", quote_identifier(text));
-	else if (OidIsValid(header->relid) && bo_mapped_column(header, text) != InvalidAttrNumber)
-		text = psprintf("header.%s", quote_identifier(text));
-	query = analyze_expression(name, text, bo_from_clause(line, header, joins));
+	query = analyze_expression(name, text, from, hint);
 	expr = (Node *) ((TargetEntry *) linitial(query->targetList))->expr;
 	check_stable(what, expr);
 	if (OidIsValid(type) && !can_coerce_type(1, &(Oid) {exprType(expr)}, &type, COERCION_EXPLICIT) &&
@@ -181,9 +178,33 @@ bo_prepare_expression(const char *name, Oid type, char *text, const MappedTable 
 	foreach(lc, query->rtable)
 		names = lappend(names, ((RangeTblEntry *) lfirst(lc))->eref->aliasname);
 	level = bo_pin_settings();	/* with nothing in the search_path every name is qualified */
-	text = deparse_expression(expr, deparse_context_for_plan_tree(fake, names), true, false);
+	result = deparse_expression(expr, deparse_context_for_plan_tree(fake, names), true, false);
 	AtEOXact_GUC(false, level);
-	return text;
+	return result;
+}
+
+/*
+ * A mapped expression over the FROM clause of a mapping.  type InvalidOid:
+ * any.  Returns the text to store, every name qualified; raises
+ * ERRCODE_BO_MAPPING.
+ */
+char *
+bo_prepare_expression(const char *name, Oid type, char *text, const MappedTable *line, const MappedTable *header, const char *joins)
+{
+	if (bo_mapped_column(line, text) != InvalidAttrNumber)
+		text = psprintf("line.%s", quote_identifier(text));
+	else if (OidIsValid(header->relid) && bo_mapped_column(header, text) != InvalidAttrNumber)
+		text = psprintf("header.%s", quote_identifier(text));
+	return prepare_expression(name, type, text, bo_from_clause(line, header, joins), OVER_LINE);
+}
+
+/* The same over the row of one table, which is called side. */
+char *
+bo_prepare_row_expression(const char *name, Oid type, char *text, const char *side, const MappedTable *table)
+{
+	if (bo_mapped_column(table, text) != InvalidAttrNumber)
+		text = psprintf("%s.%s", side, quote_identifier(text));
+	return prepare_expression(name, type, text, psprintf(" FROM %s", bo_aliased(side, table)), OVER_ROW);
 }
 
 /* "SELECT NULL" and a FROM clause that may have anything else but is nothing else, analyzed. */

@@ -20,6 +20,11 @@ ship(Settle *st, Line *line, Qty difference)
 
 	if (qty_sign(difference) == 0)
 		return;
+	if (line->stock->counted_by != 0)
+	{
+		bo_ship_counted(st, line, difference);
+		return;
+	}
 	movement_id = bo_next_movement_id();
 	bo_add_movement(st, line->stock, movement_id, "shipment", qty_neg(difference), qty_zero, line->line_id, NULL);
 	if (qty_sign(difference) > 0)
@@ -219,10 +224,10 @@ bo_apply_change(Settle *st, LineChange *change)
 				bo_touch_line(line);
 				if (!change->baseline)
 				{
-					if (qty_sign(shipped) < 0 && old->stock != stock)
-						bo_add_movement(st, old->stock, bo_next_movement_id(), "shipment", qty_neg(shipped), qty_zero, old->line_id, NULL);
-					else
+					if (qty_sign(shipped) >= 0 || old->stock == stock)
 						ship(st, line, shipped);
+					else if (old->stock->counted_by == 0)
+						bo_add_movement(st, old->stock, bo_next_movement_id(), "shipment", qty_neg(shipped), qty_zero, old->line_id, NULL);
 				}
 				if (qty_sign(line->returned) > 0)
 				{

@@ -618,7 +618,8 @@ report_evaluation(Mapping *mapping, MemoryContext cx)
 				 errmsg("mapping of table %s cannot be read", mapping->line.name),
 				 errdetail("%s", detail),
 				 errdetail_log("%s", error->message),
-				 errhint("Attach the table again with a mapping that fits the columns it has now, or detach it with backorder.detach().")));
+				 errhint("Attach the table again with a mapping that fits the columns it has now, or detach it with backorder.%s().",
+						 mapping->of_stock ? "detach_stock" : "detach")));
 	if (evaluating_order[0] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_BO_EVALUATION),
@@ -626,6 +627,13 @@ report_evaluation(Mapping *mapping, MemoryContext cx)
 				 errdetail("%s", detail),
 				 errdetail_log("%s", error->message),
 				 errhint("Attach the table again with another query, or correct the row.")));
+	if (mapping->of_stock)
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_EVALUATION),
+				 errmsg("mapping \"%s\" of table %s failed for item %s", evaluating_column, mapping->line.name, evaluating_order),
+				 errdetail("%s", detail),
+				 errdetail_log("%s", error->message),
+				 errhint("Correct the row, or attach the table again with another expression.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_BO_EVALUATION),
 			 errmsg("mapping \"%s\" of table %s failed for order %s", evaluating_column, mapping->line.name, evaluating_order),
@@ -646,23 +654,33 @@ bo_mapping_columns_read(Mapping *mapping, Oid relid)
 	return NULL;
 }
 
-/* What the mapping query reads, and the types of the line key, by analyzing it. */
-static void
-analyze_query(Mapping *mapping, MemoryContext cx)
+/* A query of a mapping, analyzed; ERRCODE_BO_EVALUATION where it cannot be. */
+Query *
+bo_mapping_analyze(Mapping *mapping, const char *text)
 {
-	RawStmt    *raw = linitial(raw_parser(mapping->queries[MAPPING_ALL], RAW_PARSE_DEFAULT));
+	RawStmt    *raw = linitial(raw_parser(text, RAW_PARSE_DEFAULT));
+	MemoryContext cx = CurrentMemoryContext;
 	Query	   *query = NULL;
 
 	evaluating_column[0] = '\0';
 	PG_TRY();
 	{
-		query = parse_analyze_fixedparams(raw, mapping->queries[MAPPING_ALL], NULL, 0, NULL);
+		query = parse_analyze_fixedparams(raw, text, NULL, 0, NULL);
 	}
 	PG_CATCH();
 	{
 		report_evaluation(mapping, cx);
 	}
 	PG_END_TRY();
+	return query;
+}
+
+/* What the mapping query reads, and the types of the line key, by analyzing it. */
+static void
+analyze_query(Mapping *mapping)
+{
+	Query	   *query = bo_mapping_analyze(mapping, mapping->queries[MAPPING_ALL]);
+
 	mapping->reads = bo_tables_read(query);
 	mapping->line.used = bo_mapping_columns_read(mapping, mapping->line.relid);
 	if (OidIsValid(mapping->header.relid))
@@ -880,7 +898,7 @@ load(Mapping *mapping, int32 source_id)
 		appendStringInfo(&s, " OR %s IS NULL", line_key[i]);
 	mapping->keyless_query = s.data;
 
-	analyze_query(mapping, old);
+	analyze_query(mapping);
 	bo_watch_load(mapping);
 	mapping->owner = bo_relation_owner(mapping->line.relid);
 	MemoryContextSwitchTo(old);
@@ -1037,9 +1055,9 @@ bo_mapping_run(Mapping *mapping, SPIPlanPtr *plan, const char *query, int nargs,
 	PG_END_TRY();
 }
 
-/* For many orders the planner chooses; for few, the path by index is fixed. */
-static int
-allow_all_plans(void)
+/* For many orders the planner chooses; for few, the path by index is fixed.  Returns the GUC nest level to end. */
+int
+bo_allow_all_plans(void)
 {
 	static const char *const names[] = {"enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin", "enable_sort"};
 	int			level = bo_pin_planning();
@@ -1193,7 +1211,7 @@ bo_mapping_read(Mapping *mapping, MappingScope scope, List *notes, MappedLineFun
 			values[nargs] = order_key_array(mapping, notes, nargs);
 		}
 	if (!few)
-		level = allow_all_plans();
+		level = bo_allow_all_plans();
 	/* Prepared as ourselves: names of our own functions are looked up then. */
 	bo_mapping_run(mapping, &mapping->plans[scope], mapping->queries[scope], nargs, types, values, !few, NULL);
 	if (!few)
@@ -1221,7 +1239,7 @@ bo_mapping_places(Mapping *mapping, List *notes)
 {
 	Datum		values[BO_MAX_KEYS];
 	List	   *places = NIL;
-	int			level = allow_all_plans();
+	int			level = bo_allow_all_plans();
 
 	for (int k = 0; k < mapping->line.nkeys; k++)
 		values[k] = order_key_array(mapping, notes, k);
@@ -1251,7 +1269,7 @@ bo_mapping_note_all(Mapping *mapping)
 	uint64		n;
 
 	GetUserIdAndSecContext(&userid, &sec_context);
-	level = allow_all_plans();
+	level = bo_allow_all_plans();
 	SetUserIdAndSecContext(mapping->owner,
 						   sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
 	/* Under our lock on the table: every order that was committed, also after an older snapshot. */

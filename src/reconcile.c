@@ -869,7 +869,7 @@ may_be_pieces(const Settlement *settlement, ReconcileMode mode, List *notes)
 	ListCell   *lc;
 
 	if (list_length(notes) < 2 * PIECE_ORDERS || bo_pending_moves() != NIL || mode.detach != NULL || mode.import ||
-		settlement->movements != NIL || settlement->supplies != NIL || settlement->places != NIL || settlement->repromise)
+		settlement->movements != NIL || settlement->supplies != NIL || settlement->places != NIL || settlement->counts != NIL || settlement->repromise)
 		return false;
 	foreach(lc, notes)
 	{
@@ -953,6 +953,7 @@ bo_reconcile_and_settle(Settlement *settlement, ReconcileMode mode)
 
 	bo_enter(&section);
 	MemoryContextSwitchTo(cx);
+	settlement->counts = bo_take_counts();
 	if (may_be_pieces(settlement, mode, notes))
 	{
 		Pieces		pieces = {.mode = mode,.notes = list_copy(notes)};
@@ -990,7 +991,7 @@ bo_settle_pending(void)
 {
 	Settlement	settlement = {0};
 
-	if (bo_pending_orders() == NIL)
+	if (bo_pending_orders() == NIL && !bo_counts_pending())
 		return 0;
 	return bo_reconcile_and_settle(&settlement, (ReconcileMode) {0});
 }

@@ -81,6 +81,7 @@ apply_movements(Settle *st)
 		Stock	   *stock = bo_find_stock(st, m->tenant, m->item, m->location);
 		Qty			comes = qty_sub(m->quantity, m->unavailable);
 
+		bo_check_counted(stock, m);
 		if (m->has_po)
 		{
 			SupplyRow  *row = bo_find_supply(st, m->tenant, m->po_id, m->po_line_no);
@@ -180,9 +181,9 @@ book_discrepancies(Settle *st, Stock *stock, Qty missing)
 	return missing;
 }
 
-/* Less stock than promised: takes allocations back from the lowest rank up. */
+/* Less stock than promised: takes allocations back from the lowest rank up; what is picked where it cannot be otherwise. */
 static Qty
-take_back(Settle *st, Stock *stock, Qty missing)
+take_back(Settle *st, Stock *stock, Qty missing, bool picked)
 {
 	Queue		queue;
 	Line	   *line;
@@ -190,7 +191,7 @@ take_back(Settle *st, Stock *stock, Qty missing)
 	bo_queue_open(&queue, stock, true, true);
 	while (qty_sign(missing) > 0 && (line = bo_queue_next(&queue)) != NULL)
 	{
-		Qty			part = bo_take_back(missing, line->allocated, line->picked);
+		Qty			part = bo_take_back(missing, line->allocated, picked ? qty_zero : line->picked);
 
 		if (qty_sign(part) == 0)
 			continue;
@@ -212,9 +213,11 @@ settle_stock(Settle *st, Stock *stock)
 
 	if (qty_sign(free) < 0)
 	{
-		Qty			missing = take_back(st, stock, qty_neg(free));
+		Qty			missing = take_back(st, stock, qty_neg(free), false);
 
-		if (qty_sign(missing) > 0)
+		if (qty_sign(missing) > 0 && stock->figure != NULL)
+			missing = take_back(st, stock, bo_release_held(st, stock, missing), true);
+		else if (qty_sign(missing) > 0)
 			missing = book_discrepancies(st, stock, missing);
 		if (qty_sign(missing) > 0)
 			ereport(ERROR,
@@ -269,7 +272,9 @@ settle_all(Settle *st)
 
 	bo_read_changed_lines(st);
 	bo_read_supply(st);
+	bo_read_counts(st);
 	apply_movements(st);
+	bo_apply_counts(st);
 	bo_apply_supplies(st);
 	foreach(lc, s->changes)
 		bo_apply_change(st, lfirst(lc));
@@ -409,6 +414,7 @@ bo_settle(Settlement *settlement)
 
 		(void) bo_find_stock(&st, key->tenant, key->item, key->location);
 	}
+	bo_find_counts(&st);
 	if (hash_get_num_entries(st.by_key) == 0 && settlement->next == NULL)
 		return;
 	bo_lock_stocks(&st);

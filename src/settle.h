@@ -1,7 +1,7 @@
 /*
  * settle.h
  *		What the files of settling share: settle.c leads, stock.c, queue.c,
- *		supply.c, ledger.c, lines.c and repromise.c do the parts.
+ *		supply.c, ledger.c, counted.c, lines.c and repromise.c do the parts.
  */
 #ifndef BO_SETTLE_H
 #define BO_SETTLE_H
@@ -50,8 +50,16 @@ struct Stock
 	bool		locked;
 
 	/* as locked */
+	Qty			old_on_hand;
 	Qty			old_backordered;
 	Qty			old_held;
+
+	/* kept by the application (counted.c) */
+	int32		counted_by;		/* its table; 0: movements keep on hand */
+	bool		uncounted;		/* no more after this settling */
+	int32		looked_at;		/* the table in which to look */
+	Qty			figure;			/* what it says is on hand; NULL: not looked at */
+	Qty			figure_held;	/* what of it is unavailable; NULL: not mapped */
 
 	List	   *lines;			/* of Line: touched */
 	HTAB	   *touched_rows;	/* line_id of touched lines that have a row */
@@ -128,6 +136,14 @@ extern void bo_write_supply(Settle *st);
 extern void bo_allocate(Settle *st, Line *line, Qty quantity, const char *cause, int64 movement_id, Movement *goods);
 extern void bo_deal_to(Settle *st, Line *line, Qty quantity);
 extern void bo_add_movement(Settle *st, Stock *stock, int64 movement_id, const char *kind, Qty quantity, Qty unavailable, int64 line_id, const char *reason);
+
+/* counted.c */
+extern void bo_find_counts(Settle *st);
+extern void bo_read_counts(Settle *st);
+extern void bo_check_counted(Stock *stock, Movement *m);
+extern void bo_apply_counts(Settle *st);
+extern void bo_ship_counted(Settle *st, Line *line, Qty difference);
+extern Qty bo_release_held(Settle *st, Stock *stock, Qty missing);
 
 /* lines.c */
 extern void bo_apply_change(Settle *st, LineChange *change);

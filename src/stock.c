@@ -76,13 +76,14 @@ take_counters(int i, const StockCounters *counters, void *arg)
 	Stock	   *stock = ((Settle *) arg)->stocks[i];
 
 	stock->tid = counters->tid;
-	stock->on_hand = counters->on_hand;
+	stock->on_hand = stock->old_on_hand = counters->on_hand;
 	stock->unavailable = counters->unavailable;
 	stock->allocated = counters->allocated;
 	stock->backordered = stock->old_backordered = counters->backordered;
 	stock->backordered_held = stock->old_held = counters->backordered_held;
 	stock->on_order = counters->on_order;
 	stock->promises_stale = counters->promises_stale;
+	stock->counted_by = counters->counted_by;
 	stock->locked = true;
 }
 
@@ -147,8 +148,8 @@ bo_write_stock(Settle *st)
 	for (int i = 0; i < st->nstocks; i++)
 	{
 		Stock	   *stock = st->stocks[i];
-		Datum		values[11];
-		bool		nulls[11] = {false};
+		Datum		values[12];
+		bool		nulls[12] = {false};
 
 		if (!stock->changed)
 			continue;
@@ -163,6 +164,8 @@ bo_write_stock(Settle *st)
 		values[8] = NumericGetDatum(stock->backordered_held);
 		values[9] = NumericGetDatum(stock->on_order);
 		values[10] = BoolGetDatum(stock->promises_stale);
+		values[11] = Int32GetDatum(stock->counted_by);
+		nulls[11] = stock->counted_by == 0 || stock->uncounted;
 		if (rows == NULL)
 			rows = bo_rows(BO_ROWS_STOCK);
 		bo_rows_put(rows, values, nulls);

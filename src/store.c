@@ -140,7 +140,7 @@ static const RowsKind bo_rows_kinds[] = {
 	[BO_ROWS_STOCK] = {"given_stock", {
 			{"tid", TIDOID}, {"tenant", TEXTOID}, {"item", TEXTOID}, {"location", TEXTOID}, {"on_hand", NUMERICOID}, {"unavailable", NUMERICOID},
 			{"allocated", NUMERICOID}, {"backordered", NUMERICOID}, {"backordered_held", NUMERICOID}, {"on_order", NUMERICOID},
-			{"promises_stale", BOOLOID}
+			{"promises_stale", BOOLOID}, {"counted_by", INT4OID}
 	}},
 	[BO_ROWS_SUPPLY] = {"given_supply", {
 			{"tenant", TEXTOID}, {"po_id", INT8OID}, {"line_no", INT4OID}, {"item", TEXTOID}, {"location", TEXTOID},
@@ -250,13 +250,13 @@ static const Statement bo_statements[] = {
 		"WHERE NOT EXISTS (SELECT FROM backorder.stock s WHERE s.tenant = g.tenant AND s.item = g.item AND s.location = g.location) "
 	"ON CONFLICT DO NOTHING"},
 	[BO_LOCK_STOCK] = {BO_ROWS_PLACES, 0, {0},
-		"SELECT g.n, s.ctid, s.on_hand, s.unavailable, s.allocated, s.backordered, s.backordered_held, s.on_order, s.promises_stale "
+		"SELECT g.n, s.ctid, s.on_hand, s.unavailable, s.allocated, s.backordered, s.backordered_held, s.on_order, s.promises_stale, s.counted_by "
 		"FROM given_places g JOIN backorder.stock s ON s.tenant = g.tenant AND s.item = g.item AND s.location = g.location "
 	"ORDER BY g.n FOR NO KEY UPDATE OF s"},
 	[BO_WRITE_STOCK] = {BO_ROWS_STOCK, 0, {0},
 		"UPDATE backorder.stock s SET on_hand = g.on_hand, unavailable = g.unavailable, allocated = g.allocated, "
 		"backordered = g.backordered, backordered_held = g.backordered_held, on_order = g.on_order, "
-		"promises_stale = g.promises_stale, version = s.version + 1 "
+		"promises_stale = g.promises_stale, counted_by = g.counted_by, version = s.version + 1 "
 	"FROM given_stock g WHERE s.ctid = g.tid"},
 	[BO_READ_STALE_STOCK] = {-1, 1, {TEXTOID},
 		"SELECT s.tenant, s.item, s.location FROM backorder.stock s WHERE s.promises_stale AND ($1 IS NULL OR s.item = $1) "
@@ -412,6 +412,26 @@ static const Statement bo_statements[] = {
 	"DELETE FROM backorder.source_watch WHERE tenant = $1 AND source_id = $2"},
 	[BO_READ_SOURCES] = {-1, 0, {0},
 	"SELECT s.source_id FROM backorder.source s WHERE s.detached_at IS NULL"},
+	[BO_READ_STOCK_SOURCE] = {-1, 1, {INT4OID},
+		"SELECT c.tenant, c.table_schema, c.table_name, c.table_relid, c.columns, c.names, c.item, c.on_hand, c.location, c.unavailable, "
+	"c.live, c.timing, c.detached_at IS NOT NULL FROM backorder.stock_source c WHERE c.source_id = $1"},
+	[BO_READ_STOCK_SOURCE_BY_TABLE] = {-1, 3, {OIDOID, TEXTOID, TEXTOID},
+		"SELECT c.source_id, c.tenant, c.detached_at IS NOT NULL FROM backorder.stock_source c "
+		"WHERE (c.table_schema = $2 AND c.table_name = $3) OR c.table_relid = $1 "
+	"ORDER BY (c.table_schema = $2 AND c.table_name = $3) DESC, c.detached_at IS NOT NULL LIMIT 1"},
+	[BO_READ_STOCK_SOURCES] = {-1, 0, {0},
+	"SELECT c.source_id FROM backorder.stock_source c WHERE c.detached_at IS NULL"},
+	[BO_WRITE_STOCK_SOURCE] = {-1, 13, {TEXTOID, INT4OID, TEXTOID, TEXTOID, OIDOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID},
+		"INSERT INTO backorder.stock_source AS c (tenant, source_id, table_schema, table_name, table_relid, item, on_hand, location, unavailable, "
+		"live, timing, columns, names) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) "
+		"ON CONFLICT (tenant, source_id) DO UPDATE SET (table_schema, table_name, table_relid, item, on_hand, location, unavailable, live, timing, "
+	"columns, names, detached_at) = ($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, NULL)"},
+	[BO_DETACH_STOCK_SOURCE] = {-1, 1, {INT4OID},
+	"UPDATE backorder.stock_source SET detached_at = now() WHERE source_id = $1"},
+	[BO_READ_COUNTED] = {-1, 1, {INT4OID},
+	"SELECT s.item, s.location, s.tenant FROM backorder.stock s WHERE s.counted_by = $1"},
+	[BO_RELEASE_COUNTED] = {-1, 1, {INT4OID},
+	"UPDATE backorder.stock SET counted_by = NULL, version = version + 1 WHERE counted_by = $1"},
 	[BO_FOLLOW_TABLES] = {-1, 1, {OIDOID},
 	"SELECT backorder.follow_tables($1)"},
 	[BO_PARK] = {-1, 5, {TEXTOID, INT4OID, TEXTOID, TEXTOID, TEXTOID},
@@ -944,7 +964,8 @@ take_stock_row(int i, ItemPointer tid, const Datum *values, void *arg)
 		.backordered = DatumGetNumericCopy(values[6]),
 		.backordered_held = DatumGetNumericCopy(values[7]),
 		.on_order = DatumGetNumericCopy(values[8]),
-		.promises_stale = DatumGetBool(values[11])
+		.promises_stale = DatumGetBool(values[11]),
+		.counted_by = DatumGetInt32(values[12])	/* 0 for NULL */
 	};
 
 	locking->func(i, &counters, locking->arg);
@@ -977,7 +998,8 @@ lock_stock_by_statement(const StockKey *const *keys, int first, int end, StockLo
 			.backordered = bo_get_qty(row, 6),
 			.backordered_held = bo_get_qty(row, 7),
 			.on_order = bo_get_qty(row, 8),
-			.promises_stale = bo_get_bool(row, 9)
+			.promises_stale = bo_get_bool(row, 9),
+			.counted_by = bo_get_int32(row, 10)
 		};
 
 		locking->func(bo_get_int32(row, 1), &counters, locking->arg);

@@ -10,6 +10,8 @@ CREATE TABLE shop.header (id integer PRIMARY KEY, customer text);
 CREATE TABLE shop.line (order_id integer REFERENCES shop.header ON DELETE CASCADE, no integer, item text NOT NULL, quantity integer CHECK (quantity > 0),
 	PRIMARY KEY (order_id, no));
 CREATE TABLE shop.flat (id integer PRIMARY KEY, item text, quantity integer);
+CREATE TABLE shop.shelf (item text PRIMARY KEY, there integer);
+INSERT INTO shop.shelf VALUES ('S', 2);
 CREATE FUNCTION shop.nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 CREATE TRIGGER own AFTER INSERT ON shop.line FOR EACH ROW EXECUTE FUNCTION shop.nothing();
 INSERT INTO shop.header VALUES (1, 'Ann');
@@ -33,10 +35,13 @@ SELECT extname, nspname AS schema, extrelocatable FROM pg_extension e JOIN pg_na
 SELECT backorder.attach('shop.line', 'item', 'quantity', line_key => 'no', order_key => 'order_id', header_table => 'shop.header', header_key => 'id',
 	customer => 'customer') > 0 AS attached;
 SELECT backorder.attach('shop.flat', 'item', 'quantity', timing => 'immediate') > 0 AS attached;
+SELECT backorder.attach_stock('shop.shelf', 'item', 'there') > 0 AS attached;
 SELECT count(*) FROM backorder.receive('A', 3);
 INSERT INTO shop.line VALUES (1, 2, 'A', 2);
 INSERT INTO shop.flat VALUES (1, 'A', 4);
 SELECT order_key, line_key, allocated, backordered FROM backorder.order_line ORDER BY line_id;
+UPDATE shop.shelf SET there = 3;
+SELECT item, on_hand FROM backorder.stock ORDER BY item;
 SELECT * FROM backorder.verify();
 -- Attaching adds triggers and nothing else.
 SELECT what, count(*) > 0 AS more FROM (TABLE shop.description EXCEPT TABLE public.before) d GROUP BY what ORDER BY what;
@@ -46,6 +51,7 @@ SELECT what, count(*) FROM (TABLE public.before EXCEPT TABLE shop.description) d
 BEGIN;
 INSERT INTO shop.flat VALUES (2, 'A', 1);
 UPDATE shop.line SET quantity = 3;
+UPDATE shop.shelf SET there = 4;
 DROP EXTENSION backorder;
 \echo :SQLSTATE
 ROLLBACK;
@@ -59,6 +65,7 @@ INSERT INTO shop.line VALUES (1, 3, 'A', 1);
 UPDATE shop.line SET quantity = quantity + 1;
 DELETE FROM shop.header;
 TRUNCATE shop.flat;
+UPDATE shop.shelf SET there = there + 1;
 SELECT * FROM shop.line;
 
 -- Again, in the same session, which remembers nothing of the first time.
@@ -67,6 +74,9 @@ INSERT INTO shop.header VALUES (2, 'Bob');
 INSERT INTO shop.line VALUES (2, 1, 'A', 2);
 SELECT backorder.attach('shop.line', 'item', 'quantity', line_key => 'no', order_key => 'order_id', header_table => 'shop.header', header_key => 'id') > 0 AS attached;
 SELECT order_key, quantity, ready FROM backorder.receive('A', 1);
+SELECT backorder.attach_stock('shop.shelf', 'item', 'there') > 0 AS attached;
+UPDATE shop.shelf SET there = 5;
+SELECT item, on_hand FROM backorder.stock ORDER BY item;
 INSERT INTO shop.line VALUES (2, 2, 'A', 1);
 UPDATE shop.line SET quantity = 1;
 SELECT order_key, line_key, allocated, backordered FROM backorder.order_line ORDER BY line_id;

@@ -15,7 +15,7 @@ my $dir = PostgreSQL::Test::Utils::tempdir();
 create_shop($node);
 
 # Some of everything: waiting, part-allocated, shipped, cancelled and deleted orders; purchase orders
-# in every state, received in part and in excess; stock on hold; a detached table; events half taken;
+# in every state, received in part and in excess; stock on hold, and stock that the shop keeps itself; a detached table; events half taken;
 # a column that was renamed and attached again by its new name, as a dump carries no other.
 $node->safe_psql('postgres', <<'EOS');
 CREATE TABLE shop.samples (id integer PRIMARY KEY, item text NOT NULL, quantity integer NOT NULL, sent integer NOT NULL);
@@ -55,6 +55,17 @@ SELECT backorder.attach('shop.lines', item => 'item', quantity => 'qty', order_k
 	header_table => 'shop.orders', header_key => 'id', live => $$header.status = 'open'$$, shipped => 'shipped',
 	customer => 'customer', priority => 'urgency');
 UPDATE shop.lines SET qty = qty + 1 WHERE order_id = 6;
+CREATE TABLE shop.shelf (bin integer PRIMARY KEY, item text, there integer);
+CREATE INDEX ON shop.shelf (item);
+INSERT INTO shop.shelf VALUES (1, 'S1', 2), (2, 'S1', 2), (3, 'S2', 9);
+SELECT backorder.attach_stock('shop.shelf', item => 'item', on_hand => 'there');
+INSERT INTO shop.lines SELECT 30, 7, 'S1', 6;
+BEGIN;
+UPDATE shop.lines SET shipped = 1 WHERE item = 'S1';
+UPDATE shop.shelf SET there = there - 1 WHERE bin = 1;
+COMMIT;
+ALTER TABLE shop.shelf RENAME there TO n;
+SELECT backorder.attach_stock('shop.shelf', item => 'item', on_hand => 'n');
 EOS
 consistent_ok($node, 'before');
 my $contents = contents($node, 'postgres');
@@ -104,6 +115,11 @@ sub usable_ok
 		UPDATE shop.lines SET shipped = qty WHERE order_id = 7; UPDATE shop.orders SET status = 'cancelled' WHERE id = 8});
 	is($node->safe_psql($db, qq{SELECT backordered FROM backorder.order_line WHERE order_key = '$order'}),
 		'0', "$name: and served");
+	is($node->safe_psql($db, q{
+		SELECT on_hand, allocated, backordered FROM backorder.stock WHERE item = 'S1';
+		UPDATE shop.shelf SET n = n + 1 WHERE bin = 2;
+		SELECT on_hand, allocated, backordered FROM backorder.stock WHERE item = 'S1'}),
+		"3|3|2\n4|4|1", "$name: stock that the shop keeps is followed");
 	$node->safe_psql($db, 'SELECT count(*) FROM backorder.plan_purchases()');
 	consistent_ok($node, "$name, in use", $db);
 	return;
@@ -167,7 +183,7 @@ $node->safe_psql('folder', q{
 	DO $$ DECLARE t text; BEGIN
 		SELECT string_agg(c.oid::regclass::text, ', ') INTO t FROM pg_class c JOIN pg_extension e ON c.oid = ANY (e.extconfig)
 		WHERE e.extname = 'backorder' AND c.relkind = 'r';
-		EXECUTE 'SET LOCAL session_replication_role = replica; TRUNCATE shop.orders, shop.lines, shop.samples, ' || t;
+		EXECUTE 'SET LOCAL session_replication_role = replica; TRUNCATE shop.orders, shop.lines, shop.samples, shop.shelf, ' || t;
 	END $$});
 $node->command_ok([ 'pg_restore', '-e', '-a', '--disable-triggers', '-j', '4', '-d', 'folder', "$dir/custom.dump" ], 'pg_restore, data only, in parallel');
 restored_ok('folder', 'data only, in parallel');
@@ -228,13 +244,13 @@ $node->command_ok([ 'pg_dump', '-s', '-f', "$dir/naive.sql", 'postgres' ], 'tabl
 $node->command_ok([ 'pg_dump', '-a', '-Fc', '-f', "$dir/naive.dump", 'postgres' ], 'table by table: pg_dump, data only');
 $node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', 'naive', '-f', "$dir/naive.sql" ], 'table by table: psql restores the schema');
 $node->command_checks_all([ 'pg_restore', '-a', '-d', 'naive', "$dir/naive.dump" ], 1, [],
-	[ qr/source 3 does not exist\n.*Restore data alone with --disable-triggers/,
+	[ qr/source 4 does not exist\n.*Restore data alone with --disable-triggers/,
 		qr/recorded order lines have numbers that backorder.line_id_seq has not given yet\n.*\n.*Restore data alone with --disable-triggers/ ],
 	'table by table: what would be recorded twice is refused');
 is($node->safe_psql('naive', q{
 	SELECT (SELECT count(*) FROM shop.orders), (SELECT count(*) FROM app.requests);
 	SELECT check_name FROM backorder.verify() GROUP BY 1}), "0|0\norder_line", 'table by table: no order was taken for a new one');
-$node->safe_psql('naive', 'TRUNCATE shop.samples');
+$node->safe_psql('naive', 'SET session_replication_role = replica; TRUNCATE shop.samples, shop.shelf');
 $node->command_ok([ 'pg_restore', '-e', '-a', '--disable-triggers', '-n', 'shop', '-n', 'app', '-d', 'naive', "$dir/naive.dump" ],
 	'table by table: the rest, without triggers');
 $node->safe_psql('naive', q{SELECT backorder.detach('app.requests')});

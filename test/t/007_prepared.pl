@@ -67,4 +67,18 @@ is($node->safe_psql('postgres', q{
 	'allocated backordered backordered promised ready', 'all events, once');
 consistent_ok($node, 'the end');
 
+# Stock that the shop keeps itself is counted when its transaction is prepared.
+$node->safe_psql('postgres', q{
+	CREATE TABLE shop.shelf (item text PRIMARY KEY, n integer);
+	INSERT INTO shop.shelf VALUES ('S', 4);
+	SELECT backorder.attach_stock('shop.shelf', 'item', 'n');
+	BEGIN; UPDATE shop.shelf SET n = 7; PREPARE TRANSACTION 'gone'});
+$node->safe_psql('postgres', q{ROLLBACK PREPARED 'gone'; BEGIN; UPDATE shop.shelf SET n = 6; PREPARE TRANSACTION 'shelf'});
+is($node->safe_psql('postgres', q{SELECT on_hand FROM backorder.stock WHERE item = 'S'}), '4', 'prepared: stock as it was');
+$node->stop('immediate');
+$node->start;
+$node->safe_psql('postgres', q{COMMIT PREPARED 'shelf'});
+is($node->safe_psql('postgres', q{SELECT on_hand FROM backorder.stock WHERE item = 'S'}), '6', 'committed: stock as it was counted');
+consistent_ok($node, 'stock of the shop\'s own');
+
 done_testing();

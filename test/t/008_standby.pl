@@ -30,6 +30,9 @@ UPDATE backorder.purchase_order SET status = 'placed' WHERE status = 'draft';
 UPDATE shop.lines SET shipped = 3 WHERE order_id = 1 AND line_no = 1;
 INSERT INTO shop.orders DEFAULT VALUES;
 INSERT INTO shop.lines VALUES (3, 1, 'X', 5);
+CREATE TABLE shop.shelf (item text PRIMARY KEY, n integer);
+INSERT INTO shop.shelf VALUES ('S', 4);
+SELECT backorder.attach_stock('shop.shelf', 'item', 'n');
 EOS
 $primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
 
@@ -42,7 +45,9 @@ foreach my $query (
 	"SELECT * FROM backorder.explain('2', 'shop.lines')",
 	"SELECT f FROM backorder.available_from('X', 3) f",
 	"SELECT f FROM backorder.available_from('Z', 1) f",
-	'SELECT * FROM backorder.mapped_lines(1)')
+	'SELECT * FROM backorder.mapped_lines(1)',
+	'SELECT * FROM backorder.mapped_stock(2)',
+	'SELECT * FROM backorder.verify()')
 {
 	my ($name) = $query =~ /FROM (\S+)/;
 	is($standby->safe_psql('postgres', $query), $primary->safe_psql('postgres', $query), "standby: $name as on the primary");
@@ -72,11 +77,13 @@ consistent_ok($standby, 'standby');
 cmp_ok($standby->safe_psql('postgres', 'SELECT count(*) FROM backorder.backlog'), '>', 0, 'standby: somebody waits');
 refused_ok($standby, q{SELECT backorder.receive('X', 1)}, '25006', 'standby: no receipt');
 refused_ok($standby, q{SELECT backorder.take_events(1)}, '25006', 'standby: no events taken');
+refused_ok($standby, q{SELECT backorder.resync_stock('shop.shelf')}, '25006', 'standby: no stock counted');
 
 $primary->stop;
 $standby->promote;
-$standby->safe_psql('postgres', q{INSERT INTO shop.orders DEFAULT VALUES;
+$standby->safe_psql('postgres', q{UPDATE shop.shelf SET n = 3; INSERT INTO shop.orders DEFAULT VALUES;
 	INSERT INTO shop.lines SELECT max(id), 1, 'X', 2 FROM shop.orders; SELECT backorder.receive('X', 20)});
+is($standby->safe_psql('postgres', q{SELECT on_hand FROM backorder.stock WHERE item = 'S'}), '3', 'promoted: the shop\'s own stock is followed');
 is($standby->safe_psql('postgres', q{SELECT allocated, backordered FROM backorder.stock WHERE item = 'X'}),
 	'18|0', 'promoted: orders are recorded and served');
 sums_ok($standby, 'promoted');

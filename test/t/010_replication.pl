@@ -35,6 +35,9 @@ INSERT INTO shop.orders (customer) SELECT 'c' || n FROM generate_series(1, 6) n;
 INSERT INTO shop.lines SELECT o, l, 'I' || (o + l) % 5, o FROM generate_series(1, 6) o, generate_series(1, 3) l;
 SELECT count(*) FROM backorder.plan_purchases();
 UPDATE backorder.purchase_order SET status = 'placed';
+CREATE TABLE shop.shelf (item text PRIMARY KEY, n integer);
+INSERT INTO shop.shelf VALUES ('S1', 4);
+SELECT backorder.attach_stock('shop.shelf', 'item', 'n');
 EOS
 
 # Everything: the subscriber has the same tables, with all triggers.
@@ -55,6 +58,8 @@ DELETE FROM shop.orders WHERE id = 3;
 SELECT backorder.receive('I1', 3);
 SELECT backorder.receive_purchase_line(po_id, 1, 2) FROM backorder.purchase_order;
 UPDATE backorder.purchase_order_line SET expected_at = '2099-05-05' WHERE line_no = 2;
+UPDATE shop.shelf SET n = n + 1;
+INSERT INTO shop.lines SELECT max(id), 3, 'S1', 2 FROM shop.orders;
 SELECT count(*) FROM backorder.take_events(3);
 SELECT count(*) FROM backorder.plan_purchases();
 EOS
@@ -89,6 +94,9 @@ my %highest = map { split(/\|/) } split(/\n/, $publisher->safe_psql('postgres', 
 my %set = map { split(/\|/) } split(/\n/, $subscriber->safe_psql('postgres', 'SELECT * FROM backorder.take_over()'));
 is(join(' ', sort keys %set), join(' ', sort keys %highest), 'taken over: every sequence is set');
 is(join(' ', grep { $set{$_} > $highest{$_} } sort keys %set), '', 'taken over: to no more than the publisher gave');
+is($set{'backorder.source_id_seq'}, 2, 'taken over: a table of stock has its number out of one sequence with those of lines');
+is($subscriber->safe_psql('postgres', q{
+	UPDATE shop.shelf SET n = 7; SELECT on_hand, allocated FROM backorder.stock WHERE item = 'S1'}), '7|2', 'taken over: its stock is followed');
 is($subscriber->safe_psql('postgres', q{SELECT backorder.resync('shop.lines')}), '4', 'orders only: resync() records them');
 consistent_ok($subscriber, 'resynced');
 $subscriber->safe_psql('postgres', q{

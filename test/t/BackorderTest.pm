@@ -179,7 +179,7 @@ EOS
 		my ($name, $kind) = split(/ /, $relation);
 		my $columns = $kind eq 'S' ? 'last_value, is_called' : '*';
 		$text .= "$name\n" . $node->safe_psql($db, <<"EOS") . "\n";
-SELECT r FROM (SELECT to_jsonb(t) - 'line_relid' - 'header_relid' AS r FROM (SELECT $columns FROM $name) t) s ORDER BY r::text
+SELECT r FROM (SELECT to_jsonb(t) - 'line_relid' - 'header_relid' - 'table_relid' AS r FROM (SELECT $columns FROM $name) t) s ORDER BY r::text
 EOS
 	}
 	return $text;
