@@ -12,7 +12,8 @@
 
 #include "utils/memutils.h"
 
-#define SAVED_MAX 16
+/* The largest of what is saved is the state of a note. */
+#define SAVED_MAX sizeof(((OrderNote *) NULL)->state)
 
 typedef struct Saved
 {
@@ -35,7 +36,8 @@ bo_save(void *where, Size size)
 {
 	SubTransactionId current = GetCurrentSubTransactionId();
 
-	Assert(size <= SAVED_MAX);
+	if (size > SAVED_MAX)
+		elog(ERROR, "too large to be saved");
 	if (current == TopSubTransactionId)
 	{
 		nsaved = 0;				/* no subtransaction is open that could be rolled back */
