@@ -322,7 +322,6 @@ typedef struct OrderNote
 	char	   *tenant;
 	int64		seq;			/* orders as first noted */
 	Datum		native[BO_MAX_KEYS];
-	bool		unreadable;		/* recorded under a text that is no key of the table (any more): nothing is read */
 	struct
 	{
 		bool		locked;		/* its sales_order row is */
@@ -330,6 +329,7 @@ typedef struct OrderNote
 		bool		dirty;		/* to be reconciled */
 		bool		whole;		/* more may have changed than the one line that is noted: */
 		bool		one_line;
+		bool		unreadable; /* recorded under a text that is no key of the table (any more): nothing is read */
 		Datum		line[BO_MAX_KEYS];	/* native values of its key */
 	}			state;			/* follows savepoints */
 } OrderNote;

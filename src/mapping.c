@@ -956,7 +956,7 @@ order_key_array(Mapping *mapping, List *notes, int k)
 	int			n = 0;
 
 	foreach(lc, notes)
-		if (!((OrderNote *) lfirst(lc))->unreadable)
+		if (!((OrderNote *) lfirst(lc))->state.unreadable)
 			datums[n++] = ((OrderNote *) lfirst(lc))->native[k];
 	return native_array(datums, n, mapping->line.key_type[k]);
 }

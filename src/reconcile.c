@@ -612,7 +612,7 @@ bo_reconcile(Settlement *settlement, ReconcileMode mode)
 		order->recorded = NIL;
 		order->error = NULL;
 		order->one_line = list_length(notes) == 1 && note->state.one_line && !note->state.whole && !note->state.fresh &&
-			!note->unreadable && !mode.whole && mapping->by_line && bo_pending_moves() == NIL;
+			!note->state.unreadable && !mode.whole && mapping->by_line && bo_pending_moves() == NIL;
 	}
 
 	/* One snapshot, taken after the locks, for both sides. */

@@ -102,43 +102,21 @@ sub log_U { my $self = shift; $self->{statement}++; return }
 
 sub log_L
 {
-	my ($self, $shop, $op, $old_order, $old_line, $order, $line, $item, $location, $quantity, $cancelled, $shipped, $picked, $since) = @_;
-	my $lines = $self->{lines}{$shop} //= {};
-	my $row = { item => $item, location => $location, quantity => $quantity + 0, cancelled => $cancelled + 0, shipped => $shipped + 0,
+	my ($self, $shop, $op, $rid, $old_order, $old_line, $order, $line, $item, $location, $quantity, $cancelled, $shipped, $picked, $since) = @_;
+	my $row = { line => $line, item => $item, location => $location, quantity => $quantity + 0, cancelled => $cancelled + 0, shipped => $shipped + 0,
 		picked => $picked + 0, since => $since };
-	my $before;
+	my $before = $op eq 'INSERT' ? undef : delete $self->{lines}{$shop}{$old_order}{$rid};
 
-	if ($op ne 'INSERT')
+	return $self->problem("a row that is not there was written: $shop $old_order/$old_line") if $op ne 'INSERT' && !$before;
+	$self->{lines}{$shop}{$order}{$rid} = $row if $op ne 'DELETE';
+	if ($op eq 'UPDATE')
 	{
-		# what one statement moves, it moves at once
-		$before = $lines->{$old_order}{$old_line};
-		if (!$before || ($op eq 'UPDATE' && $before->{written} eq "$self->{statement} of $self->{xid}" && $before->{moved}))
-		{
-			$before = delete $self->{shadow}{"$shop|$old_order|$old_line"};
-		}
-		elsif ($op eq 'DELETE' || $old_order != $order || $old_line != $line)
-		{
-			delete $lines->{$old_order}{$old_line};
-		}
-		return $self->problem("a row that is not there was written: $shop $old_order/$old_line") if !$before;
-	}
-	if ($op ne 'DELETE')
-	{
-		my $moved = $op eq 'UPDATE' && ($old_order != $order || $old_line != $line);
-		$self->{shadow}{"$shop|$order|$line"} = $lines->{$order}{$line} if $moved && $lines->{$order}{$line};
-		$lines->{$order}{$line} = { %$row, written => "$self->{statement} of $self->{xid}", moved => $moved };
-		if ($op eq 'UPDATE' && !$moved)
-		{
-			return if !grep { $before->{$_} ne $row->{$_} } grep { $_ ne 'since' || $shop eq 'a' } keys %$row;
-		}
-		$self->note($shop, $old_order) if $op eq 'UPDATE';
-		$self->note($shop, $order);
+		my $moved = $old_order != $order || $old_line != $line;
+		return if !$moved && !grep { $before->{$_} ne $row->{$_} } grep { $_ ne 'since' || $shop eq 'a' } keys %$row;
 		push @{ $self->{moves} }, [ $shop, $old_order, $old_line, $order, $line, $self->{statement} ] if $moved;
 	}
-	else
-	{
-		$self->note($shop, $old_order);
-	}
+	$self->note($shop, $old_order) if $op ne 'INSERT';
+	$self->note($shop, $order) if $op ne 'DELETE';
 	return;
 }
 
@@ -168,13 +146,12 @@ sub lines_now
 	my $lines = $self->{lines}{$shop}{$order} // {};
 
 	return map {
-		my $l = $lines->{$_};
 		{
-			line => $_, item => $l->{item}, location => $l->{location}, quantity => $l->{quantity}, cancelled => max($l->{cancelled}, 0),
-			shipped => max($l->{shipped}, 0), picked => max($l->{picked}, 0), since => $l->{since}, priority => $header->{urgency}, held => $header->{hold},
-			demand => $header->{status} eq 'open' && $l->{quantity} > 0
+			line => $_->{line}, item => $_->{item}, location => $_->{location}, quantity => $_->{quantity}, cancelled => max($_->{cancelled}, 0),
+			shipped => max($_->{shipped}, 0), picked => max($_->{picked}, 0), since => $_->{since}, priority => $header->{urgency}, held => $header->{hold},
+			demand => $header->{status} eq 'open' && $_->{quantity} > 0
 		}
-	} sort { $a <=> $b } keys %$lines;
+	} sort { $a->{line} <=> $b->{line} } values %$lines;
 }
 
 # ---------- what calls the extension ----------
@@ -425,7 +402,7 @@ sub settle
 		}
 		$self->{recorded}{$shop}{ $r->{order} }{ $r->{line} } = $r;
 	}
-	$self->ranks(\@changes, \@fresh);
+	$self->ranks(\@changes, \@fresh, $with{baseline});
 	$self->{pending} = {};
 	$self->{moves} = [];
 	$self->deal(\%stocks, \%overshipped);
@@ -435,8 +412,7 @@ sub settle
 # Ranks of lines whose queued_at is not mapped: as recorded, but new only where the line is.
 sub ranks
 {
-	my ($self, $changes, $fresh) = @_;
-	my %fresh = map { $_ => 1 } @$fresh;
+	my ($self, $changes, $fresh, $baseline) = @_;
 	my $last = 0;
 
 	foreach my $r (@$fresh)
@@ -448,7 +424,7 @@ sub ranks
 		}
 		my $fact = $self->{facts}{"$r->{shop}|$r->{order}|$r->{line}"} or next;
 		@$r{qw(line_id queued_at)} = @$fact;
-		$self->problem("line ids are not drawn in order: $r->{shop} $r->{order}/$r->{line}") if $r->{line_id} <= $last;
+		$self->problem("line ids are not drawn in order: $r->{shop} $r->{order}/$r->{line}") if $r->{line_id} <= $last && !$baseline;
 		$self->problem("line id $r->{line_id} was used before") if $self->{line_ids}{ $r->{line_id} }++;
 		$last = $r->{line_id};
 	}

@@ -40,7 +40,7 @@ $$;
 CREATE FUNCTION model.log_line() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	INSERT INTO model.log (kind, d, orders) VALUES ('L', concat_ws('|', TG_ARGV[0], TG_OP,
-		coalesce(OLD.order_id, 0), coalesce(OLD.line_no, 0), coalesce(NEW.order_id, 0), coalesce(NEW.line_no, 0), coalesce(NEW.item, ''),
+		coalesce(NEW.rid, OLD.rid), coalesce(OLD.order_id, 0), coalesce(OLD.line_no, 0), coalesce(NEW.order_id, 0), coalesce(NEW.line_no, 0), coalesce(NEW.item, ''),
 		coalesce(NEW.location, ''), coalesce(NEW.quantity, 0), coalesce(NEW.cancelled, 0), coalesce(NEW.shipped, 0), coalesce(NEW.picked, 0), coalesce(NEW.since, 0)),
 		CASE WHEN TG_ARGV[0] <> 'a' THEN ARRAY[TG_ARGV[0] || coalesce(OLD.order_id, NEW.order_id), TG_ARGV[0] || coalesce(NEW.order_id, OLD.order_id)] END);
 	RETURN NULL;
@@ -78,6 +78,7 @@ BEGIN
 		CREATE TABLE %1$I.lines (order_id integer NOT NULL REFERENCES %1$I.orders ON DELETE CASCADE, line_no integer NOT NULL,
 			item text NOT NULL, location text NOT NULL DEFAULT '', quantity numeric NOT NULL, cancelled numeric NOT NULL DEFAULT 0,
 			shipped numeric NOT NULL DEFAULT 0, picked numeric NOT NULL DEFAULT 0, since bigint NOT NULL, note text,
+			rid bigint GENERATED ALWAYS AS IDENTITY,
 			PRIMARY KEY (order_id, line_no)%2$s);
 		CREATE TRIGGER model_log_line AFTER INSERT OR UPDATE OR DELETE ON %1$I.lines FOR EACH ROW EXECUTE FUNCTION model.log_line(%1$L);
 		CREATE TRIGGER model_log_header AFTER INSERT OR UPDATE OR DELETE ON %1$I.orders FOR EACH ROW EXECUTE FUNCTION model.log_header(%1$L);
