@@ -194,13 +194,13 @@ sub log_C
 # All that is open of a purchase order.
 sub log_R
 {
-	my ($self, $po) = @_;
+	my ($self, $po, @lines) = @_;
 
 	$self->settle;
 	my @movements = map {
 		my $y = $self->{supply}{$_};
 		{ item => $y->{item}, location => $y->{location}, quantity => supply_open($y), unavailable => 0, po => $_ }
-	} grep { /^$po\|/ && supply_open($self->{supply}{$_}) > 0 } sort keys %{ $self->{supply} };
+	} grep { $self->{supply}{$_} && supply_open($self->{supply}{$_}) > 0 } map { "$po|$_" } @lines;
 	$self->settle(movements => \@movements) if @movements;
 	return;
 }

@@ -405,7 +405,9 @@ sub receive_purchase
 {
 	my ($self) = @_;
 
-	return sprintf(q{SELECT model.did('R', p.po_id::text) FROM %s p, LATERAL (SELECT count(*) AS n FROM backorder.receive_purchase_order(p.po_id)) r WHERE r.n >= 0},
+	# all that is open of the lines that there are: whoever adds one does not wait for those who receive
+	return sprintf(q{SELECT model.did('R', concat_ws('|', p.po_id, (SELECT string_agg(l.line_no::text, '|') FROM backorder.purchase_order_line l WHERE l.po_id = p.po_id))) }
+		. q{FROM %s p, LATERAL (SELECT count(*) AS n FROM backorder.receive_purchase_order(p.po_id)) r WHERE r.n >= 0},
 		$self->nth_order(q{status = 'placed'}));
 }
 
