@@ -2,6 +2,7 @@
 #
 #   make && sudo make install          build for the pg_config in PATH (or PG_CONFIG=...)
 #   WERROR=1 make                      warnings are errors, as in CI
+#   DEBUG_POINTS=1 make                with points at which tests inject errors and crashes
 #   make installcheck                  against a running server; script/test needs none
 
 EXTENSION = backorder
@@ -23,6 +24,11 @@ WARNINGS = -Wall -Wextra -Wno-unused-parameter
 PG_CFLAGS = $(WARNINGS)
 ifeq ($(WERROR),1)
 PG_CFLAGS += -Werror
+endif
+
+# Points at which tests make the code fail, wait or crash (src/debug.c). Never for a server in use.
+ifeq ($(DEBUG_POINTS),1)
+PG_CFLAGS += -DBO_DEBUG_POINTS
 endif
 
 # Tests are found, not listed: none can be forgotten. := matters, PGXS asks "ifdef REGRESS".

@@ -45,6 +45,16 @@ extern bool bo_notify;
 extern int	bo_repromise_limit;
 extern char *bo_timezone;
 
+/* ---------- debug.c: points at which tests fail, wait or crash ---------- */
+
+#ifdef BO_DEBUG_POINTS
+extern void bo_debug_init(void);
+extern void bo_debug_point(const char *name);
+#define BO_POINT(name) bo_debug_point(name)
+#else
+#define BO_POINT(name) ((void) 0)
+#endif
+
 /* ---------- store.c: sections, statements, rows ---------- */
 
 /*

@@ -200,6 +200,7 @@ bo_run_commit_work(void)
 	{
 		(void) bo_settle_pending();
 		bo_announce();
+		BO_POINT("announced");
 	}
 	PG_FINALLY();
 	{
@@ -993,6 +994,7 @@ bo_capture(PG_FUNCTION_ARGS)
 	}
 	else
 		note_row(table, mapping, trigdata->tg_trigslot, trigdata->tg_relation);
+	BO_POINT("captured");
 	if (mapping->immediate)
 		queue_statement_work();
 	PG_RETURN_POINTER(NULL);

@@ -741,6 +741,7 @@ bo_mapping_if_exists(int32 source_id)
 		memset(mapping, 0, sizeof(*mapping));
 		mapping->source_id = source_id;
 		mapping->cx = AllocSetContextCreate(CacheMemoryContext, "backorder mapping", ALLOCSET_SMALL_SIZES);
+		BO_POINT("mapping");
 		mapping->valid = true;	/* an invalidation while loading clears it again */
 		PG_TRY();
 		{
@@ -844,6 +845,7 @@ bo_mapping_run(Mapping *mapping, SPIPlanPtr *plan, const char *query, int nargs,
 		}
 		SetUserIdAndSecContext(mapping->owner,
 							   sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
+		BO_POINT("read");
 		if (SPI_execute_plan(*plan, values, NULL, true, 0) < 0)
 			elog(ERROR, "mapping query failed");
 		SetUserIdAndSecContext(userid, sec_context);

@@ -306,6 +306,7 @@ bo_settle(Settlement *settlement)
 	if (hash_get_num_entries(st.by_key) == 0)
 		return;
 	bo_lock_stocks(&st);
+	BO_POINT("locked");
 	for (int i = 0; i < st.nstocks; i++)
 		st.stocks[i]->shipped_out = st.stocks[i]->dealt_waiting = qty_zero;
 
@@ -320,6 +321,7 @@ bo_settle(Settlement *settlement)
 	for (int i = 0; i < st.nstocks; i++)
 		bo_promise_stock(&st, st.stocks[i]);
 
+	BO_POINT("dealt");
 	if (settlement->repromise)
 		for (int i = 0; i < st.nstocks; i++)
 			settlement->lines_changed += list_length(st.stocks[i]->lines);
@@ -329,6 +331,7 @@ bo_settle(Settlement *settlement)
 	bo_write(BO_INSERT_ALLOCATIONS, st.allocations);
 	bo_write(BO_INSERT_EVENTS, st.events);
 	bo_write_stock(&st);
+	BO_POINT("written");
 	if (bo_announce_pending())
 		bo_queue_commit_work();
 }
