@@ -466,6 +466,7 @@ report_evaluation(Mapping *mapping, MemoryContext cx)
 	error = CopyErrorData();
 	category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
 	if (category != ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION) &&
+		category != ERRCODE_TO_CATEGORY(ERRCODE_CARDINALITY_VIOLATION) &&
 		category != ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION) &&
 		category != ERRCODE_TO_CATEGORY(ERRCODE_PLPGSQL_ERROR))
 		PG_RE_THROW();

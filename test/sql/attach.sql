@@ -380,6 +380,10 @@ SELECT backorder.attach('plain', 'item', 'qty FROM attach.plain');
 \echo :SQLSTATE
 SELECT backorder.attach('plain', 'item', 'qty AS quantity');
 \echo :SQLSTATE
+SELECT backorder.attach('plain', 'item', 'line.*');
+\echo :SQLSTATE
+SELECT backorder.attach('plain', '*', 'qty');
+\echo :SQLSTATE
 SELECT backorder.attach('plain', 'item', '');
 \echo :SQLSTATE
 SELECT backorder.attach('plain', 'item', 'at');

@@ -26,6 +26,17 @@ UPDATE line SET pack = 0 WHERE id = 1;
 COMMIT;
 TABLE recorded;
 TABLE parked;
+-- A subquery that returns two rows is an error of the mapping too.
+BEGIN;
+CREATE TABLE two (n integer);
+INSERT INTO two VALUES (1);
+CREATE TABLE other (id integer PRIMARY KEY, item text);
+SELECT backorder.attach('other', 'item', '(SELECT n FROM two)') > 0 AS attached;
+INSERT INTO two VALUES (2);
+INSERT INTO other VALUES (1, 'pk B');
+SET CONSTRAINTS ALL IMMEDIATE;
+\echo :SQLSTATE
+ROLLBACK;
 -- Said once: the same error again is no news.
 UPDATE line SET amount = '6' WHERE id = 1;
 SELECT check_name, object, expected FROM backorder.verify() WHERE check_name = 'parked' ORDER BY 2;

@@ -26,7 +26,7 @@ CREATE FUNCTION fuzz.fails(integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'S
 
 -- Attaches a table, inserts a row, compares what is recorded with what EXPECTED reads, undoes it all.
 -- Returns the SQLSTATE, or 00000, and what is wrong.
-CREATE FUNCTION fuzz.try(create_table text, attach text, row text, expected text, OUT state text, OUT problem text) LANGUAGE plpgsql AS $$
+CREATE FUNCTION fuzz.try(create_table text, attach text, written text, expected text, OUT state text, OUT problem text) LANGUAGE plpgsql AS $$
 DECLARE
 	recorded text;
 	meant text;
@@ -37,7 +37,7 @@ BEGIN
 		step := 'attach';
 		EXECUTE attach;
 		step := 'row';
-		EXECUTE row;
+		EXECUTE written;
 		PERFORM backorder.flush();
 		SET CONSTRAINTS ALL IMMEDIATE;
 		step := 'read';
@@ -125,7 +125,7 @@ foreach my $n (0 .. $inputs - 1)
 		$create = 'CREATE TABLE fuzz.t (id integer PRIMARY KEY, i text, n numeric, m integer, color fuzz.color, pos fuzz.positive, j jsonb, ts timestamptz)';
 		$attach = 'SELECT backorder.attach(' . join(', ', literal('fuzz.t'), 'item => ' . literal($item), 'quantity => ' . literal($quantity), 'location => ' . literal($location)) . ')';
 		$row = sprintf(q{INSERT INTO fuzz.t VALUES (%d, '%s', %s, %s, 'red', 3, '{"n": 4}', '2020-01-01')}, $g->random(5), $g->one_of('I1', 'I2', ''), $g->one_of(1, 2.5, 0, -3, 7, 'NULL'), $g->random(4));
-		$expected = qq{SELECT string_agg(concat_ws('|', id::text, id::text, x.item, coalesce(x.location, ''), x.quantity), E'\\n') FROM fuzz.t AS line, LATERAL (SELECT ($item)::text, ($quantity)::numeric, ($location)::text) x (item, quantity, location) WHERE x.quantity > 0 AND x.item IS NOT NULL};
+		$expected = qq{SELECT string_agg(concat_ws('|', id::text, id::text, x.item, coalesce(x.location, ''), x.quantity), E'\\n') FROM fuzz.t AS line, LATERAL (SELECT ($item\n)::text, ($quantity\n)::numeric, ($location\n)::text) x (item, quantity, location) WHERE x.quantity > 0 AND x.item IS NOT NULL};
 	}
 	else
 	{
