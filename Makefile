@@ -31,6 +31,12 @@ ifeq ($(DEBUG_POINTS),1)
 PG_CFLAGS += -DBO_DEBUG_POINTS
 endif
 
+# For script/coverage.
+ifeq ($(COVERAGE),1)
+PG_CFLAGS += --coverage -O0
+SHLIB_LINK += --coverage
+endif
+
 # Tests are found, not listed: none can be forgotten. := matters, PGXS asks "ifdef REGRESS".
 # pg_regress looks for answers below the current directory first, hence the top-level expected/,
 # and for scripts too: a test must not be named like a part of the install script. Isolation tests
@@ -42,7 +48,7 @@ ISOLATION := $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)
 ISOLATION_OPTS = --inputdir=test --load-extension=backorder \
 	$(if $(filter 15,$(MAJORVERSION)),,--expecteddir=test)
 
-EXTRA_CLEAN = src/.flags $(wildcard sql/backorder--*.sql.new) tmp_check log
+EXTRA_CLEAN = src/.flags $(wildcard src/*.gcno) $(wildcard sql/backorder--*.sql.new) tmp_check log
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -68,4 +74,11 @@ clang:
 	if command -v $(CLANG) >/dev/null; then \
 	  $(CLANG) -fsyntax-only $(CPPFLAGS) $(WARNINGS) -Wno-ignored-attributes -Werror $(OBJS:.o=.c); fi
 
-.PHONY: FORCE clang
+# What static analysis finds: nothing. The two that are suppressed are pointers whose condition cppcheck does not see.
+TIDY = -*,clang-analyzer-*,bugprone-*,-bugprone-easily-swappable-parameters,-bugprone-reserved-identifier,-bugprone-narrowing-conversions,-bugprone-assignment-in-if-condition,-bugprone-macro-parentheses,-bugprone-implicit-widening-of-multiplication-result,-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling
+lint:
+	clang-tidy -quiet -warnings-as-errors='*' -checks='$(TIDY)' $(OBJS:.o=.c) -- $(CPPFLAGS)
+	cppcheck --include=test/cppcheck.h --enable=warning,performance,portability -q --std=c11 -I src --error-exitcode=1 \
+	  --suppress=missingInclude --suppress=nullPointerRedundantCheck:src/reconcile.c --suppress=nullPointer:src/store.c $(OBJS:.o=.c)
+
+.PHONY: FORCE clang lint

@@ -458,18 +458,17 @@ get_array(int column)
 static void
 report_evaluation(Mapping *mapping, MemoryContext cx)
 {
+	static const int others[] = {ERRCODE_BO_MAPPING, ERRCODE_INVALID_TRANSACTION_STATE, ERRCODE_TRANSACTION_ROLLBACK, ERRCODE_INSUFFICIENT_RESOURCES,
+		ERRCODE_PROGRAM_LIMIT_EXCEEDED, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, ERRCODE_OPERATOR_INTERVENTION, ERRCODE_SYSTEM_ERROR, ERRCODE_INTERNAL_ERROR};
 	ErrorData  *error;
-	int			category;
 	const char *detail;
 
 	MemoryContextSwitchTo(cx);
 	error = CopyErrorData();
-	category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
-	if (category != ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION) &&
-		category != ERRCODE_TO_CATEGORY(ERRCODE_CARDINALITY_VIOLATION) &&
-		category != ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION) &&
-		category != ERRCODE_TO_CATEGORY(ERRCODE_PLPGSQL_ERROR))
-		PG_RE_THROW();
+	/* What is not the expression's doing goes on as it is; it may raise SQLSTATEs of its own. */
+	for (int i = 0; i < (int) lengthof(others); i++)
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_TO_CATEGORY(others[i]))
+			PG_RE_THROW();
 	FlushErrorState();
 	detail = has_privs_of_role(GetOuterUserId(), bo_relation_owner(mapping->line.relid)) ? error->message :
 		psprintf("The expression failed with SQLSTATE %s; the message is in the server's log.", unpack_sql_state(error->sqlerrcode));

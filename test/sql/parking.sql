@@ -26,7 +26,19 @@ UPDATE line SET pack = 0 WHERE id = 1;
 COMMIT;
 TABLE recorded;
 TABLE parked;
--- A subquery that returns two rows is an error of the mapping too.
+-- A subquery that returns two rows is an error of the mapping too, and so is one that a function raises.
+BEGIN;
+CREATE FUNCTION picky(quantity integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+	IF quantity > 5 THEN RAISE EXCEPTION 'too many' USING ERRCODE = 'SH001'; END IF;
+	RETURN quantity;
+END $$;
+CREATE TABLE guarded (id integer PRIMARY KEY, item text, quantity integer);
+SELECT backorder.attach('guarded', 'item', 'parking.picky(quantity)', on_error => 'park') > 0 AS attached;
+INSERT INTO guarded VALUES (101, 'pk C', 3), (102, 'pk C', 7);
+SELECT backorder.flush();
+TABLE parked;
+ROLLBACK;
 BEGIN;
 CREATE TABLE two (n integer);
 INSERT INTO two VALUES (1);
