@@ -9,6 +9,7 @@ use strict;
 use warnings FATAL => 'all';
 
 use List::Util qw(max min sum0);
+use POSIX qw(ceil);
 
 sub new
 {
@@ -629,6 +630,47 @@ sub result
 	}
 	return sort @rows;
 }
+
+# What to buy: of each place what is short of its level, from the preferred supplier, the next ones above a maximum.
+# Suppliers: by item, in order of rank, [supplier, minimum, multiple, maximum or '']. Levels: "item|location" => [point, up to].
+# By hand: "item|location" => quantity in drafts that the planner does not rewrite.
+sub plan
+{
+	my ($self, $suppliers, $levels, $by_hand) = @_;
+	my (%on_order, @rows);
+
+	foreach my $y (values %{ $self->{supply} })
+	{
+		$on_order{"$y->{item}|$y->{location}"} += supply_open($y);
+	}
+	foreach my $place (sort keys %{ { %{ $self->{stock} }, %$levels } })
+	{
+		my ($item, $location) = split(/\|/, $place);
+		my $s = $self->stock($item, $location);
+		my ($point, $up_to) = @{ $levels->{$place} // [ 0, 0 ] };
+		my $has = $s->{on_hand} - $s->{unavailable} - sum0(map { &open($_) } values %{ $s->{lines} }) + ($on_order{$place} // 0) + ($by_hand->{$place} // 0);
+		my @from = grep { $_->[3] eq '' || $_->[3] >= $_->[2] } @{ $suppliers->{$item} // [] };
+		next if $has >= $point || !@from;
+		for (my $need = $up_to - $has; $need > 0;)
+		{
+			my ($supplier, $minimum, $multiple, $maximum) = @{ $from[0] };
+			my $quantity = $multiple * ceil(max($need, $minimum) / $multiple);
+			$quantity = min($quantity, $multiple * int($maximum / $multiple)) if $maximum ne '';
+			push @rows, join('|', 'plan', $supplier, $location, $item, number($quantity));
+			$need -= $quantity;
+			shift @from if @from > 1;
+		}
+	}
+	return sort @rows;
+}
+
+our $plan_query = <<'EOQ';
+SELECT count(*) FROM backorder.plan_purchases() \gset once_
+SELECT count(*) FROM backorder.plan_purchases() \gset twice_
+SELECT concat_ws('|', 'plan', o.supplier, o.location, l.item, trim_scale(l.ordered)) FROM backorder.purchase_order_line l JOIN backorder.purchase_order o USING (tenant, po_id)
+WHERE o.planner AND o.status = 'draft' AND l.planned = l.ordered AND l.cancelled = 0
+UNION ALL SELECT 'planning twice is not the same' WHERE :once_count <> :twice_count
+EOQ
 
 # The same as the extension has it.
 our $result_query = <<'EOQ';
