@@ -2,6 +2,7 @@
 #
 #   make && sudo make install          build for the pg_config in PATH (or PG_CONFIG=...)
 #   WERROR=1 make                      warnings are errors, as in CI
+#   DEBUG_POINTS=1 make                with points at which tests inject errors and crashes
 #   make installcheck                  against a running server; script/test needs none
 
 EXTENSION = backorder
@@ -25,6 +26,17 @@ ifeq ($(WERROR),1)
 PG_CFLAGS += -Werror
 endif
 
+# Points at which tests make the code fail, wait or crash (src/debug.c). Never for a server in use.
+ifeq ($(DEBUG_POINTS),1)
+PG_CFLAGS += -DBO_DEBUG_POINTS
+endif
+
+# For script/coverage.
+ifeq ($(COVERAGE),1)
+PG_CFLAGS += --coverage -O0
+SHLIB_LINK += --coverage
+endif
+
 # Tests are found, not listed: none can be forgotten. := matters, PGXS asks "ifdef REGRESS".
 # pg_regress looks for answers below the current directory first, hence the top-level expected/,
 # and for scripts too: a test must not be named like a part of the install script. Isolation tests
@@ -36,7 +48,7 @@ ISOLATION := $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)
 ISOLATION_OPTS = --inputdir=test --load-extension=backorder \
 	$(if $(filter 15,$(MAJORVERSION)),,--expecteddir=test)
 
-EXTRA_CLEAN = src/.flags $(wildcard sql/backorder--*.sql.new) tmp_check log
+EXTRA_CLEAN = src/.flags $(wildcard src/*.gcno) $(wildcard sql/backorder--*.sql.new) tmp_check log
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -62,4 +74,12 @@ clang:
 	if command -v $(CLANG) >/dev/null; then \
 	  $(CLANG) -fsyntax-only $(CPPFLAGS) $(WARNINGS) -Wno-ignored-attributes -Werror $(OBJS:.o=.c); fi
 
-.PHONY: FORCE clang
+# Static analysis. Left out is what it cannot see here, looked at by hand: pointers that one of two is never NULL,
+# or that are set where PG_TRY is; branches alike on purpose; memcpy as such.
+TIDY = -*,clang-analyzer-*,bugprone-*,-clang-analyzer-core.NullDereference,-bugprone-branch-clone,-bugprone-easily-swappable-parameters,-bugprone-reserved-identifier,-bugprone-narrowing-conversions,-bugprone-assignment-in-if-condition,-bugprone-macro-parentheses,-bugprone-implicit-widening-of-multiplication-result,-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling
+lint:
+	clang-tidy -quiet -warnings-as-errors='*' -checks='$(TIDY)' $(OBJS:.o=.c) -- $(CPPFLAGS)
+	cppcheck --include=test/cppcheck.h --enable=warning,performance,portability -q --std=c11 -I src --error-exitcode=1 \
+	  --suppress=missingInclude --suppress=nullPointerRedundantCheck:src/reconcile.c --suppress=nullPointer:src/store.c $(OBJS:.o=.c)
+
+.PHONY: FORCE clang lint

@@ -116,6 +116,11 @@ BEGIN
 		END IF;
 		RETURN OLD;
 	END IF;
+	-- The planner numbers lines of its drafts too: whoever comes second waits before the number is taken, not after.
+	IF TG_OP = 'INSERT' THEN
+		PERFORM FROM backorder.purchase_order p
+		WHERE p.tenant = NEW.tenant AND p.po_id = NEW.po_id AND p.planner AND p.status = 'draft' FOR NO KEY UPDATE;
+	END IF;
 	SELECT p.status INTO po_status FROM backorder.purchase_order p WHERE p.tenant = NEW.tenant AND p.po_id = NEW.po_id;
 	IF po_status IN ('closed', 'cancelled') THEN
 		RAISE EXCEPTION 'cannot change line % of purchase order %', NEW.line_no, NEW.po_id USING ERRCODE = 'OB006',

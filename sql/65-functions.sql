@@ -331,13 +331,14 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION backorder.receive_purchase_order(bigint, text, timestamptz, text) IS 'All that is open of a purchase order arrived. The movements get the reference with / and the line number.';
 
--- Locks the stock rows of a purchase order's supply, in the order of settling; it has one location.
+-- Locks the stock rows of a purchase order's supply, in the order of settling; it has one location. Of lines that
+-- are not open too: somebody may be reversing their receipt.
 CREATE FUNCTION backorder.lock_supply(po_id bigint, tenant text) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT backorder.lock_stock(array_agg(s.item), s.location, $2) FROM backorder.supply s
-	WHERE s.tenant = $2 AND s.po_id = $1 AND s.open > 0 GROUP BY s.location
+	WHERE s.tenant = $2 AND s.po_id = $1 AND NOT s.closed GROUP BY s.location
 $$;
-COMMENT ON FUNCTION backorder.lock_supply(bigint, text) IS 'Internal: locks the stock rows of a purchase order''s open lines.';
+COMMENT ON FUNCTION backorder.lock_supply(bigint, text) IS 'Internal: locks the stock rows of a purchase order''s lines.';
 
 CREATE FUNCTION backorder.available_from(item text, quantity numeric, location text DEFAULT '', tenant text DEFAULT '') RETURNS date
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -86,7 +86,7 @@ DECLARE
 	p_supplier CONSTANT text := supplier;
 	p_location CONSTANT text := location;
 	p_tenant CONSTANT text := tenant;
-	changed record;
+	places text[][];
 BEGIN
 	PERFORM backorder.lock_orders();
 	-- Planners of a supplier go one after the other: no line of the planner appears between the steps below.
@@ -162,24 +162,27 @@ BEGIN
 
 	-- Placed orders are never changed: what the plan bought and nobody needs any more is said once.
 	IF p_supplier IS NULL THEN
-		FOR changed IN
-			SELECT u.location, array_agg(u.item) AS items FROM backorder.purchase_surplus u
-			WHERE u.tenant = p_tenant AND u.surplus <> u.told AND (p_item IS NULL OR u.item = p_item) AND (p_location IS NULL OR u.location = p_location)
-			GROUP BY u.location ORDER BY u.location
-		LOOP
-			PERFORM backorder.lock_stock(changed.items, changed.location, p_tenant);
+		-- Locked in the order of settling, all locations in one step; then looked at again.
+		SELECT array_agg(k.place) INTO places FROM (
+			SELECT ARRAY[s.item, s.location] AS place FROM backorder.stock s
+			WHERE s.tenant = p_tenant AND (s.item, s.location) IN (
+				SELECT u.item, u.location FROM backorder.purchase_surplus u
+				WHERE u.tenant = p_tenant AND u.surplus <> u.told AND (p_item IS NULL OR u.item = p_item) AND (p_location IS NULL OR u.location = p_location))
+			ORDER BY s.tenant, s.item, s.location FOR NO KEY UPDATE) k;
+		IF places IS NOT NULL THEN
 			WITH now AS MATERIALIZED (
-				SELECT u.* FROM backorder.purchase_surplus u
-				WHERE u.tenant = p_tenant AND u.location = changed.location AND u.item = ANY (changed.items) AND u.surplus <> u.told
+				SELECT u.* FROM generate_subscripts(places, 1) AS g (n)
+				JOIN backorder.purchase_surplus u ON u.tenant = p_tenant AND u.item = places[g.n][1] AND u.location = places[g.n][2]
+				WHERE u.surplus <> u.told
 			), said AS (
 				INSERT INTO backorder.event (tenant, aggregatetype, aggregateid, type, payload, generation)
 				SELECT p_tenant, 'item', n.item, 'surplus', jsonb_build_object('item', n.item, 'location', n.location,
 					'surplus', n.surplus, 'surplus_before', n.told, 'purchase_orders', n.purchase_orders), (SELECT max(i.generation) FROM backorder.installation i)
-				FROM now n WHERE n.surplus > n.told ORDER BY n.item
+				FROM now n WHERE n.surplus > n.told ORDER BY n.location, n.item
 			)
 			UPDATE backorder.stock s SET surplus = n.surplus, version = s.version + 1
 			FROM now n WHERE s.tenant = p_tenant AND s.item = n.item AND s.location = n.location;
-		END LOOP;
+		END IF;
 	END IF;
 
 	RETURN QUERY

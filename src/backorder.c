@@ -62,6 +62,9 @@ _PG_init(void)
 	DefineCustomStringVariable("backorder.timezone", "Time zone in which days are counted and mapped times without zone are read.",
 							   "Empty: the server's log_timezone.",
 							   &bo_timezone, "", PGC_SUSET, 0, check_timezone, NULL, NULL);
+#ifdef BO_DEBUG_POINTS
+	bo_debug_init();
+#endif
 	MarkGUCPrefixReserved("backorder");
 	bo_mapping_init();
 	bo_stock_source_init();

@@ -48,6 +48,16 @@ extern bool bo_notify;
 extern int	bo_repromise_limit;
 extern char *bo_timezone;
 
+/* ---------- debug.c: points at which tests fail, wait or crash ---------- */
+
+#ifdef BO_DEBUG_POINTS
+extern void bo_debug_init(void);
+extern void bo_debug_point(const char *name);
+#define BO_POINT(name) bo_debug_point(name)
+#else
+#define BO_POINT(name) ((void) 0)
+#endif
+
 /* ---------- store.c: sections, statements, rows ---------- */
 
 /*
@@ -445,7 +455,6 @@ typedef struct OrderNote
 	char	   *tenant;
 	int64		seq;			/* orders as first noted */
 	Datum		native[BO_MAX_KEYS];
-	bool		unreadable;		/* recorded under a text that is no key of the table (any more): nothing is read */
 	struct
 	{
 		bool		locked;		/* its sales_order row is */
@@ -454,6 +463,7 @@ typedef struct OrderNote
 		bool		spellings;	/* lines may write the key in other ways: they are looked for */
 		bool		whole;		/* more may have changed than the one line that is noted: */
 		bool		one_line;
+		bool		unreadable; /* recorded under a text that is no key of the table (any more): nothing is read */
 		Datum		line[BO_MAX_KEYS];	/* native values of its key */
 	}			state;			/* follows savepoints */
 } OrderNote;

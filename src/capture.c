@@ -213,6 +213,7 @@ bo_run_commit_work(void)
 	{
 		(void) bo_settle_pending();
 		bo_announce();
+		BO_POINT("announced");
 	}
 	PG_FINALLY();
 	{
@@ -379,8 +380,9 @@ bo_commit_work(PG_FUNCTION_ARGS)
 
 /* ---------- notes ---------- */
 
+/* The note of an order, which becomes dirty; anew: it was not. */
 static OrderNote *
-note(Mapping *mapping, char *order_key)
+note(Mapping *mapping, char *order_key, bool *anew)
 {
 	Pending    *p = need_pending();
 	NoteKey		key = {mapping->source_id, order_key};
@@ -396,16 +398,17 @@ note(Mapping *mapping, char *order_key)
 		entry->tenant = pstrdup(mapping->tenant);
 		entry->seq = list_length(p->order);
 		memset(entry->native, 0, sizeof(entry->native));
-		entry->unreadable = false;
 		memset(&entry->state, 0, sizeof(entry->state));
 		p->order = lappend(p->order, entry);
 		MemoryContextSwitchTo(old);
 	}
-	if (!entry->state.dirty)
+	*anew = !entry->state.dirty;
+	if (*anew)
 	{
 		bo_save(&entry->state, sizeof(entry->state));
 		bo_save(&p->state, sizeof(p->state));
 		entry->state.dirty = true;
+		entry->state.unreadable = false;
 		p->state.ndirty++;
 	}
 	p->last_mapping = mapping;
@@ -416,8 +419,11 @@ note(Mapping *mapping, char *order_key)
 static void
 keep_native(Mapping *mapping, OrderNote *entry, const Datum *native)
 {
-	MemoryContext old = MemoryContextSwitchTo(pending->cx);
+	MemoryContext old;
 
+	if (entry->native[0] != (Datum) 0)
+		bo_save(entry->native, sizeof(entry->native));
+	old = MemoryContextSwitchTo(pending->cx);
 	for (int i = 0; i < mapping->line.nkeys; i++)
 		entry->native[i] = datumCopy(native[i], get_typbyval(mapping->line.key_type[i]), get_typlen(mapping->line.key_type[i]));
 	MemoryContextSwitchTo(old);
@@ -498,8 +504,9 @@ bo_check_noted_types(Mapping *mapping)
 
 			if (entry->key.source_id != mapping->source_id)
 				continue;
-			entry->unreadable = !bo_key_native(mapping, entry->key.order_key, native);
-			if (!entry->unreadable)
+			bo_save(&entry->state, sizeof(entry->state));
+			entry->state.unreadable = !bo_key_native(mapping, entry->key.order_key, native);
+			if (!entry->state.unreadable)
 				keep_native(mapping, entry, native);
 			bo_note_whole(entry);	/* not by the key of its one line, which may be of another type */
 		}
@@ -515,6 +522,7 @@ OrderNote *
 bo_note_order(Mapping *mapping, const Datum *native)
 {
 	OrderNote  *entry;
+	bool		anew;
 	int			level = 0;
 
 	/* Most rows repeat the order of the row before. */
@@ -536,12 +544,19 @@ bo_note_order(Mapping *mapping, const Datum *native)
 	}
 	if (mapping->pin_keys)
 		level = bo_pin_settings();
-	entry = note(mapping, bo_key_text(native, mapping->line.key_type, mapping->line.nkeys));
+	entry = note(mapping, bo_key_text(native, mapping->line.key_type, mapping->line.nkeys), &anew);
 	if (mapping->pin_keys)
 		AtEOXact_GUC(false, level);
-	if (entry->native[0] == (Datum) 0 || entry->unreadable)
+	/* Noted before under another mapping, the key may have been of another type, or none. */
+	if (anew || entry->state.unreadable)
+	{
+		if (entry->state.unreadable)
+		{
+			bo_save(&entry->state, sizeof(entry->state));
+			entry->state.unreadable = false;
+		}
 		keep_native(mapping, entry, native);
-	entry->unreadable = false;	/* as when it was noted by detach() */
+	}
 	return entry;
 }
 
@@ -555,13 +570,18 @@ bo_note_order_text(Mapping *mapping, const char *order_key, bool spellings)
 {
 	Datum		native[BO_MAX_KEYS];
 	OrderNote  *entry;
+	bool		anew;
 	/* A stub's orders are ended unread. */
 	bool		readable = mapping->line.nkeys > 0 && bo_key_native(mapping, order_key, native);
 
 	(void) need_pending();
 	bo_check_noted_types(mapping);
-	entry = note(mapping, pstrdup(order_key));
-	entry->unreadable = !readable;
+	entry = note(mapping, pstrdup(order_key), &anew);
+	if (entry->state.unreadable == readable)
+	{
+		bo_save(&entry->state, sizeof(entry->state));
+		entry->state.unreadable = !readable;
+	}
 	bo_note_whole(entry);
 	if (spellings)
 		bo_note_spellings(mapping, entry);
@@ -910,7 +930,7 @@ note_row(CapturedTable *table, Mapping *mapping, TupleTableSlot *slot, Relation 
 
 /* An UPDATE that changes the key of a line moves the line, with all it has. */
 static void
-note_move(CapturedTable *table, Mapping *mapping, TupleDesc desc, TupleTableSlot *before, TupleTableSlot *after)
+note_move(CapturedTable *table, Mapping *mapping, TupleDesc desc, TupleTableSlot *before, TupleTableSlot *after, HeapTuple written)
 {
 	TupleTableSlot *slots[2] = {before, after};
 	char	   *keys[2][2];
@@ -956,7 +976,8 @@ note_move(CapturedTable *table, Mapping *mapping, TupleDesc desc, TupleTableSlot
 	move->old_line = keys[0][1];
 	move->new_order = keys[1][0];
 	move->new_line = keys[1][1];
-	move->cid = GetCurrentCommandId(false);
+	/* Of the command that wrote the row: other triggers may have run commands of theirs since. */
+	move->cid = HeapTupleHeaderGetCmin(written->t_data);
 	bo_save(&pending->state, sizeof(pending->state));
 	pending->moves = lappend(list_truncate(pending->moves, pending->state.nmoves++), move);
 	MemoryContextSwitchTo(old);
@@ -1081,10 +1102,11 @@ bo_capture(PG_FUNCTION_ARGS)
 		note_row(table, mapping, trigdata->tg_trigslot, trigdata->tg_relation);
 		note_row(table, mapping, trigdata->tg_newslot, trigdata->tg_relation);
 		if (table->role == CAPTURE_LINE)
-			note_move(table, mapping, desc, trigdata->tg_trigslot, trigdata->tg_newslot);
+			note_move(table, mapping, desc, trigdata->tg_trigslot, trigdata->tg_newslot, trigdata->tg_newtuple);
 	}
 	else
 		note_row(table, mapping, trigdata->tg_trigslot, trigdata->tg_relation);
+	BO_POINT("captured");
 	if (mapping->immediate)
 		queue_statement_work();
 	/* Under SET CONSTRAINTS ... IMMEDIATE: when all rows of the statement are noted. */

@@ -214,6 +214,7 @@ bo_direct_open(BoTable which)
 	BoDirect   *direct;
 
 	PreventCommandIfReadOnly("UPDATE");
+	BO_POINT("direct");
 	rel = table_open(bo_relation(table->name), RowExclusiveLock);
 	if (!table->valid || table->relid != RelationGetRelid(rel))
 	{
@@ -458,6 +459,7 @@ insert_piece(Insertion *in)
 
 	if (in->n == 0)
 		return;
+	BO_POINT("inserting");
 	if (in->n == 1)
 		table_tuple_insert(rel, in->slots[0], in->cid, 0, in->bulk);
 	else

@@ -136,6 +136,8 @@ analyze_expression(const char *name, const char *text, const char *from, const c
 		report_syntax(psprintf("mapping \"%s\"", name), hint, cx);
 	}
 	PG_END_TRY();
+	if (list_length(query->targetList) != 1)	/* a star */
+		bo_refuse(psprintf("mapping \"%s\" is not one expression", name), "Give a column, or one SQL expression over line, header and joins.");
 	if (query->hasAggs || query->hasWindowFuncs || query->hasTargetSRFs)
 		bo_refuse(psprintf("mapping \"%s\" has aggregates, window functions or set-returning functions", name),
 			   "Give one scalar expression.");

@@ -598,17 +598,17 @@ get_array(int column)
 static void
 report_evaluation(Mapping *mapping, MemoryContext cx)
 {
+	static const int others[] = {ERRCODE_BO_MAPPING, ERRCODE_INVALID_TRANSACTION_STATE, ERRCODE_TRANSACTION_ROLLBACK, ERRCODE_INSUFFICIENT_RESOURCES,
+		ERRCODE_PROGRAM_LIMIT_EXCEEDED, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, ERRCODE_OPERATOR_INTERVENTION, ERRCODE_SYSTEM_ERROR, ERRCODE_INTERNAL_ERROR};
 	ErrorData  *error;
-	int			category;
 	const char *detail;
 
 	MemoryContextSwitchTo(cx);
 	error = CopyErrorData();
-	category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
-	if (category != ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION) &&
-		category != ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION) &&
-		category != ERRCODE_TO_CATEGORY(ERRCODE_PLPGSQL_ERROR))
-		PG_RE_THROW();
+	/* What is not the expression's doing goes on as it is; it may raise SQLSTATEs of its own. */
+	for (int i = 0; i < (int) lengthof(others); i++)
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_TO_CATEGORY(others[i]))
+			PG_RE_THROW();
 	FlushErrorState();
 	detail = has_privs_of_role(GetOuterUserId(), bo_relation_owner(mapping->line.relid)) ? error->message :
 		psprintf("The expression failed with SQLSTATE %s; the message is in the server's log.", unpack_sql_state(error->sqlerrcode));
@@ -936,6 +936,7 @@ bo_mapping_if_exists(int32 source_id)
 		memset(mapping, 0, sizeof(*mapping));
 		mapping->source_id = source_id;
 		mapping->cx = AllocSetContextCreate(CacheMemoryContext, "backorder mapping", ALLOCSET_SMALL_SIZES);
+		BO_POINT("mapping");
 		mapping->valid = true;	/* an invalidation while loading clears it again */
 		PG_TRY();
 		{
@@ -1043,6 +1044,7 @@ bo_mapping_run(Mapping *mapping, SPIPlanPtr *plan, const char *query, int nargs,
 							   sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
 		if (made && !custom)
 			bo_plan_by_index(*plan);
+		BO_POINT("read");
 		if (SPI_execute_plan(*plan, values, NULL, true, 0) < 0)
 			elog(ERROR, "mapping query failed");
 		SetUserIdAndSecContext(userid, sec_context);
@@ -1167,7 +1169,7 @@ order_key_array(Mapping *mapping, List *notes, int k)
 	{
 		OrderNote  *note = lfirst(lc);
 
-		if (!note->unreadable)
+		if (!note->state.unreadable)
 			datums[n++] = mapping->key_as_text[k] ? CStringGetTextDatum(value_text(note->native[k], mapping->line.key_type[k])) : note->native[k];
 	}
 	return native_array(datums, n, mapping->key_as_text[k] ? TEXTOID : mapping->line.key_type[k]);

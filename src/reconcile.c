@@ -565,7 +565,7 @@ read_orders(void *arg)
 
 	OrderNote  *first = linitial(reading->notes);
 	MappingScope scope = order_of(reading->r, first)->one_line ? MAPPING_LINE :
-		list_length(reading->notes) == 1 && !first->unreadable ? MAPPING_ONE :
+		list_length(reading->notes) == 1 && !first->state.unreadable ? MAPPING_ONE :
 		list_length(reading->notes) < MANY_ORDERS ? MAPPING_FEW : MAPPING_MANY;
 
 	bo_mapping_read(reading->mapping, scope, reading->notes, take_mapped, reading->r);
@@ -758,11 +758,11 @@ reconcile_orders(Settlement *settlement, ReconcileMode mode, List *notes, Snapsh
 		order->recorded = NIL;
 		order->error = NULL;
 		order->before = NIL;
-		order->first_sight = mapping->importing && note->state.fresh && !note->unreadable;
+		order->first_sight = mapping->importing && note->state.fresh && !note->state.unreadable;
 		order->baseline = mode.baseline || (mode.import && order->first_sight);
 		first_sight = first_sight || (order->first_sight && !order->baseline);
 		order->one_line = list_length(notes) == 1 && note->state.one_line && !note->state.whole && !note->state.fresh &&
-			!note->unreadable && !mode.whole && mapping->by_line && bo_pending_moves() == NIL;
+			!note->state.unreadable && !mode.whole && mapping->by_line && bo_pending_moves() == NIL;
 	}
 
 	PushActiveSnapshot(snapshot);

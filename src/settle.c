@@ -283,6 +283,7 @@ settle_all(Settle *st)
 	for (int i = 0; i < st->nstocks; i++)
 		bo_promise_stock(st, st->stocks[i]);
 
+	BO_POINT("dealt");
 	if (s->repromise && s->changes == NIL)
 		for (int i = 0; i < st->nstocks; i++)
 			s->lines_changed += list_length(st->stocks[i]->lines);
@@ -418,6 +419,7 @@ bo_settle(Settlement *settlement)
 	if (hash_get_num_entries(st.by_key) == 0 && settlement->next == NULL)
 		return;
 	bo_lock_stocks(&st);
+	BO_POINT("locked");
 	for (int i = 0; i < st.nstocks; i++)
 		st.stocks[i]->shipped_out = st.stocks[i]->dealt_waiting = qty_zero;
 
@@ -426,6 +428,7 @@ bo_settle(Settlement *settlement)
 	else
 		settle_all(&st);
 	bo_write_stock(&st);
+	BO_POINT("written");
 	if (bo_announce_pending())
 		bo_queue_commit_work();
 }

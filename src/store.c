@@ -808,6 +808,7 @@ bo_exec(BoStatement statement, BoRows *rows, const Datum *args, bool read_only)
 	PG_TRY();
 	{
 		bo_writing = true;
+		BO_POINT("statement");
 		rc = SPI_execute_plan(prepared(statement), (Datum *) args, nulls, read_only, 0);
 	}
 	PG_FINALLY();
@@ -1049,6 +1050,7 @@ bo_lock_stock_rows(const StockKey *const *keys, int n, StockLockedFunc func, voi
 Portal
 bo_open(BoStatement statement, const Datum *args)
 {
+	BO_POINT("cursor");
 	return SPI_cursor_open(NULL, prepared(statement), (Datum *) args, NULL, false);
 }
 

@@ -416,6 +416,10 @@ SELECT backorder.attach('plain', 'item', 'qty FROM attach.plain');
 \echo :SQLSTATE
 SELECT backorder.attach('plain', 'item', 'qty AS quantity');
 \echo :SQLSTATE
+SELECT backorder.attach('plain', 'item', 'line.*');
+\echo :SQLSTATE
+SELECT backorder.attach('plain', '*', 'qty');
+\echo :SQLSTATE
 SELECT backorder.attach('plain', 'item', '');
 \echo :SQLSTATE
 SELECT backorder.attach('plain', 'item', 'at');
@@ -461,6 +465,37 @@ SELECT backorder.resync('single', 'seven');
 SELECT backorder.resync('composite_line', '{x,1}');
 \echo :SQLSTATE
 SELECT backorder.resync('single', '99');
+
+-- Detached and attached in one transaction: recorded like any other; by another key; and not at all.
+CREATE TABLE anew (id integer PRIMARY KEY, code text, item text, quantity integer);
+INSERT INTO anew SELECT n, n::text, 'anew', n FROM generate_series(1, 3) n;
+CREATE FUNCTION attach_anew(key text) RETURNS boolean LANGUAGE sql AS $$
+	SELECT backorder.attach('anew', item => 'item', quantity => 'quantity', order_key => key, line_key => 'id') > 0
+$$;
+CREATE VIEW anew_recorded AS SELECT order_key, line_key, ordered FROM backorder.order_line WHERE item = 'anew' ORDER BY line_key COLLATE "C";
+SELECT attach_anew('id');
+BEGIN;
+SELECT backorder.detach('anew');
+SELECT attach_anew('id');
+COMMIT;
+TABLE anew_recorded;
+BEGIN;
+UPDATE anew SET quantity = 10 WHERE id = 1;
+SAVEPOINT a;
+SELECT backorder.detach('anew');
+SELECT attach_anew('code');
+UPDATE anew SET quantity = 20;
+SELECT backorder.flush();
+ROLLBACK TO a;
+UPDATE anew SET quantity = quantity + 1 WHERE id < 3;
+COMMIT;
+TABLE anew_recorded;
+BEGIN;
+UPDATE anew SET quantity = 5 WHERE id = 2;
+SELECT attach_anew('code');
+UPDATE anew SET quantity = 6 WHERE id = 2;
+COMMIT;
+TABLE anew_recorded;
 
 SELECT * FROM backorder.verify();
 

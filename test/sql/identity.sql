@@ -195,6 +195,18 @@ UPDATE dated SET ordered_at = '2019-12-31 12:00+00' WHERE id = 1;
 SELECT order_key, rank, ahead FROM backorder.backlog WHERE item = 'id L' ORDER BY rank;
 SELECT order_key, quantity FROM backorder.receive('id L', 2);
 
+-- What one statement moves, it moves at once, also where another trigger of the table runs statements of its own.
+CREATE TABLE audit (at timestamptz DEFAULT now());
+CREATE FUNCTION audited() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO audit DEFAULT VALUES; RETURN NULL; END $$;
+CREATE TABLE shifted (order_id integer, no integer, item text, quantity integer, PRIMARY KEY (order_id, no) DEFERRABLE);
+CREATE TRIGGER audited AFTER UPDATE ON shifted FOR EACH ROW EXECUTE FUNCTION audited();
+SELECT backorder.attach('shifted', 'item', 'quantity', line_key => 'no', order_key => 'order_id') > 0 AS attached;
+INSERT INTO shifted VALUES (9001, 1, 'id S', 1), (9001, 2, 'id S', 2), (9001, 3, 'id S', 3);
+DELETE FROM dated;
+SELECT mark('shift ');
+UPDATE shifted SET no = no % 3 + 1;
+SELECT * FROM compare('shift ') WHERE item = 'id S';
+
 SELECT * FROM backorder.verify();
 
 -- Nothing stays attached.

@@ -26,6 +26,29 @@ UPDATE line SET pack = 0 WHERE id = 1;
 COMMIT;
 TABLE recorded;
 TABLE parked;
+-- A subquery that returns two rows is an error of the mapping too, and so is one that a function raises.
+BEGIN;
+CREATE FUNCTION picky(quantity integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+	IF quantity > 5 THEN RAISE EXCEPTION 'too many' USING ERRCODE = 'SH001'; END IF;
+	RETURN quantity;
+END $$;
+CREATE TABLE guarded (id integer PRIMARY KEY, item text, quantity integer);
+SELECT backorder.attach('guarded', 'item', 'parking.picky(quantity)', on_error => 'park') > 0 AS attached;
+INSERT INTO guarded VALUES (101, 'pk C', 3), (102, 'pk C', 7);
+SELECT backorder.flush();
+TABLE parked;
+ROLLBACK;
+BEGIN;
+CREATE TABLE two (n integer);
+INSERT INTO two VALUES (1);
+CREATE TABLE other (id integer PRIMARY KEY, item text);
+SELECT backorder.attach('other', 'item', '(SELECT n FROM two)') > 0 AS attached;
+INSERT INTO two VALUES (2);
+INSERT INTO other VALUES (1, 'pk B');
+SET CONSTRAINTS ALL IMMEDIATE;
+\echo :SQLSTATE
+ROLLBACK;
 -- Said once: the same error again is no news.
 UPDATE line SET amount = '6' WHERE id = 1;
 SELECT check_name, object, expected FROM backorder.verify() WHERE check_name = 'parked' ORDER BY 2;

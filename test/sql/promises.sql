@@ -171,6 +171,7 @@ SET backorder.timezone = 'Etc/GMT+12';
 SELECT backorder.today() < :'today_there' AS earlier;
 SET backorder.timezone = 'nowhere';
 \echo :SQLSTATE
+SELECT backorder.day_of('2030-01-01 11:59+00'), backorder.day_of('2030-01-01 12:00+00'), backorder.day_of(NULL);
 RESET timezone;
 RESET backorder.timezone;
 SET backorder.repromise_limit = 0;

@@ -197,6 +197,12 @@ SELECT on_hand FROM counters WHERE item = 'st G' AND location = '';
 ROLLBACK;
 SELECT * FROM counters WHERE item = 'st G' AND location = '';
 
+-- Several movements in one call, as the stock functions make them.
+SELECT count(*) FROM backorder.post_movements(ARRAY[
+	backorder.movement('receipt', 'st P', '', 5, 0, 'st p1', NULL, now(), ''),
+	backorder.movement('hold', 'st P', '', 0, 2, 'st p2', NULL, now(), '')]);
+SELECT * FROM counters WHERE item = 'st P';
+
 SELECT * FROM backorder.verify();
 
 -- Nothing stays attached.

@@ -1,5 +1,6 @@
-# The server dies under load, twice, with fsync on: a backend is killed, then every process of it. After
-# each recovery what was committed is there, and everything is explained by rows.
+# The server dies under load, with fsync on: a backend is killed, then every process of it, then as chance has
+# it, at random moments. After each recovery what was committed is there, and everything is explained by
+# rows. BO_CRASH_CYCLES says how often, BO_CRASH_SEED how.
 
 use strict;
 use warnings FATAL => 'all';
@@ -67,33 +68,59 @@ sub start_and_wait
 {
 	my $load = start_load($node, [ '-c', $clients, '-j', 2, '-T', 120 ], \%scripts);
 
-	$node->poll_query_until('postgres', 'SELECT count(*) >= ' . ($before + 300) . ' FROM shop.done')
+	$node->poll_query_until('postgres', 'SELECT count(*) >= ' . ($before + 150) . ' FROM shop.done')
 	  or BAIL_OUT('no load');
 	return $load;
 }
 
-my $load = start_and_wait();
-my $pid = $node->safe_psql('postgres', q{
-	SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() ORDER BY pid LIMIT 1});
-kill('KILL', $pid);
-recovered_ok($load, 'backend killed');
-
-$load = start_and_wait();
-my @pids = split(/\n/, $node->safe_psql('postgres', 'SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()'));
-push @pids, slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
-$node->kill9;
-kill('KILL', @pids);
-# While one of them is left, so is the shared memory, and no server starts.
-foreach my $dying (@pids)
+sub kill_backend
 {
-	foreach (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
-	{
-		last if !kill(0, $dying);
-		sleep(0.1);
-	}
+	my $pid = $node->safe_psql('postgres', q{
+		SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() ORDER BY random() LIMIT 1});
+	kill('KILL', $pid) if $pid;
+	return;
 }
-$node->start;
-recovered_ok($load, 'server killed');
+
+sub kill_server
+{
+	my @pids = split(/\n/, $node->safe_psql('postgres', 'SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()'));
+	push @pids, slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+	$node->kill9;
+	kill('KILL', @pids);
+	# While one of them is left, so is the shared memory, and no server starts.
+	foreach my $dying (@pids)
+	{
+		foreach (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+		{
+			last if !kill(0, $dying);
+			sleep(0.1);
+		}
+	}
+	$node->start;
+	return;
+}
+
+sub stop_server
+{
+	$node->stop('immediate');
+	$node->start;
+	return;
+}
+
+my $cycles = $ENV{BO_CRASH_CYCLES} // 5;
+my $seed = $ENV{BO_CRASH_SEED} // int(rand(1_000_000));
+my @deaths = ([ 'backend killed', \&kill_backend ], [ 'server killed', \&kill_server ], [ 'server stopped at once', \&stop_server ]);
+
+note("seed $seed");
+srand($seed);
+foreach my $cycle (0 .. $cycles - 1)
+{
+	my ($name, $die) = @{ $deaths[ $cycle < @deaths ? $cycle : int(rand(@deaths)) ] };
+	my $load = start_and_wait();
+	sleep(rand(0.5));
+	$die->();
+	recovered_ok($load, "$cycle, $name");
+}
 
 # Life goes on.
 load_ok($node, 'afterwards', [ '-c', 2, '-t', 25 ], \%scripts);
