@@ -13,6 +13,7 @@
 #include "access/tupconvert.h"
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
+#include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"

@@ -72,6 +72,7 @@ SELECT backorder.lock_stock('{direct lamp}');
 ROLLBACK;
 
 -- The constraints of the tables hold for everybody else.
+\set VERBOSITY terse
 UPDATE backorder.stock SET allocated = on_hand + 1 WHERE item = 'direct lamp';
 
 SELECT backorder.detach('line');
