@@ -56,7 +56,8 @@ foreach my $query (
 my %argument = (
 	text => q{'1'}, numeric => 2, integer => 1, bigint => 1, boolean => 'false', date => q{'2024-02-01'}, oid => q{'shop.lines'::regclass},
 	regclass => q{'shop.lines'}, 'timestamp with time zone' => q{'2024-02-01 12:00+00'}, 'text[]' => q{'{a,b}'},
-	'backorder.order_line[]' => '(SELECT array_agg(l ORDER BY l.line_id) FROM backorder.order_line l)');
+	'backorder.order_line[]' => '(SELECT array_agg(l ORDER BY l.line_id) FROM backorder.order_line l)',
+	'backorder.source_import' => '(SELECT i FROM backorder.source_import i LIMIT 1)');
 my @functions = split(/\n/, $primary->safe_psql('postgres', q{
 	SELECT p.oid::regproc || '|' || coalesce((SELECT string_agg(format_type(a.type, NULL), ',' ORDER BY a.n)
 		FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY AS a (type, n)), '')

@@ -1,0 +1,3 @@
+-- Peer "bare": the same INSERTs, nothing else.
+\ir shop.sql
+\ir preload.sql
