@@ -62,7 +62,8 @@ COMMENT ON VIEW backorder.import_progress IS 'How far import() has come with eac
 -- come at once.  It was never told to anyone, and nobody is told now.  Sums of a stock row stay as they are.
 CREATE FUNCTION backorder.rank_imported(source_id integer, places integer) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET enable_hashjoin = on SET enable_sort = on AS $$
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_mergejoin = off SET enable_nestloop = on SET enable_hashjoin = on
+SET enable_sort = on SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
 	i backorder.source_import;

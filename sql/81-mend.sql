@@ -31,7 +31,7 @@ BEGIN
 		UNION
 		SELECT l.item, l.location FROM backorder.order_line l
 		LEFT JOIN (SELECT a.line_id, sum(a.quantity) AS quantity FROM backorder.allocation a WHERE a.tenant = own GROUP BY 1) a ON a.line_id = l.line_id
-		WHERE l.tenant = own AND l.allocated <> l.first_allocated + coalesce(a.quantity, 0)
+		WHERE l.tenant = own AND l.allocated <> l.first_allocated + coalesce(l.folded, 0) + coalesce(a.quantity, 0)
 		UNION
 		SELECT e.item, e.location FROM backorder.expected_promise e WHERE e.tenant = own AND e.promised_at IS DISTINCT FROM e.expected
 		UNION
@@ -42,8 +42,8 @@ BEGIN
 		WHERE s.tenant = own ORDER BY s.item, s.location FOR NO KEY UPDATE OF s;
 		-- The ledger is what happened; what a line cannot have any more is given back.
 		RETURN QUERY WITH ledger AS MATERIALIZED (
-			SELECT l.ctid AS tid, l.line_id, l.item, l.location, l.first_allocated + coalesce(sum(a.quantity), 0) AS allocated,
-				greatest(least(l.first_allocated + coalesce(sum(a.quantity), 0), l.ordered - l.cancelled - l.auto_cancelled - l.shipped), 0) AS mended
+			SELECT l.ctid AS tid, l.line_id, l.item, l.location, l.first_allocated + coalesce(l.folded, 0) + coalesce(sum(a.quantity), 0) AS allocated,
+				greatest(least(l.first_allocated + coalesce(l.folded, 0) + coalesce(sum(a.quantity), 0), l.ordered - l.cancelled - l.auto_cancelled - l.shipped), 0) AS mended
 			FROM unnest(items, locations) AS w (item, location)
 			JOIN backorder.order_line l ON l.tenant = own AND l.item = w.item AND l.location = w.location
 			LEFT JOIN backorder.allocation a ON a.tenant = l.tenant AND a.line_id = l.line_id
