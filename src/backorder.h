@@ -98,7 +98,7 @@ typedef enum BoStatement
 	BO_LOCK_ORDERS,
 	BO_READ_RECORDED,
 	BO_READ_RECORDED_LINE,
-	BO_READ_RECORDED_PLACES,
+	BO_FIND_RECORDED,
 	BO_READ_SOURCE_ORDERS,
 	BO_ADD_STOCK,
 	BO_LOCK_STOCK,
@@ -279,6 +279,7 @@ typedef struct Mapping
 	bool		refuse_overship;
 	bool		park;			/* an order that cannot be read is parked */
 	bool		queued_mapped;
+	bool		picks;			/* picked is mapped */
 	bool		ranked;			/* priority or queued_at is mapped: rank is not the order of recording */
 	bool		pin_keys;		/* the text of a key depends on settings */
 	bool		spellings;		/* keys that "=" takes for equal may differ as text */

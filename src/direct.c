@@ -10,7 +10,8 @@
  *
  * What is known of a table is kept until its relcache entry changes.  A table
  * that is not what the extension created, as one that got a trigger, a rule, a
- * policy, a column or an index of another kind, is left to the statement.
+ * policy, a column, a constraint or an index of another kind, is left to the
+ * statement.
  */
 #include "backorder.h"
 
@@ -53,6 +54,8 @@ typedef struct Column
 typedef struct Table
 {
 	const char *name;
+	int			nchecks;		/* CHECK constraints that the extension created */
+	const char *nullable[8];	/* columns that may be NULL */
 	Column		columns[MAX_COLUMNS];	/* in the order of the table; all of them */
 
 	/* filled when first used, and again after a change */
@@ -70,7 +73,8 @@ typedef struct Table
 } Table;
 
 static Table tables[] = {
-	[BO_TABLE_ORDER_LINE] = {.name = "order_line",.columns = {
+	[BO_TABLE_ORDER_LINE] = {.name = "order_line",.nchecks = 4,
+		.nullable = {"requested_at", "first_promised_at", "promised_at", "customer", "first_shipped", "folded"},.columns = {
 			{"tenant", TEXTOID}, {"line_id", INT8OID}, {"source_id", INT4OID}, {"priority", INT4OID}, {"live", BOOLOID},
 			{"deleted", BOOLOID}, {"held", BOOLOID}, {"queued_at", TIMESTAMPTZOID}, {"requested_at", DATEOID},
 			{"first_promised_at", DATEOID}, {"promised_at", DATEOID}, {"order_key", TEXTOID}, {"line_key", TEXTOID},
@@ -78,7 +82,7 @@ static Table tables[] = {
 			{"auto_cancelled", NUMERICOID}, {"shipped", NUMERICOID}, {"picked", NUMERICOID}, {"allocated", NUMERICOID},
 			{"first_allocated", NUMERICOID}, {"first_shipped", NUMERICOID}, {"folded", NUMERICOID}, {"backordered", NUMERICOID}, {"fulfilment", TEXTOID}
 	}},
-	[BO_TABLE_STOCK] = {.name = "stock",.columns = {
+	[BO_TABLE_STOCK] = {.name = "stock",.nchecks = 7,.nullable = {"counted_by"},.columns = {
 			{"tenant", TEXTOID}, {"item", TEXTOID}, {"location", TEXTOID}, {"on_hand", NUMERICOID}, {"unavailable", NUMERICOID},
 			{"allocated", NUMERICOID}, {"backordered", NUMERICOID}, {"backordered_held", NUMERICOID}, {"on_order", NUMERICOID},
 			{"available", NUMERICOID}, {"surplus", NUMERICOID}, {"promises_stale", BOOLOID},
@@ -87,12 +91,12 @@ static Table tables[] = {
 	[BO_TABLE_SALES_ORDER] = {.name = "sales_order",.columns = {
 			{"tenant", TEXTOID}, {"source_id", INT4OID}, {"order_key", TEXTOID}, {"revision", INT8OID}
 	}},
-	[BO_TABLE_ALLOCATION] = {.name = "allocation",.columns = {
+	[BO_TABLE_ALLOCATION] = {.name = "allocation",.nullable = {"movement_id", "po_id", "po_line_no"},.columns = {
 			{"tenant", TEXTOID}, {"allocation_id", INT8OID}, {"line_id", INT8OID}, {"item", TEXTOID}, {"location", TEXTOID},
 			{"quantity", NUMERICOID}, {"cause", TEXTOID}, {"movement_id", INT8OID}, {"po_id", INT8OID}, {"po_line_no", INT4OID},
 			{"allocated_at", TIMESTAMPTZOID}
 	}},
-	[BO_TABLE_EVENT] = {.name = "event",.columns = {
+	[BO_TABLE_EVENT] = {.name = "event",.nullable = {"source_id", "customer"},.columns = {
 			{"tenant", TEXTOID}, {"id", INT8OID}, {"aggregatetype", TEXTOID}, {"aggregateid", TEXTOID}, {"type", TEXTOID},
 			{"payload", JSONBOID}, {"source_id", INT4OID}, {"customer", TEXTOID}, {"created_at", TIMESTAMPTZOID},
 			{"generation", INT8OID}, {"xid", XID8OID}
@@ -124,7 +128,16 @@ bo_direct_init(void)
 
 /* ---------- what is known of a table ---------- */
 
-/* Has the table the columns that are written here, and no others? */
+static bool
+may_be_null(const Table *table, const char *column)
+{
+	for (int i = 0; i < (int) lengthof(table->nullable) && table->nullable[i] != NULL; i++)
+		if (strcmp(table->nullable[i], column) == 0)
+			return true;
+	return false;
+}
+
+/* Has the table the columns that are written here, with their constraints, and no others? */
 static bool
 columns_fit(Table *table, TupleDesc desc)
 {
@@ -133,13 +146,13 @@ columns_fit(Table *table, TupleDesc desc)
 	while (n < MAX_COLUMNS && table->columns[n].name != NULL)
 		n++;
 	table->ncolumns = n;
-	if (desc->natts != n)
+	if (desc->natts != n || (desc->constr ? desc->constr->num_check : 0) != table->nchecks)
 		return false;
 	for (int i = 0; i < n; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 
-		if (att->attisdropped || att->atttypid != table->columns[i].type || strcmp(NameStr(att->attname), table->columns[i].name) != 0)
+		if (att->attisdropped || att->atttypid != table->columns[i].type || att->attnotnull == may_be_null(table, table->columns[i].name) || strcmp(NameStr(att->attname), table->columns[i].name) != 0)
 			return false;
 	}
 	return true;
@@ -194,7 +207,7 @@ learn(Table *table, Relation rel)
 		table->cx = NULL;
 	}
 	if (rel->rd_rel->relkind != RELKIND_RELATION || rel->trigdesc != NULL || rel->rd_rules != NULL ||
-		rel->rd_rel->relrowsecurity || !columns_fit(table, RelationGetDescr(rel)))
+		rel->rd_rel->relrowsecurity || rel->rd_rel->relhassubclass || !columns_fit(table, RelationGetDescr(rel)))
 		return false;
 	table->cx = AllocSetContextCreate(CacheMemoryContext, "backorder direct", ALLOCSET_SMALL_SIZES);
 	table->usable = learn_indexes(table, rel);
@@ -532,14 +545,19 @@ static void
 update_row(BoDirect *direct, ItemPointer tid, TupleTableSlot *slot, CommandId cid)
 {
 	TM_FailureData failure;
+	TM_Result	result;
 	LockTupleMode lock;
 	BoUpdateIndexes update_indexes;
 
-	if (table_tuple_update(direct->rel, tid, slot, cid, GetActiveSnapshot(), InvalidSnapshot, true,
-						   &failure, &lock, &update_indexes) != TM_Ok)
+	result = table_tuple_update(direct->rel, tid, slot, cid, GetActiveSnapshot(), InvalidSnapshot, true,
+								&failure, &lock, &update_indexes);
+	if (result == TM_Updated || result == TM_Deleted)
 		raise_concurrent();
+	if (result != TM_Ok)
+		elog(ERROR, "row of backorder.%s cannot be updated: %d", direct->table->name, result);
+	/* That no key changes is a hint for the indexes, and true of stock and orders. */
 	if (update_indexes != BO_UPDATE_NO_INDEXES)
-		insert_index_tuples(direct, slot, true, bo_only_summarizing(update_indexes));
+		insert_index_tuples(direct, slot, direct->table != &tables[BO_TABLE_ORDER_LINE], bo_only_summarizing(update_indexes));
 }
 
 /*

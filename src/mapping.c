@@ -521,6 +521,17 @@ resolve_keys(MappedTable *table, ArrayType *names, AttrNumber *keys, Oid *types,
 	}
 }
 
+/* Is a column computed when it is read?  Then reading it may fail. */
+static bool
+column_is_virtual(Oid relid, AttrNumber attnum)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	bool		result = bo_is_virtual(TupleDescAttr(RelationGetDescr(rel), attnum - 1));
+
+	table_close(rel, NoLock);
+	return result;
+}
+
 /* The type of a column that is all there is to an expression; InvalidOid for any other expression. */
 static Oid
 plain_column_type(Mapping *mapping, const char *expression)
@@ -531,7 +542,7 @@ plain_column_type(Mapping *mapping, const char *expression)
 	for (int side = 0; side < 2; side++)
 		for (int i = 0; i < tables[side]->natts; i++)
 			if (tables[side]->alias[i] != NULL && strcmp(expression, column_ref(sides[side], tables[side], i + 1)) == 0)
-				return get_atttype(tables[side]->relid, i + 1);
+				return column_is_virtual(tables[side]->relid, i + 1) ? InvalidOid : get_atttype(tables[side]->relid, i + 1);
 	return InvalidOid;
 }
 
@@ -753,6 +764,7 @@ load(Mapping *mapping, int32 source_id)
 	mapping->reattached = bo_get_bool(0, 35);
 	mapping->queued_mapped = expr[9] != NULL;
 	mapping->ranked = expr[8] != NULL || expr[9] != NULL;
+	mapping->picks = expr[4] != NULL;
 
 	{
 		Oid			found = bo_resolve_table(line_relid, line_schema, line_table, source_id);
@@ -866,7 +878,8 @@ load(Mapping *mapping, int32 source_id)
 	}
 	mapping->where_keys = s.data;
 	mapping->queries[MAPPING_FEW] = mapping->queries[MAPPING_MANY] = psprintf("%s%s%s", query, s.data, order_by);
-	mapping->places_query = psprintf("SELECT DISTINCT q.mapped_item, coalesce(q.mapped_location, '') FROM (%s%s) q WHERE q.mapped_item IS NOT NULL", query, s.data);
+	mapping->places_query = psprintf("SELECT DISTINCT q.mapped_item COLLATE pg_catalog.\"C\", coalesce(q.mapped_location, '') COLLATE pg_catalog.\"C\" FROM (%s%s) q "
+									 "WHERE q.mapped_item IS NOT NULL AND (q.mapped_live AND q.mapped_quantity > 0 OR q.mapped_shipped > 0)", query, s.data);
 
 	/* One order: by its key, $1 ..., which then finds the header too; and one of its lines, by the next ones. */
 	initStringInfo(&s);
@@ -1241,6 +1254,7 @@ bo_mapping_places(Mapping *mapping, List *notes)
 {
 	Datum		values[BO_MAX_KEYS];
 	List	   *places = NIL;
+	char	   *tenant = pstrdup(mapping->tenant);	/* the mapping may be loaded anew while they are in use */
 	int			level = bo_allow_all_plans();
 
 	for (int k = 0; k < mapping->line.nkeys; k++)
@@ -1251,7 +1265,7 @@ bo_mapping_places(Mapping *mapping, List *notes)
 	{
 		StockKey   *place = palloc(sizeof(StockKey));
 
-		place->tenant = mapping->tenant;
+		place->tenant = tenant;
 		place->item = bo_get_text(row, 1);
 		place->location = bo_get_text(row, 2);
 		places = lappend(places, place);

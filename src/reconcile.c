@@ -858,9 +858,10 @@ next_piece(Settlement *settlement)
 }
 
 /*
- * May these orders be settled one after another?  All stock is locked before
- * the first; lines then get in the order in which they come what together
- * they would get by rank: so that must be the same.
+ * May these orders be settled one after another, if nothing is recorded of any
+ * of them?  All stock is locked before the first.  Lines that are all new get
+ * in the order in which they come what together they would get by rank, unless
+ * that is mapped.
  */
 static bool
 may_be_pieces(const Settlement *settlement, ReconcileMode mode, List *notes)
@@ -868,7 +869,7 @@ may_be_pieces(const Settlement *settlement, ReconcileMode mode, List *notes)
 	int32		source_id = 0;
 	ListCell   *lc;
 
-	if (list_length(notes) < 2 * PIECE_ORDERS || bo_pending_moves() != NIL || mode.detach != NULL || mode.import ||
+	if (list_length(notes) < 2 * PIECE_ORDERS || bo_pending_moves() != NIL || (mode.whole && !mode.baseline) || mode.import ||
 		settlement->movements != NIL || settlement->supplies != NIL || settlement->places != NIL || settlement->counts != NIL || settlement->repromise)
 		return false;
 	foreach(lc, notes)
@@ -881,31 +882,47 @@ may_be_pieces(const Settlement *settlement, ReconcileMode mode, List *notes)
 		source_id = note->key.source_id;
 		mapping = mapping_to_use(source_id, mode);
 		bo_check_noted_types(mapping);
-		if (mapping->park || mapping->unreadable || mapping->ranked || mapping->spellings || mapping->importing || mapping->line.nkeys == 0)
+		if (mapping->park || mapping->unreadable || mapping->ranked || mapping->picks || mapping->spellings || mapping->importing || mapping->line.nkeys == 0)
 			return false;
 	}
 	return true;
 }
 
-/* Where the orders have lines, now or as recorded. */
+/* Is anything recorded of these orders? */
+static bool
+are_recorded(List *notes, ReconcileMode mode)
+{
+	BoRows	   *rows = bo_rows(BO_ROWS_ORDERS);
+	ListCell   *lc;
+	bool		result;
+	int			i = 0;
+
+	foreach(lc, notes)
+	{
+		OrderNote  *note = lfirst(lc);
+		Datum		values[4] = {bo_text(note->tenant), Int32GetDatum(note->key.source_id), bo_text(note->key.order_key), Int32GetDatum(i++)};
+		bool		nulls[4] = {false};
+
+		if (!note->state.fresh || mode.whole)
+			bo_rows_put(rows, values, nulls);
+	}
+	result = i > 0 && bo_exec(BO_FIND_RECORDED, rows, NULL, true) > 0;
+	bo_rows_drop(rows);
+	return result;
+}
+
+/* Where the orders have lines. */
 static List *
 places_of(List *notes, ReconcileMode mode)
 {
-	BoRows	   *rows = bo_rows(BO_ROWS_ORDERS);
 	List	   *places = NIL;
 	List	   *some = NIL;
-	uint64		n;
-	int			i = 0;
 
 	for (ListCell *lc = list_head(notes); lc != NULL; lc = lnext(notes, lc))
 	{
 		OrderNote  *note = lfirst(lc);
 		ListCell   *next = lnext(notes, lc);
-		Datum		values[4] = {bo_text(note->tenant), Int32GetDatum(note->key.source_id), bo_text(note->key.order_key), Int32GetDatum(i++)};
-		bool		nulls[4] = {false};
 
-		if (!note->state.fresh)
-			bo_rows_put(rows, values, nulls);
 		some = lappend(some, note);
 		if (next == NULL || ((OrderNote *) lfirst(next))->key.source_id != note->key.source_id)
 		{
@@ -913,17 +930,6 @@ places_of(List *notes, ReconcileMode mode)
 			some = NIL;
 		}
 	}
-	n = bo_exec(BO_READ_RECORDED_PLACES, rows, NULL, true);
-	for (uint64 row = 0; row < n; row++)
-	{
-		StockKey   *place = palloc(sizeof(StockKey));
-
-		place->tenant = bo_get_text(row, 1);
-		place->item = bo_get_text(row, 2);
-		place->location = bo_get_text(row, 3);
-		places = lappend(places, place);
-	}
-	bo_rows_drop(rows);
 	return places;
 }
 
@@ -959,13 +965,18 @@ bo_reconcile_and_settle(Settlement *settlement, ReconcileMode mode)
 		Pieces		pieces = {.mode = mode,.notes = list_copy(notes)};
 
 		bo_lock_orders(notes);
-		list_sort(pieces.notes, compare_seq);
 		pieces.snapshot = snapshot_after_locks(mode);
 		PushActiveSnapshot(pieces.snapshot);
-		settlement->places = places_of(notes, mode);
+		if (!are_recorded(notes, mode))
+		{
+			list_sort(pieces.notes, compare_seq);
+			settlement->places = places_of(notes, mode);
+			settlement->next = next_piece;
+			settlement->next_arg = &pieces;
+		}
 		PopActiveSnapshot();
-		settlement->next = next_piece;
-		settlement->next_arg = &pieces;
+		if (settlement->next == NULL)
+			reconcile_orders(settlement, mode, notes, pieces.snapshot);
 		bo_settle(settlement);
 		UnregisterSnapshot(pieces.snapshot);
 	}

@@ -307,9 +307,7 @@ find_changed_stock(Settle *st)
 		if (change->old_item)
 			change->old_stock = bo_find_stock(st, change->mapping->tenant, change->old_item, change->old_location);
 		if ((change->stock && !change->stock->locked) || (change->old_stock && !change->old_stock->locked))
-			ereport(ERROR,
-					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-					 errmsg("could not serialize access due to concurrent update of an order")));
+			elog(ERROR, "stock of order %s was not locked", change->order_key);
 	}
 }
 

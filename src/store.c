@@ -237,9 +237,9 @@ static const Statement bo_statements[] = {
 		"SELECT 0, l.line_key, l.item, l.location, l.customer, l.ordered, l.cancelled, l.shipped, l.picked, l.live, l.deleted, "
 		"l.priority, l.queued_at, l.requested_at, l.held, l.line_id "
 	"FROM backorder.order_line l WHERE l.tenant = $1 AND l.source_id = $2 AND l.order_key = $3 AND l.line_key = $4"},
-	[BO_READ_RECORDED_PLACES] = {BO_ROWS_ORDERS, 0, {0},
-		"SELECT DISTINCT l.tenant, l.item, l.location FROM given_orders g "
-	"JOIN backorder.order_line l ON l.tenant = g.tenant AND l.source_id = g.source_id AND l.order_key = g.order_key"},
+	[BO_FIND_RECORDED] = {BO_ROWS_ORDERS, 0, {0},
+		"SELECT 1 FROM given_orders g "
+	"JOIN backorder.order_line l ON l.tenant = g.tenant AND l.source_id = g.source_id AND l.order_key = g.order_key LIMIT 1"},
 	[BO_READ_SOURCE_ORDERS] = {-1, 2, {TEXTOID, INT4OID},
 		"SELECT l.order_key FROM backorder.order_line l WHERE l.tenant = $1 AND l.source_id = $2 "
 	"UNION SELECT p.order_key FROM backorder.parked p WHERE p.tenant = $1 AND p.source_id = $2 AND p.order_key <> ''"},

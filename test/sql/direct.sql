@@ -66,13 +66,18 @@ RESET enable_seqscan;
 SELECT order_no, line_no, item, ordered, allocated, backordered, ledger, revision FROM recorded() WHERE order_no::integer > 20;
 SELECT * FROM backorder.verify();
 
+-- So are constraints of somebody's own.
+ALTER TABLE backorder.order_line ADD CONSTRAINT not_that_many CHECK (ordered < 1000) NOT VALID;
+\set VERBOSITY terse
+INSERT INTO line VALUES (41, 1, 'direct lamp', 1000);
+ALTER TABLE backorder.order_line DROP CONSTRAINT not_that_many;
+
 -- A transaction that only reads writes nothing.
 BEGIN READ ONLY;
 SELECT backorder.lock_stock('{direct lamp}');
 ROLLBACK;
 
 -- The constraints of the tables hold for everybody else.
-\set VERBOSITY terse
 UPDATE backorder.stock SET allocated = on_hand + 1 WHERE item = 'direct lamp';
 
 SELECT backorder.detach('line');

@@ -48,5 +48,27 @@ SELECT * FROM backorder.verify();
 DELETE FROM orders;
 TABLE state;
 SELECT * FROM backorder.verify();
+
+-- What is recorded is settled with what is new all at once: an older line that grows goes before a new one, and goods
+-- booked on the wrong order are corrected in one transaction.
+INSERT INTO orders SELECT generate_series(1, 13000);
+INSERT INTO lines VALUES (1, 1, 'grows', 5), (2, 1, 'booked', 5), (3, 1, 'booked', 5);
+INSERT INTO backorder.stock_movement (tenant, item, kind, quantity) VALUES ('pieces', 'grows', 'receipt', 10), ('pieces', 'booked', 'receipt', 5);
+UPDATE lines SET shipped = 5 WHERE order_id = 3;
+BEGIN;
+INSERT INTO lines VALUES (100, 1, 'grows', 5);
+UPDATE lines SET shipped = 5 WHERE order_id = 2;
+INSERT INTO lines SELECT o, 1, 'piece ' || o % 10, 1 FROM generate_series(1001, 12000) o;
+UPDATE lines SET shipped = 0 WHERE order_id = 3;
+UPDATE lines SET qty = 10 WHERE order_id = 1;
+COMMIT;
+SELECT order_key, item, shipped, allocated, backordered FROM backorder.order_line WHERE tenant = 'pieces' AND item IN ('grows', 'booked') ORDER BY line_id;
+SELECT item, on_hand FROM backorder.stock WHERE tenant = 'pieces' AND item IN ('grows', 'booked') ORDER BY item;
+SELECT count(*) FROM backorder.event WHERE tenant = 'pieces' AND type = 'discrepancy';
+-- No stock row for what nobody wants.
+DELETE FROM lines WHERE item LIKE 'piece%';
+INSERT INTO lines SELECT o, 1, 'none', 0 FROM generate_series(1001, 12000) o;
+SELECT count(*) FROM backorder.stock WHERE tenant = 'pieces' AND item = 'none';
+SELECT * FROM backorder.verify();
 SELECT backorder.detach('lines');
 DROP SCHEMA pieces CASCADE;
