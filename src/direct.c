@@ -74,7 +74,7 @@ typedef struct Table
 
 static Table tables[] = {
 	[BO_TABLE_ORDER_LINE] = {.name = "order_line",.nchecks = 4,
-		.nullable = {"requested_at", "first_promised_at", "promised_at", "customer", "first_shipped", "folded"},.columns = {
+		.nullable = {"requested_at", "first_promised_at", "promised_at", "customer", "first_shipped", "folded", "backordered"},.columns = {
 			{"tenant", TEXTOID}, {"line_id", INT8OID}, {"source_id", INT4OID}, {"priority", INT4OID}, {"live", BOOLOID},
 			{"deleted", BOOLOID}, {"held", BOOLOID}, {"queued_at", TIMESTAMPTZOID}, {"requested_at", DATEOID},
 			{"first_promised_at", DATEOID}, {"promised_at", DATEOID}, {"order_key", TEXTOID}, {"line_key", TEXTOID},
@@ -82,7 +82,7 @@ static Table tables[] = {
 			{"auto_cancelled", NUMERICOID}, {"shipped", NUMERICOID}, {"picked", NUMERICOID}, {"allocated", NUMERICOID},
 			{"first_allocated", NUMERICOID}, {"first_shipped", NUMERICOID}, {"folded", NUMERICOID}, {"backordered", NUMERICOID}, {"fulfilment", TEXTOID}
 	}},
-	[BO_TABLE_STOCK] = {.name = "stock",.nchecks = 7,.nullable = {"counted_by"},.columns = {
+	[BO_TABLE_STOCK] = {.name = "stock",.nchecks = 7,.nullable = {"available", "counted_by"},.columns = {
 			{"tenant", TEXTOID}, {"item", TEXTOID}, {"location", TEXTOID}, {"on_hand", NUMERICOID}, {"unavailable", NUMERICOID},
 			{"allocated", NUMERICOID}, {"backordered", NUMERICOID}, {"backordered_held", NUMERICOID}, {"on_order", NUMERICOID},
 			{"available", NUMERICOID}, {"surplus", NUMERICOID}, {"promises_stale", BOOLOID},
@@ -236,6 +236,7 @@ bo_direct_open(BoTable which)
 	}
 	if (!table->usable)
 	{
+		ereport(DEBUG1, (errmsg_internal("rows of backorder.%s are written by statements", table->name)));
 		table_close(rel, NoLock);
 		return NULL;
 	}
