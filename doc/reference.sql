@@ -15,6 +15,26 @@ SELECT format(E'### %s\n\n```sql\n%sbackorder.%s(%s)%s\n```\n\n%s\n', p.proname,
 FROM pg_proc p
 WHERE p.pronamespace = 'backorder'::regnamespace AND p.prorettype <> 'trigger'::regtype AND obj_description(p.oid, 'pg_proc') NOT LIKE 'Internal%'
 ORDER BY p.proname;
+\echo '### Arguments of attach'
+\echo
+\echo '| argument | meaning |'
+\echo '| --- | --- |'
+\echo '| item, quantity | a column of the line table, else of the header, else an SQL expression over `line`, `header` and what `joins` adds; item NULL: not stocked |'
+\echo '| line_key | columns that tell the lines of an order apart; default: the primary key. Behind columns, with `joins`, expressions: what a LEFT JOIN did not find is a part too |'
+\echo '| order_key | column(s) of the line table with the key of the order; default: the line key, so that each line is an order of its own: nearly always give it |'
+\echo '| header_table, header_key | the table of orders and its key; default: its primary key. Header and line are joined by `=`; a line whose header is not there is read with a NULL header |'
+\echo '| live | when a line is demand; default: always |'
+\echo '| shipped, picked, cancelled | cumulative quantities; default: none. NULL and negative count as 0 |'
+\echo '| location, customer, priority, queued_at, requested_at, held | default: one location, no customer, 0, when it was recorded, none, false |'
+\echo '| fulfilment | only `partial` yet |'
+\echo '| joins | further FROM items behind line and header: begins with JOIN, LEFT JOIN or a comma, e.g. `JOIN shop.product p ON p.id = line.product_id` |'
+\echo '| watch | `table: key columns`, or `table: SELECT order keys FROM … WHERE … watched.column`; `watched` is the changed row |'
+\echo '| timing | `deferred` (at commit) or `immediate` (at the end of each statement) |'
+\echo '| overship | `adjust` or `refuse` |'
+\echo '| on_error | `refuse` or `park` |'
+\echo '| tenant | company or stock pool |'
+\echo '| import | false: existing orders follow by `CALL backorder.import()` |'
+\echo
 \echo '## Settings'
 \echo
 \echo '| setting | default | meaning |'
@@ -27,7 +47,7 @@ SELECT format('| `%s` | `%s` | %s |', name, CASE WHEN setting = '' THEN '''''' E
 \echo '| --- | --- |'
 \echo '| OB001 | `attach()` refuses a table or a mapping; a line key is not unique |'
 \echo '| OB002 | a mapping cannot be read, or failed for an order; the message names column, table and order |'
-\echo '| OB003 | a quantity is NULL, NaN, infinite or of the wrong sign |'
+\echo '| OB003 | a quantity is NaN or infinite; of a movement or purchase order line also NULL or of the wrong sign. A line whose quantity is NULL, zero or negative is no demand; NULL or negative `shipped` counts as 0 |'
 \echo '| OB004 | the table, or source, is not attached |'
 \echo '| OB005 | too little stock: the movement is refused |'
 \echo '| OB006 | the state of a purchase order does not allow it |'
@@ -55,8 +75,8 @@ SELECT format('| `%s` | `%s` | %s |', name, CASE WHEN setting = '' THEN '''''' E
 \echo '| deallocated | a line lost stock to a correction |'
 \echo '| cancelled | what a line waited for was cancelled, or the line is gone |'
 \echo '| discrepancy | more was shipped than was on hand; `lines` with `line`, `item`, `location`, `ordered`, `shipped`, `adjusted` |'
-\echo '| detached | an attached table was dropped: `source`, and the `orders` and `lines` that were open, or how much `stock` it kept |'
-\echo '| surplus | placed purchase orders have more of an item than is needed: `item`, `location`, `surplus`, `surplus_before`, `purchase_orders` |'
+\echo '| detached | an attached table was dropped: `source`, and the `orders` and `lines` that were open, or of how many items and locations it kept the `stock` |'
+\echo '| surplus | said by `plan_purchases()`: placed purchase orders have more of an item than is needed: `item`, `location`, `surplus`, `surplus_before`, `purchase_orders` |'
 \echo
 \echo '## Tables'
 \echo

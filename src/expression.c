@@ -106,7 +106,9 @@ report_syntax(const char *what, const char *hint, MemoryContext cx)
 
 	MemoryContextSwitchTo(cx);
 	error = CopyErrorData();
-	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION))
+	/* Constants are read as they are parsed: a value that an enum does not have is an error of the text too. */
+	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION) &&
+		ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION))
 		PG_RE_THROW();
 	FlushErrorState();
 	ereport(ERROR,

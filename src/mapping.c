@@ -319,20 +319,32 @@ value_text(Datum value, Oid type)
 	return text;
 }
 
-/* A key as text: the value's own, or an array literal of several. */
-char *
-bo_key_text(const Datum *values, const Oid *types, int n)
+static char *
+key_text(const Datum *values, const bool *nulls, const Oid *types, int n)
 {
 	Datum		texts[BO_MAX_KEYS];
+	bool		missing[BO_MAX_KEYS] = {false};
+	int			dims[1] = {n};
+	int			lower[1] = {1};
 	Oid			output;
 	bool		varlena;
 
 	if (n == 1)
 		return value_text(values[0], types[0]);
 	for (int i = 0; i < n; i++)
-		texts[i] = CStringGetTextDatum(value_text(values[i], types[i]));
+	{
+		missing[i] = nulls != NULL && nulls[i];
+		texts[i] = missing[i] ? (Datum) 0 : CStringGetTextDatum(value_text(values[i], types[i]));
+	}
 	getTypeOutputInfo(TEXTARRAYOID, &output, &varlena);
-	return OidOutputFunctionCall(output, PointerGetDatum(construct_array(texts, n, TEXTOID, -1, false, TYPALIGN_INT)));
+	return OidOutputFunctionCall(output, PointerGetDatum(construct_md_array(texts, missing, 1, dims, lower, TEXTOID, -1, false, TYPALIGN_INT)));
+}
+
+/* A key as text: the value's own, or an array literal of several. */
+char *
+bo_key_text(const Datum *values, const Oid *types, int n)
+{
+	return key_text(values, NULL, types, n);
 }
 
 /* What the text of a key of n parts and more begins with, from the text of its first n parts. */
@@ -1103,6 +1115,7 @@ static void
 convert(Mapping *mapping, int row, MappedLine *line)
 {
 	Datum		keys[BO_MAX_KEYS];
+	bool		missing[BO_MAX_KEYS];
 	int			c = 1;
 	bool		isnull;
 
@@ -1117,13 +1130,14 @@ convert(Mapping *mapping, int row, MappedLine *line)
 	for (int i = 0; i < mapping->nline_keys; i++)
 	{
 		keys[i] = bo_get(row, c++, &isnull);
-		if (isnull)
+		if (isnull && i < mapping->nline_columns)
 		{
 			line->order_key = NULL;
 			return;
 		}
+		missing[i] = isnull;	/* of an expression over joins: what a LEFT JOIN did not find */
 	}
-	line->line_key = bo_key_text(keys, mapping->line_key_type, mapping->nline_keys);
+	line->line_key = key_text(keys, missing, mapping->line_key_type, mapping->nline_keys);
 	line->item = bo_get_text(row, c++);
 	line->location = bo_get_text(row, c++);
 	if (line->location == NULL)

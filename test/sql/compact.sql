@@ -115,6 +115,9 @@ UPDATE backorder.allocation SET allocated_at = '2022-01-01' WHERE tenant = 'comp
 SELECT movements > 0 AS movements, openings, allocations > 0 AS allocations, lines, orders, events FROM backorder.compact('2023-01-01', tenant => 'compacting');
 SELECT * FROM backorder.verify();
 SELECT count(*) FROM backorder.allocation WHERE tenant = 'compacting';
+-- What is folded counts for resync() too.
+SELECT backorder.resync('line');
+SELECT * FROM backorder.verify();
 SELECT order_key FROM backorder.order_line WHERE tenant = 'compacting' AND deleted;
 -- Orders that an import has not come to are left.
 SELECT backorder.detach('line');

@@ -55,6 +55,8 @@ GRANT SELECT ON line TO regress_backorder_reader;
 SET ROLE regress_backorder_reader;
 SELECT message FROM backorder.attach_preview('line', 'sku', 'amount');
 RESET ROLE;
+-- A constant of which its type knows nothing.
+SELECT kind, message FROM backorder.attach_preview('line', 'sku', 'amount', live => $$'maybe'::boolean$$) WHERE kind = 'problem';
 GRANT EXECUTE ON FUNCTION backorder.attach_preview TO regress_backorder_reader;
 SET ROLE regress_backorder_reader;
 SELECT message FROM backorder.attach_preview('line', 'sku', 'amount');

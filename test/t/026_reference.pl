@@ -1,0 +1,25 @@
+# doc/reference.md says what the catalog says.
+
+use strict;
+use warnings FATAL => 'all';
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use BackorderTest;
+
+my $node = new_node('reference');
+my $made = $node->safe_psql('postgres', slurp_file('doc/reference.sql'));
+my $kept = slurp_file('doc/reference.md');
+chomp $kept;
+# by line, so that what differs is shown
+is_deeply([ split(/\n/, $made) ], [ split(/\n/, $kept) ], 'doc/reference.md is what psql -XAtq -f doc/reference.sql prints');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_proc p WHERE p.pronamespace = 'backorder'::regnamespace
+	AND obj_description(p.oid, 'pg_proc') IS NULL}), '0', 'every function has a comment');
+is($node->safe_psql('postgres', q{SELECT string_agg(c.relname || coalesce('.' || a.attname, ''), ' ') FROM pg_class c
+	LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind = 'r'
+	WHERE c.relnamespace = 'backorder'::regnamespace AND c.relkind IN ('r', 'v', 'S')
+	AND (obj_description(c.oid, 'pg_class') IS NULL AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'i')
+		OR a.attnum IS NOT NULL AND col_description(c.oid, a.attnum) IS NULL)}), '', 'and every table, view, sequence and column of a table');
+$node->stop;
+done_testing();
