@@ -36,10 +36,10 @@ SELECT count(*) FROM backorder.take_events(1000, 'mailer');
 EOS
 # The pair of tables that hold no configuration are moved with the rest.
 my $rest = q{SELECT max(generation) FROM backorder.installation; SELECT count(*) FROM backorder.commit_work; SELECT count(*) FROM backorder.statement_work;
-	SELECT tgname, tgenabled, tgrelid::regclass FROM pg_trigger WHERE NOT tgisinternal AND tgfoid::regproc::text LIKE 'backorder.%' ORDER BY 3::text, 1;
+	SELECT tgname, tgenabled, tgrelid::regclass FROM pg_trigger WHERE NOT tgisinternal AND tgfoid::regproc::text LIKE 'backorder.%' ORDER BY tgrelid::regclass::text, 1;
 	SELECT evtname, evtenabled FROM pg_event_trigger ORDER BY 1;
 	SELECT classid::regclass, count(*) FROM pg_depend d JOIN pg_extension e ON d.refobjid = e.oid
-	WHERE e.extname = 'backorder' AND refclassid = 'pg_extension'::regclass AND deptype IN ('e', 'x') AND classid <> 'pg_type'::regclass GROUP BY 1 ORDER BY 1::text};
+	WHERE e.extname = 'backorder' AND refclassid = 'pg_extension'::regclass AND deptype IN ('e', 'x') AND classid <> 'pg_type'::regclass GROUP BY 1 ORDER BY classid::regclass::text};
 consistent_ok($old, 'before');
 my $contents = contents($old, 'postgres');
 my $others = $old->safe_psql('postgres', $rest);
