@@ -46,7 +46,8 @@ my $others = $old->safe_psql('postgres', $rest);
 my $version = $old->safe_psql('postgres', 'SHOW server_version_num');
 
 my $new = PostgreSQL::Test::Cluster->new('new');
-$new->init;
+# From 18 on a new cluster has checksums unless told otherwise, and the old one has none.
+$new->init(extra => $new->pg_version >= 18 ? [ '--no-data-checksums' ] : []);
 $new->append_conf('postgresql.conf', "max_prepared_transactions = 10\n");
 $old->stop;
 chdir($new->basedir) or die "chdir: $!";
