@@ -101,6 +101,8 @@ BEGIN
 		RETURNING l.order_key
 	)
 	SELECT array_agg(DISTINCT d.order_key) INTO orders FROM dealt d;
+	-- From here on whole sets are joined, of which the planner knows nothing: one for each row of another would be their product.
+	PERFORM set_config('enable_nestloop', 'off', true), set_config('enable_seqscan', 'on', true);
 	-- Promises as settling them all at once would have made them.
 	UPDATE backorder.stock s SET promises_stale = false, version = s.version + 1
 	FROM unnest(items, locations) AS p (item, location)
