@@ -485,8 +485,8 @@ import_batch(int32 source_id, int limit)
 	bool		more;
 	int64		orders = 0;
 
-	/* Before its row: whoever drops the table has it locked then. */
-	LockRelationOid(mapping->line.relid, AccessShareLock);
+	/* Before its row: whoever drops, detaches or attaches the table has it locked then, and waits for us or we for him. */
+	LockRelationOid(mapping->line.relid, RowExclusiveLock);
 	mapping = bo_mapping(source_id);
 	bo_enter(&section);
 	if (!lock_import(source_id, &import, cx))

@@ -154,5 +154,14 @@ is($node->safe_psql('postgres', "SELECT backorder.repromise(); SELECT count(*) F
 sums_ok($node, 'in the end');
 consistent_ok($node, 'in the end');
 
+# Detached between two batches: the import ends.
+my $err = '';
+my $resync = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', "CALL backorder.import('shop.lines', 20)" ], '<', \undef, '2>', \$err);
+$node->poll_query_until('postgres', "SELECT state = 'resyncing' AND orders >= 100 FROM backorder.import_progress") or BAIL_OUT('the resync does not begin');
+$node->safe_psql('postgres', "SELECT backorder.detach('shop.lines')");
+eval { $resync->finish };
+like($err, qr/the table was detached while it was imported/, 'an import of a table that is detached ends');
+consistent_ok($node, 'detached');
+
 $node->stop;
 done_testing();
