@@ -80,6 +80,6 @@ TIDY = -*,clang-analyzer-*,bugprone-*,-clang-analyzer-core.NullDereference,-bugp
 lint:
 	clang-tidy -quiet -warnings-as-errors='*' -checks='$(TIDY)' $(OBJS:.o=.c) -- $(CPPFLAGS)
 	cppcheck --include=test/cppcheck.h --enable=warning,performance,portability -q --std=c11 -I src --error-exitcode=1 \
-	  --suppress=missingInclude --suppress=nullPointerRedundantCheck:src/reconcile.c --suppress=nullPointer:src/store.c $(OBJS:.o=.c)
+	  --suppress=missingInclude --suppress=nullPointerRedundantCheck:src/difference.c --suppress=nullPointer:src/store.c $(OBJS:.o=.c)
 
 .PHONY: FORCE clang lint

@@ -54,7 +54,7 @@ extern void bo_attach_watched(void *arg);
 extern int32 bo_attach_source(Attachment *a);
 extern void bo_attach_hints(Attachment *a, Mapping *mapping, BoHintFunc hint, void *arg);
 
-/* What attaching needs of a table, order lines (attach.c) or stock (attach_stock.c). */
+/* What attaching needs of a table, order lines (attach.c, attach_arguments.c) or stock (attach_stock.c). */
 extern void bo_check_table(Oid relid, LOCKMODE lock);
 extern char *bo_one_of(FunctionCallInfo fcinfo, int arg, const char *name, const char *first, const char *second);
 extern Datum bo_column_array(const MappedTable *table);

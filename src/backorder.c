@@ -68,6 +68,7 @@ _PG_init(void)
 	MarkGUCPrefixReserved("backorder");
 	bo_mapping_init();
 	bo_stock_source_init();
+	bo_notes_init();
 	bo_capture_init();
 	bo_direct_init();
 }

@@ -4,9 +4,9 @@
  *
  * Data flows one way: capture notes which orders changed, reconcile compares
  * what they say now with what is recorded, settle applies the differences
- * under the stock locks, announce says what became different.  store.c is the
- * only file that reads and writes the extension's tables; mapping.c the only
- * one that reads the application's.
+ * under the stock locks, announce says what became different.  Only store.c
+ * reads and writes the extension's tables, only mapping_read.c the
+ * application's.
  */
 #ifndef BACKORDER_H
 #define BACKORDER_H
@@ -58,7 +58,7 @@ extern void bo_debug_point(const char *name);
 #define BO_POINT(name) ((void) 0)
 #endif
 
-/* ---------- store.c: sections, statements, rows ---------- */
+/* ---------- section.c ---------- */
 
 /*
  * A section of work on the extension's tables: SPI connected, the owner of
@@ -72,7 +72,23 @@ typedef struct BoSection
 	MemoryContext save_spi_cx;
 } BoSection;
 
-/* Kinds of row sets handed to statements; see bo_rows_kinds in store.c. */
+extern void bo_enter(BoSection *section);
+extern void bo_leave(BoSection *section);
+extern ErrorData *bo_try_all(void (*func) (void *arg), void *arg);
+extern ErrorData *bo_try(void (*func) (void *arg), void *arg);
+extern bool bo_is_trying(void);
+extern Oid	bo_owner(void);
+extern Oid	bo_relation_owner(Oid relid);
+extern Oid	bo_relation(const char *name);
+extern Oid	bo_function(const char *name);
+extern int	bo_pin_settings(void);
+extern int	bo_pin_planning(void);
+extern void bo_plan_by_index(SPIPlanPtr plan);
+extern bool bo_writing;
+
+/* ---------- statements.c, store.c: statements, rows ---------- */
+
+/* Kinds of row sets handed to statements; see bo_rows_kinds. */
 typedef enum BoRowsKind
 {
 	BO_ROWS_ORDERS,
@@ -92,7 +108,7 @@ typedef enum BoRowsKind
 
 typedef struct BoRows BoRows;
 
-/* Statements; see bo_statements in store.c. */
+/* Statements; see bo_statements. */
 typedef enum BoStatement
 {
 	BO_LOCK_ORDERS,
@@ -169,15 +185,6 @@ typedef enum BoStatement
 	BO_STATEMENTS				/* how many there are */
 } BoStatement;
 
-extern void bo_enter(BoSection *section);
-extern void bo_leave(BoSection *section);
-extern ErrorData *bo_try_all(void (*func) (void *arg), void *arg);
-extern ErrorData *bo_try(void (*func) (void *arg), void *arg);
-extern bool bo_is_trying(void);
-extern Oid	bo_owner(void);
-extern Oid	bo_relation_owner(Oid relid);
-extern Oid	bo_relation(const char *name);
-extern Oid	bo_function(const char *name);
 extern BoRows *bo_rows(BoRowsKind kind);
 extern void bo_rows_put(BoRows *rows, const Datum *values, const bool *nulls);
 extern void bo_rows_drop(BoRows *rows);
@@ -190,7 +197,6 @@ extern int64 bo_next_allocation_id(void);
 extern int64 bo_next_event_id(void);
 extern int64 bo_next_movement_id(void);
 extern int32 bo_next_source_id(void);
-extern bool bo_writing;
 
 extern Datum bo_get(int row, int column, bool *isnull);
 extern char *bo_get_text(int row, int column);
@@ -203,6 +209,8 @@ bo_text(const char *s)
 {
 	return s ? PointerGetDatum(cstring_to_text(s)) : (Datum) 0;
 }
+
+/* ---------- lock.c ---------- */
 
 typedef struct StockKey
 {
@@ -245,7 +253,7 @@ typedef struct EventSet
 extern void bo_event_put(EventSet *set, const char *tenant, int32 source_id, const char *order_key, const char *type, const char *customer, StringInfo payload);
 extern void bo_events_write(EventSet *set);
 
-/* ---------- mapping.c ---------- */
+/* ---------- mapped_table.c, key.c, mapping.c, mapping_read.c ---------- */
 
 /* One side of an attached table: the columns by number, under the names that the mapping uses. */
 typedef struct MappedTable
@@ -348,17 +356,25 @@ extern Mapping *bo_mapping_stub(int32 source_id);
 extern bool bo_mapping_is_loaded(int32 source_id);
 extern int32 bo_source_of_table(Oid relid, char **tenant, bool *detached);
 extern void bo_mapping_init(void);
+extern void bo_free_plan(SPIPlanPtr *plan);
+extern bool bo_load_source(int32 source_id, bool *valid, bool (*load) (void *entry, int32 source_id), void *entry);
 extern void bo_mapping_forget(int32 source_id);
 extern void bo_mapping_read(Mapping *mapping, MappingScope scope, List *notes,
 							MappedLineFunc func, void *arg);
 extern List *bo_mapping_places(Mapping *mapping, List *notes);
 extern void bo_mapping_note_all(Mapping *mapping);
 extern char *bo_key_text(const Datum *values, const Oid *types, int n);
+extern char *bo_key_parts_text(const Datum *values, const bool *nulls, const Oid *types, int n);
+extern char *bo_value_text(Datum value, Oid type);
+extern bool bo_key_depends_on_settings(Oid type);
+extern bool bo_has_spellings(const MappedTable *table, AttrNumber attnum, int32 *scale);
 extern char *bo_key_prefix(const char *key, int n);
 extern bool bo_key_native(Mapping *mapping, const char *order_key, Datum *native);
 extern bool bo_header_key(Mapping *mapping, Datum *values);
 extern void bo_mapped_table(MappedTable *table, Oid relid, ArrayType *columns, ArrayType *names);
 extern AttrNumber bo_mapped_column(const MappedTable *table, const char *name);
+extern char *bo_column_ref(const char *side, const MappedTable *table, AttrNumber attnum);
+extern char *bo_equals(Oid left, Oid right);
 extern char *bo_alias(const char *side, const MappedTable *table);
 extern char *bo_aliased(const char *side, const MappedTable *table);
 extern char *bo_from_clause(const MappedTable *line, const MappedTable *header, const char *joins);
@@ -367,9 +383,6 @@ extern Bitmapset *bo_mapping_columns_read(Mapping *mapping, Oid relid);
 extern void bo_mapping_run(Mapping *mapping, SPIPlanPtr *plan, const char *query, int nargs, Oid *types, Datum *values, bool custom, const char *what);
 extern Query *bo_mapping_analyze(Mapping *mapping, const char *text);
 extern int	bo_allow_all_plans(void);
-extern int	bo_pin_settings(void);
-extern int	bo_pin_planning(void);
-extern void bo_plan_by_index(SPIPlanPtr plan);
 
 /* ---------- expression.c: what attach() is given as SQL ---------- */
 
@@ -442,7 +455,7 @@ extern bool bo_counts_pending(void);
 extern List *bo_take_counts(void);
 extern void bo_counts_reset(void);
 
-/* ---------- capture.c: the transaction's notes ---------- */
+/* ---------- notes.c, commit_work.c, capture.c: the transaction's notes ---------- */
 
 typedef struct NoteKey
 {
@@ -499,6 +512,7 @@ extern uint32 bo_note_key_hash(const void *key, Size size);
 extern int	bo_note_key_match(const void *a, const void *b, Size size);
 extern void bo_note_recorded(Mapping *mapping);
 extern void bo_note_rows(Mapping *mapping, Oid attached, Oid partition);
+extern void bo_notes_init(void);
 extern void bo_capture_init(void);
 
 /* ---------- import.c: orders recorded in batches ---------- */
@@ -646,7 +660,7 @@ struct Settlement
 	List	   *movements;		/* of Movement */
 	List	   *supplies;		/* of SupplyChange */
 	List	   *places;			/* of StockKey, further stock to settle */
-	List	   *spellings;		/* other spellings of keys, to be looked at next: reconcile.c */
+	List	   *spellings;		/* other spellings of keys, to be looked at next: pieces.c */
 	bool		repromise;		/* make the promises of these places again, all of them */
 	bool		(*next) (Settlement *settlement);	/* the next piece of changes, which are all there is then; NULL: no more */
 	void	   *next_arg;
@@ -702,7 +716,7 @@ extern PromiseKind bo_promise(const SupplyProfile *profile, Qty upto, DateADT to
 extern bool bo_profile_shifted(const SupplyProfile *before, const SupplyProfile *after, Qty dealt);
 extern DateADT bo_current_day(void);
 
-/* ---------- reconcile.c ---------- */
+/* ---------- reconcile.c, pieces.c ---------- */
 
 typedef struct ReconcileMode
 {

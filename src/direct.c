@@ -7,260 +7,27 @@
  * starting and ending an executor and evaluating constraints that settling
  * keeps anyway.  Here the rows go to the table's access method and its
  * indexes, in the same way and with the same locks, snapshots and errors.
- *
- * What is known of a table is kept until its relcache entry changes.  A table
- * that is not what the extension created, as one that got a trigger, a rule, a
- * policy, a column, a constraint or an index of another kind, is left to the
- * statement.
  */
-#include "backorder.h"
+#include "direct_table.h"
 
 #include "access/genam.h"
 #include "access/heapam.h"
-#include "access/table.h"
 #include "access/tableam.h"
-#include "catalog/index.h"
-#include "catalog/pg_am.h"
-#include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
-#include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/fmgroids.h"
-#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
-
-#include "direct.h"
-
-#define MAX_COLUMNS 32
-#define MAX_INDEXES 8
 
 /* So many rows are inserted at once. */
 #define INSERT_PIECE 256
 
 /* From this many rows on the table is extended and written as COPY does. */
 #define BULK_ROWS 1000
-
-typedef struct Column
-{
-	const char *name;
-	Oid			type;
-} Column;
-
-typedef struct Table
-{
-	const char *name;
-	int			nchecks;		/* CHECK constraints that the extension created */
-	const char *nullable[8];	/* columns that may be NULL */
-	Column		columns[MAX_COLUMNS];	/* in the order of the table; all of them */
-
-	/* filled when first used, and again after a change */
-	bool		valid;
-	bool		usable;
-	Oid			relid;
-	MemoryContext cx;
-	EState	   *estate;			/* for the predicates of partial indexes */
-	ResultRelInfo *rri;
-	int			nindexes;
-	Oid			indexes[MAX_INDEXES];
-	Oid			primary_key;
-	int			ncolumns;
-	int8		from[BO_ROWS_KINDS][MAX_COLUMNS];	/* position + 1 of each column in row sets of a kind; -1: not given */
-} Table;
-
-static Table tables[] = {
-	[BO_TABLE_ORDER_LINE] = {.name = "order_line",.nchecks = 4,
-		.nullable = {"requested_at", "first_promised_at", "promised_at", "customer", "first_shipped", "folded", "backordered"},.columns = {
-			{"tenant", TEXTOID}, {"line_id", INT8OID}, {"source_id", INT4OID}, {"priority", INT4OID}, {"live", BOOLOID},
-			{"deleted", BOOLOID}, {"held", BOOLOID}, {"queued_at", TIMESTAMPTZOID}, {"requested_at", DATEOID},
-			{"first_promised_at", DATEOID}, {"promised_at", DATEOID}, {"order_key", TEXTOID}, {"line_key", TEXTOID},
-			{"item", TEXTOID}, {"location", TEXTOID}, {"customer", TEXTOID}, {"ordered", NUMERICOID}, {"cancelled", NUMERICOID},
-			{"auto_cancelled", NUMERICOID}, {"shipped", NUMERICOID}, {"picked", NUMERICOID}, {"allocated", NUMERICOID},
-			{"first_allocated", NUMERICOID}, {"first_shipped", NUMERICOID}, {"folded", NUMERICOID}, {"backordered", NUMERICOID}, {"fulfilment", TEXTOID}
-	}},
-	[BO_TABLE_STOCK] = {.name = "stock",.nchecks = 7,.nullable = {"available", "counted_by"},.columns = {
-			{"tenant", TEXTOID}, {"item", TEXTOID}, {"location", TEXTOID}, {"on_hand", NUMERICOID}, {"unavailable", NUMERICOID},
-			{"allocated", NUMERICOID}, {"backordered", NUMERICOID}, {"backordered_held", NUMERICOID}, {"on_order", NUMERICOID},
-			{"available", NUMERICOID}, {"surplus", NUMERICOID}, {"promises_stale", BOOLOID},
-			{"counted_by", INT4OID}, {"version", INT8OID}
-	}},
-	[BO_TABLE_SALES_ORDER] = {.name = "sales_order",.columns = {
-			{"tenant", TEXTOID}, {"source_id", INT4OID}, {"order_key", TEXTOID}, {"revision", INT8OID}
-	}},
-	[BO_TABLE_ALLOCATION] = {.name = "allocation",.nullable = {"movement_id", "po_id", "po_line_no"},.columns = {
-			{"tenant", TEXTOID}, {"allocation_id", INT8OID}, {"line_id", INT8OID}, {"item", TEXTOID}, {"location", TEXTOID},
-			{"quantity", NUMERICOID}, {"cause", TEXTOID}, {"movement_id", INT8OID}, {"po_id", INT8OID}, {"po_line_no", INT4OID},
-			{"allocated_at", TIMESTAMPTZOID}
-	}},
-	[BO_TABLE_EVENT] = {.name = "event",.nullable = {"source_id", "customer"},.columns = {
-			{"tenant", TEXTOID}, {"id", INT8OID}, {"aggregatetype", TEXTOID}, {"aggregateid", TEXTOID}, {"type", TEXTOID},
-			{"payload", JSONBOID}, {"source_id", INT4OID}, {"customer", TEXTOID}, {"created_at", TIMESTAMPTZOID},
-			{"generation", INT8OID}, {"xid", XID8OID}
-	}},
-};
-
-/* A table while rows of it are written. */
-struct BoDirect
-{
-	Table	   *table;
-	Relation	rel;
-	Relation	indexes[MAX_INDEXES];
-};
-
-/* Invalidation only sets flags. */
-static void
-relation_changed(Datum arg, Oid relid)
-{
-	for (int i = 0; i < (int) lengthof(tables); i++)
-		if (relid == InvalidOid || tables[i].relid == relid || !tables[i].usable)
-			tables[i].valid = false;
-}
-
-void
-bo_direct_init(void)
-{
-	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
-}
-
-/* ---------- what is known of a table ---------- */
-
-static bool
-may_be_null(const Table *table, const char *column)
-{
-	for (int i = 0; i < (int) lengthof(table->nullable) && table->nullable[i] != NULL; i++)
-		if (strcmp(table->nullable[i], column) == 0)
-			return true;
-	return false;
-}
-
-/* Has the table the columns that are written here, with their constraints, and no others? */
-static bool
-columns_fit(Table *table, TupleDesc desc)
-{
-	int			n = 0;
-
-	while (n < MAX_COLUMNS && table->columns[n].name != NULL)
-		n++;
-	table->ncolumns = n;
-	if (desc->natts != n || (desc->constr ? desc->constr->num_check : 0) != table->nchecks)
-		return false;
-	for (int i = 0; i < n; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-
-		if (att->attisdropped || att->atttypid != table->columns[i].type || att->attnotnull == may_be_null(table, table->columns[i].name) || strcmp(NameStr(att->attname), table->columns[i].name) != 0)
-			return false;
-	}
-	return true;
-}
-
-/*
- * Learns the indexes of a table.  False for what only a statement can keep:
- * an index that is no plain btree keeps state of its own between rows.
- */
-static bool
-learn_indexes(Table *table, Relation rel)
-{
-	List	   *indexes = RelationGetIndexList(rel);
-	MemoryContext old = MemoryContextSwitchTo(table->cx);
-	bool		fit = list_length(indexes) <= MAX_INDEXES;
-	ListCell   *lc;
-
-	table->estate = CreateExecutorState();
-	table->rri = makeNode(ResultRelInfo);
-	table->rri->ri_IndexRelationInfo = palloc0(sizeof(IndexInfo *) * MAX_INDEXES);
-	table->nindexes = 0;
-	table->primary_key = InvalidOid;
-	foreach(lc, indexes)
-	{
-		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
-
-		fit = fit && index->rd_rel->relam == BTREE_AM_OID && index->rd_index->indimmediate && !index->rd_index->indisexclusion &&
-			RelationGetIndexExpressions(index) == NIL;
-		if (fit)
-		{
-			table->rri->ri_IndexRelationInfo[table->nindexes] = BuildIndexInfo(index);
-			table->indexes[table->nindexes++] = lfirst_oid(lc);
-			if (index->rd_index->indisprimary)
-				table->primary_key = lfirst_oid(lc);
-		}
-		index_close(index, NoLock);
-	}
-	MemoryContextSwitchTo(old);
-	return fit && OidIsValid(table->primary_key);
-}
-
-static bool
-learn(Table *table, Relation rel)
-{
-	table->valid = true;		/* an invalidation meanwhile clears it again */
-	table->usable = false;
-	table->relid = RelationGetRelid(rel);
-	if (table->cx != NULL)
-	{
-		/* Its executor state goes with it: it lies below. */
-		MemoryContextDelete(table->cx);
-		table->cx = NULL;
-	}
-	if (rel->rd_rel->relkind != RELKIND_RELATION || rel->trigdesc != NULL || rel->rd_rules != NULL ||
-		rel->rd_rel->relrowsecurity || rel->rd_rel->relhassubclass || !columns_fit(table, RelationGetDescr(rel)))
-		return false;
-	table->cx = AllocSetContextCreate(CacheMemoryContext, "backorder direct", ALLOCSET_SMALL_SIZES);
-	table->usable = learn_indexes(table, rel);
-	return table->usable;
-}
-
-/*
- * Opens a table for writing, with the lock that a statement would take, and
- * refuses to in a transaction that only reads; NULL where it is left to the
- * statement.
- */
-BoDirect *
-bo_direct_open(BoTable which)
-{
-	Table	   *table = &tables[which];
-	Relation	rel;
-	BoDirect   *direct;
-
-	PreventCommandIfReadOnly("UPDATE");
-	BO_POINT("direct");
-	rel = table_open(bo_relation(table->name), RowExclusiveLock);
-	if (!table->valid || table->relid != RelationGetRelid(rel))
-	{
-		table->valid = false;
-		(void) learn(table, rel);
-	}
-	if (!table->usable)
-	{
-		ereport(DEBUG1, (errmsg_internal("rows of backorder.%s are written by statements", table->name)));
-		table_close(rel, NoLock);
-		return NULL;
-	}
-	direct = palloc(sizeof(BoDirect));
-	direct->table = table;
-	direct->rel = rel;
-	for (int i = 0; i < table->nindexes; i++)
-		direct->indexes[i] = index_open(table->indexes[i], RowExclusiveLock);
-	table->rri->ri_RelationDesc = rel;
-	table->rri->ri_NumIndices = table->nindexes;
-	table->rri->ri_IndexRelationDescs = direct->indexes;
-	return direct;
-}
-
-void
-bo_direct_close(BoDirect *direct)
-{
-	for (int i = 0; i < direct->table->nindexes; i++)
-		index_close(direct->indexes[i], NoLock);
-	direct->table->rri->ri_RelationDesc = NULL;
-	direct->table->rri->ri_IndexRelationDescs = NULL;
-	table_close(direct->rel, NoLock);
-	pfree(direct);
-}
 
 static void
 insert_index_tuples(BoDirect *direct, TupleTableSlot *slot, bool update, bool summarizing)
@@ -331,7 +98,7 @@ start_computing(Computed *c, BoTable which)
 
 	if (!known[which])
 		for (int i = 0; i < 9 && computing[which][i] != NULL; i++)
-			columns[which][i] = position(&tables[which], computing[which][i]);
+			columns[which][i] = position(&bo_direct_tables[which], computing[which][i]);
 	known[which] = true;
 	c->which = which;
 	c->column = columns[which];
@@ -359,10 +126,10 @@ compute(Computed *c, Datum *values, bool *nulls)
 
 				for (int i = 0; i < 5; i++)
 					if (qty_sign(quantity(values, c, i)) < 0)
-						refuse_row(&tables[c->which]);
+						refuse_row(&bo_direct_tables[c->which]);
 				if (qty_sign(waits) < 0 || qty_sign(quantity(values, c, 7)) < 0 ||
 					(!DatumGetBool(values[c->column[8]]) && qty_sign(open) > 0))
-					refuse_row(&tables[c->which]);
+					refuse_row(&bo_direct_tables[c->which]);
 				values[c->column[5]] = NumericGetDatum(waits);
 				nulls[c->column[5]] = false;
 				values[c->column[6]] = c->value;
@@ -376,7 +143,7 @@ compute(Computed *c, Datum *values, bool *nulls)
 				if (qty_sign(available) < 0 || qty_sign(quantity(values, c, 0)) < 0 || qty_sign(quantity(values, c, 1)) < 0 ||
 					qty_sign(quantity(values, c, 2)) < 0 || qty_sign(quantity(values, c, 6)) < 0 ||
 					qty_cmp(quantity(values, c, 6), quantity(values, c, 5)) > 0 || qty_sign(quantity(values, c, 7)) < 0)
-					refuse_row(&tables[c->which]);
+					refuse_row(&bo_direct_tables[c->which]);
 				values[c->column[3]] = NumericGetDatum(available);
 				nulls[c->column[3]] = false;
 				values[c->column[4]] = Int64GetDatum(DatumGetInt64(values[c->column[4]]) + 1);
@@ -500,7 +267,7 @@ bo_direct_insert(BoDirect *direct, BoRows *rows)
 	const int8 *from = given_columns(direct->table, rows->kind, rows->desc);
 	Computed	computed;
 
-	start_computing(&computed, direct->table - tables);
+	start_computing(&computed, direct->table - bo_direct_tables);
 	begin_reading(&given, rows);
 	if (rows->n >= BULK_ROWS)
 		in.bulk = GetBulkInsertState();
@@ -558,7 +325,7 @@ update_row(BoDirect *direct, ItemPointer tid, TupleTableSlot *slot, CommandId ci
 		elog(ERROR, "row of backorder.%s cannot be updated: %d", direct->table->name, result);
 	/* That no key changes is a hint for the indexes, and true of stock and orders. */
 	if (update_indexes != BO_UPDATE_NO_INDEXES)
-		insert_index_tuples(direct, slot, direct->table != &tables[BO_TABLE_ORDER_LINE], bo_only_summarizing(update_indexes));
+		insert_index_tuples(direct, slot, direct->table != &bo_direct_tables[BO_TABLE_ORDER_LINE], bo_only_summarizing(update_indexes));
 }
 
 /*
@@ -576,7 +343,7 @@ bo_direct_update(BoDirect *direct, BoRows *rows)
 	const int8 *from = given_columns(direct->table, rows->kind, rows->desc);
 	Computed	computed;
 
-	start_computing(&computed, direct->table - tables);
+	start_computing(&computed, direct->table - bo_direct_tables);
 	CheckCmdReplicaIdentity(direct->rel, CMD_UPDATE);
 	begin_reading(&given, rows);
 	while (read_row(&given))

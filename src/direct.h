@@ -1,6 +1,7 @@
 /*
  * direct.h
- *		Rows of the hot tables without a statement: store.c and direct.c share it.
+ *		Rows of the hot tables without a statement: store.c, lock.c and direct.c
+ *		share it.
  */
 #ifndef BO_DIRECT_H
 #define BO_DIRECT_H

@@ -32,7 +32,7 @@
 PG_FUNCTION_INFO_V1(bo_import);
 PG_FUNCTION_INFO_V1(bo_orders_to_import);
 
-/* Columns of IMPORT_COLUMNS in store.c. */
+/* Columns of IMPORT_COLUMNS in statements.c. */
 enum
 {
 	IMPORT_STATE = 1, IMPORT_RECHECK, IMPORT_POSITION, IMPORT_RECORDED, IMPORT_ADDED, IMPORT_PHASE, IMPORT_HAS_LINES

@@ -7,79 +7,13 @@
  * transactions that change one order, a line here and the header there, would
  * each miss the other's half.
  */
-#include "backorder.h"
+#include "reconcile.h"
 
 #include "utils/hsearch.h"
-#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 /* From this many orders on the planner chooses how to read them. */
 #define MANY_ORDERS 32
-
-/* A line as it is recorded, as far as reconcile needs it. */
-typedef struct Recorded
-{
-	char	   *line_key;		/* changes with a move */
-	char	   *old_order_key;	/* where the row is */
-	char	   *old_line_key;
-	char	   *item;
-	char	   *location;
-	char	   *customer;
-	Qty			ordered;
-	Qty			cancelled;
-	Qty			shipped;
-	Qty			picked;
-	bool		live;
-	bool		deleted;
-	int32		priority;
-	TimestampTz queued_at;
-	bool		has_requested_at;
-	DateADT		requested_at;
-	bool		held;
-	bool		moved;
-	bool		unrecorded;		/* found in the table as it was, there is no row */
-	bool		known;			/* shipped is what the table had, not what is recorded */
-	CommandId	moved_in;
-	int			here;			/* the line now that it is, by position; -1: none */
-} Recorded;
-
-/* One order that is reconciled. */
-typedef struct Order
-{
-	NoteKey		key;			/* hash key */
-	OrderNote  *note;
-	Mapping    *mapping;
-	List	   *now;			/* of MappedLine, by line key */
-	List	   *recorded;		/* of Recorded, by line_id */
-	ErrorData  *error;			/* it could not be read: parked */
-	bool		first_sight;	/* of a source that is being imported, and not recorded yet */
-	bool		baseline;		/* what was shipped is known, no events */
-	List	   *before;			/* of MappedLine: as it was before this transaction */
-	bool		one_line;		/* only the line noted is looked at */
-} Order;
-
-/* Another way in which an order's key is written: by one of its lines, or by its header. */
-typedef struct OtherSpelling
-{
-	Mapping    *mapping;
-	char	   *order_key;
-	bool		header;
-} OtherSpelling;
-
-typedef struct Reconcile
-{
-	Settlement *settlement;
-	ReconcileMode mode;
-	HTAB	   *orders;
-	Order	   *last;			/* of which a line was read */
-	bool		spellings;		/* other spellings of the keys being read are looked for */
-} Reconcile;
-
-static bool
-same_text(const char *a, const char *b)
-{
-	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
-}
 
 /*
  * Locks orders by writing their sales_order rows, in the order given, which is
@@ -302,245 +236,9 @@ apply_moves(Reconcile *r)
 	}
 }
 
-static LineChange *
-add_change(Reconcile *r, Order *order, LineAction action, Recorded *rec, MappedLine *now)
-{
-	LineChange *change = palloc0(sizeof(LineChange));
-
-	change->action = action;
-	change->mapping = order->mapping;
-	change->baseline = order->baseline;
-	/* Of a table that was dropped, one event says it all. */
-	change->quiet = order->baseline || (rec != NULL && rec->known) || order->mapping == r->mode.detach || order->mapping->detached;
-	change->order_key = (char *) order->note->key.order_key;
-	change->now = now;
-	if (rec != NULL && rec->known)
-		change->known_shipped = rec->shipped;
-	if (rec != NULL && !rec->unrecorded)
-	{
-		change->old_order_key = rec->old_order_key;
-		change->old_line_key = rec->old_line_key;
-		change->old_item = rec->item;
-		change->old_location = rec->location;
-	}
-	r->settlement->changes = lappend(r->settlement->changes, change);
-	return change;
-}
-
-/* Does what the application says differ from what is recorded of this line? */
-static bool
-line_differs(Mapping *mapping, Order *order, Recorded *rec, MappedLine *now)
-{
-	return rec->moved ||
-		!same_text(rec->customer, now->customer) ||
-		qty_cmp(rec->ordered, now->quantity) != 0 ||
-		qty_cmp(rec->cancelled, now->cancelled) != 0 ||
-		qty_cmp(rec->shipped, now->shipped) != 0 ||
-		qty_cmp(rec->picked, now->picked) != 0 ||
-		rec->priority != now->priority ||
-		rec->held != now->held ||
-		rec->has_requested_at != now->has_requested_at ||
-		(now->has_requested_at && rec->requested_at != now->requested_at) ||
-		(now->has_queued_at && rec->queued_at != now->queued_at);
-}
-
-static bool
-same_place(Recorded *rec, MappedLine *now)
-{
-	return strcmp(rec->item, now->item) == 0 && strcmp(rec->location, now->location) == 0;
-}
-
-/* The lines an order has now, by line key. */
-typedef struct LineEntry
-{
-	char	   *line_key;
-	int			n;				/* position in order->now */
-} LineEntry;
-
-static int
-compare_entries(const void *a, const void *b)
-{
-	return strcmp(((const LineEntry *) a)->line_key, ((const LineEntry *) b)->line_key);
-}
-
-static LineEntry *
-sort_by_key(Order *order)
-{
-	int			n = list_length(order->now);
-	LineEntry  *entries = palloc(sizeof(LineEntry) * Max(n, 1));
-
-	for (int i = 0; i < n; i++)
-	{
-		entries[i].line_key = ((MappedLine *) list_nth(order->now, i))->line_key;
-		entries[i].n = i;
-	}
-	qsort(entries, n, sizeof(LineEntry), compare_entries);
-	for (int i = 1; i < n; i++)
-		if (strcmp(entries[i - 1].line_key, entries[i].line_key) == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_BO_MAPPING),
-					 errmsg("line key %s of order %s in %s is not unique", entries[i].line_key, order->key.order_key, order->mapping->line.name),
-					 errhint("Attach the table again with a line_key that tells the lines of an order apart.")));
-	return entries;
-}
-
-/* Position in order->now of the line with this key, or -1. */
-static int
-find_key(Order *order, LineEntry *entries, char *line_key)
-{
-	LineEntry	key = {.line_key = line_key};
-	LineEntry  *found = bsearch(&key, entries, list_length(order->now), sizeof(LineEntry), compare_entries);
-
-	return found ? found->n : -1;
-}
-
-/* Finds for each line now the recorded one under its key; one that moved there goes before one that was there. */
-static void
-match_keys(Order *order, LineEntry *entries, Recorded **match)
-{
-	ListCell   *lc;
-
-	for (int pass = 0; pass < 2; pass++)
-		foreach(lc, order->recorded)
-		{
-			Recorded   *rec = lfirst(lc);
-			int			i = rec->moved == (pass == 0) ? find_key(order, entries, rec->line_key) : -1;
-
-			if (i >= 0 && match[i] == NULL)
-			{
-				match[i] = rec;
-				rec->here = i;
-			}
-		}
-}
-
-/*
- * Programs replace lines.  Those that vanish and those that appear with the
- * same item and location are paired in order: the recorded one gets the new
- * key.  What is under an old key now may itself be one that appears.
- */
-static void
-pair_replaced(Reconcile *r, Order *order, Recorded **match)
-{
-	List	   *vanished = NIL;
-	ListCell   *lc;
-	int			i = 0;
-
-	foreach(lc, order->recorded)
-	{
-		Recorded   *rec = lfirst(lc);
-		MappedLine *now = rec->here >= 0 ? list_nth(order->now, rec->here) : NULL;
-
-		if (rec->live && (now == NULL || !now->demand || !same_place(rec, now)))
-			vanished = lappend(vanished, rec);
-	}
-	if (vanished == NIL)
-		return;
-	foreach(lc, order->now)
-	{
-		MappedLine *now = lfirst(lc);
-		int			n = i++;
-		ListCell   *vc;
-
-		if (!now->demand || (match[n] != NULL && (!match[n]->live || same_place(match[n], now))))
-			continue;
-		foreach(vc, vanished)
-		{
-			Recorded   *rec = lfirst(vc);
-
-			if (!same_place(rec, now))
-				continue;
-			if (rec->here >= 0)
-			{
-				MappedLine *left = list_nth(order->now, rec->here);
-
-				match[rec->here] = NULL;
-				if (!left->demand)
-				{
-					/* The old line still stands there, not live: what it shipped is known. */
-					if (left->item != NULL && qty_sign(left->shipped) > 0)
-					{
-						MappedLine *copy = palloc(sizeof(MappedLine));
-
-						*copy = *left;
-						add_change(r, order, LINE_BASELINE, NULL, copy);
-					}
-					left->item = NULL;
-				}
-			}
-			if (match[n] != NULL)
-				match[n]->here = -1;
-			match[n] = rec;
-			rec->here = n;
-			rec->moved = true;
-			rec->line_key = now->line_key;
-			vanished = foreach_delete_current(vanished, vc);
-			break;
-		}
-	}
-}
-
-static void
-reconcile_order(Reconcile *r, Order *order)
-{
-	LineEntry  *entries;
-	Recorded  **match;
-	ListCell   *lc;
-	int			i = 0;
-
-	if (order->error != NULL || order->mapping->unreadable)
-		return;					/* parked: what is recorded stays */
-	entries = sort_by_key(order);
-	match = palloc0(sizeof(Recorded *) * Max(list_length(order->now), 1));
-
-	match_keys(order, entries, match);
-	pair_replaced(r, order, match);
-
-	foreach(lc, order->now)
-	{
-		MappedLine *now = lfirst(lc);
-		Recorded   *rec = match[i++];
-
-		if (rec == NULL)
-		{
-			if (now->demand || (now->item != NULL && qty_sign(now->shipped) > 0))
-				add_change(r, order, now->demand ? LINE_INSERT : (order->baseline ? LINE_BASELINE : LINE_INSERT), NULL, now);
-		}
-		else if (rec->unrecorded)
-		{
-			if (now->demand || (now->item != NULL && (qty_sign(now->shipped) > 0 || qty_sign(rec->shipped) > 0)))
-				add_change(r, order, LINE_INSERT, rec, now);
-		}
-		else if (!now->demand)
-		{
-			bool		gone = now->item == NULL;
-
-			if (rec->live || rec->moved || (!gone && qty_cmp(rec->shipped, now->shipped) != 0) || rec->deleted != gone)
-				add_change(r, order, LINE_END, rec, gone ? NULL : now);
-		}
-		else if (!rec->live || !same_place(rec, now))
-			add_change(r, order, LINE_RENEW, rec, now);
-		else if (line_differs(order->mapping, order, rec, now))
-			add_change(r, order, LINE_UPDATE, rec, now);
-	}
-	foreach(lc, order->recorded)
-	{
-		Recorded   *rec = lfirst(lc);
-
-		bool		displaced;
-
-		if (rec->here >= 0 || rec->unrecorded)
-			continue;
-		/* Another line has its key now: its row cannot stay. */
-		displaced = strcmp(rec->old_order_key, order->key.order_key) == 0 && find_key(order, entries, rec->old_line_key) >= 0;
-		if (rec->live || !rec->deleted || displaced)
-			add_change(r, order, LINE_END, rec, NULL)->displaced = displaced;
-	}
-}
-
 /* A stub, through which no line is seen, where the source is detached or its table gone. */
-static Mapping *
-mapping_to_use(int32 source_id, ReconcileMode mode)
+Mapping *
+bo_mapping_to_use(int32 source_id, ReconcileMode mode)
 {
 	Mapping    *mapping;
 
@@ -571,7 +269,7 @@ read_orders(void *arg)
 	bo_mapping_read(reading->mapping, scope, reading->notes, take_mapped, reading->r);
 	if (reading->mapping->park)
 		foreach(lc, reading->notes)
-			(void) sort_by_key(order_of(reading->r, lfirst(lc)));	/* refuses keys that are not unique */
+			bo_check_line_keys(order_of(reading->r, lfirst(lc)));
 }
 
 /* Where the source parks, an error is found out by halves to belong to one order, which remembers it. */
@@ -718,8 +416,8 @@ park_orders(Reconcile *r, List *notes)
 	bo_unpark(readable);
 }
 
-static int
-compare_seq(const ListCell *a, const ListCell *b)
+int
+bo_compare_seq(const ListCell *a, const ListCell *b)
 {
 	int64		x = ((OrderNote *) lfirst(a))->seq;
 	int64		y = ((OrderNote *) lfirst(b))->seq;
@@ -731,8 +429,8 @@ compare_seq(const ListCell *a, const ListCell *b)
  * Adds to a settlement the differences of orders, which are locked, given
  * sorted, and done with that; reads them with the snapshot.
  */
-static void
-reconcile_orders(Settlement *settlement, ReconcileMode mode, List *notes, Snapshot snapshot)
+void
+bo_reconcile_orders(Settlement *settlement, ReconcileMode mode, List *notes, Snapshot snapshot)
 {
 	Reconcile	r = {.settlement = settlement,.mode = mode};
 	HASHCTL		ctl = {.keysize = sizeof(NoteKey),.entrysize = sizeof(Order),.hash = bo_note_key_hash,.match = bo_note_key_match,.hcxt = CurrentMemoryContext};
@@ -750,7 +448,7 @@ reconcile_orders(Settlement *settlement, ReconcileMode mode, List *notes, Snapsh
 		order->note = note;
 		if (mapping == NULL || mapping->source_id != note->key.source_id)
 		{
-			mapping = mapping_to_use(note->key.source_id, mode);
+			mapping = bo_mapping_to_use(note->key.source_id, mode);
 			bo_check_noted_types(mapping);
 		}
 		order->mapping = mapping;
@@ -797,15 +495,15 @@ reconcile_orders(Settlement *settlement, ReconcileMode mode, List *notes, Snapsh
 
 	/* Orders as first noted: line_id is drawn in this order. */
 	by_seq = list_copy(notes);
-	list_sort(by_seq, compare_seq);
+	list_sort(by_seq, bo_compare_seq);
 	foreach(lc, by_seq)
-		reconcile_order(&r, order_of(&r, lfirst(lc)));
+		bo_reconcile_order(&r, order_of(&r, lfirst(lc)));
 	bo_pending_done(notes);
 }
 
 /* One snapshot, taken after the locks, for what orders say and for what is recorded of them. */
-static Snapshot
-snapshot_after_locks(ReconcileMode mode)
+Snapshot
+bo_snapshot_after_locks(ReconcileMode mode)
 {
 	CommandCounterIncrement();
 	return RegisterSnapshot(mode.whole ? GetLatestSnapshot() : GetTransactionSnapshot());
@@ -824,185 +522,7 @@ bo_reconcile(Settlement *settlement, ReconcileMode mode)
 	if (notes == NIL)
 		return;
 	bo_lock_orders(notes);
-	snapshot = snapshot_after_locks(mode);
-	reconcile_orders(settlement, mode, notes, snapshot);
+	snapshot = bo_snapshot_after_locks(mode);
+	bo_reconcile_orders(settlement, mode, notes, snapshot);
 	UnregisterSnapshot(snapshot);
-}
-
-/* From this many orders on they are settled in pieces of this many, so that memory stays flat. */
-#define PIECE_ORDERS 5000
-
-/* The orders that are settled in pieces. */
-typedef struct Pieces
-{
-	List	   *notes;			/* as first noted */
-	int			next;
-	ReconcileMode mode;
-	Snapshot	snapshot;
-} Pieces;
-
-static bool
-next_piece(Settlement *settlement)
-{
-	Pieces	   *pieces = settlement->next_arg;
-	List	   *piece = NIL;
-
-	settlement->changes = NIL;
-	while (pieces->next < list_length(pieces->notes) && list_length(piece) < PIECE_ORDERS)
-		piece = lappend(piece, list_nth(pieces->notes, pieces->next++));
-	if (piece == NIL)
-		return false;
-	list_sort(piece, bo_compare_notes);
-	reconcile_orders(settlement, pieces->mode, piece, pieces->snapshot);
-	return true;
-}
-
-/*
- * May these orders be settled one after another, if nothing is recorded of any
- * of them?  All stock is locked before the first.  Lines that are all new get
- * in the order in which they come what together they would get by rank, unless
- * that is mapped.
- */
-static bool
-may_be_pieces(const Settlement *settlement, ReconcileMode mode, List *notes)
-{
-	int32		source_id = 0;
-	ListCell   *lc;
-
-	if (list_length(notes) < 2 * PIECE_ORDERS || bo_pending_moves() != NIL || (mode.whole && !mode.baseline) || mode.import ||
-		settlement->movements != NIL || settlement->supplies != NIL || settlement->places != NIL || settlement->counts != NIL || settlement->repromise)
-		return false;
-	foreach(lc, notes)
-	{
-		OrderNote  *note = lfirst(lc);
-		Mapping    *mapping;
-
-		if (note->key.source_id == source_id)
-			continue;
-		source_id = note->key.source_id;
-		mapping = mapping_to_use(source_id, mode);
-		bo_check_noted_types(mapping);
-		if (mapping->park || mapping->unreadable || mapping->ranked || mapping->picks || mapping->spellings || mapping->importing || mapping->line.nkeys == 0)
-			return false;
-	}
-	return true;
-}
-
-/* Is anything recorded of these orders? */
-static bool
-are_recorded(List *notes, ReconcileMode mode)
-{
-	BoRows	   *rows = bo_rows(BO_ROWS_ORDERS);
-	ListCell   *lc;
-	bool		result;
-	int			i = 0;
-
-	foreach(lc, notes)
-	{
-		OrderNote  *note = lfirst(lc);
-		Datum		values[4] = {bo_text(note->tenant), Int32GetDatum(note->key.source_id), bo_text(note->key.order_key), Int32GetDatum(i++)};
-		bool		nulls[4] = {false};
-
-		if (!note->state.fresh || mode.whole)
-			bo_rows_put(rows, values, nulls);
-	}
-	result = i > 0 && bo_exec(BO_FIND_RECORDED, rows, NULL, true) > 0;
-	bo_rows_drop(rows);
-	return result;
-}
-
-/* Where the orders have lines. */
-static List *
-places_of(List *notes, ReconcileMode mode)
-{
-	List	   *places = NIL;
-	List	   *some = NIL;
-
-	for (ListCell *lc = list_head(notes); lc != NULL; lc = lnext(notes, lc))
-	{
-		OrderNote  *note = lfirst(lc);
-		ListCell   *next = lnext(notes, lc);
-
-		some = lappend(some, note);
-		if (next == NULL || ((OrderNote *) lfirst(next))->key.source_id != note->key.source_id)
-		{
-			places = list_concat(places, bo_mapping_places(mapping_to_use(note->key.source_id, mode), some));
-			some = NIL;
-		}
-	}
-	return places;
-}
-
-/* Notes the orders whose keys were found to be written in another way. */
-static void
-note_spellings(List *spellings)
-{
-	ListCell   *lc;
-
-	foreach(lc, spellings)
-	{
-		OtherSpelling *spelling = lfirst(lc);
-
-		(void) bo_note_order_text(spelling->mapping, spelling->order_key, spelling->header);
-	}
-}
-
-/* Reconciles what is pending into the settlement and settles it. Returns lines that changed. */
-int64
-bo_reconcile_and_settle(Settlement *settlement, ReconcileMode mode)
-{
-	MemoryContext cx = AllocSetContextCreate(CurrentMemoryContext, "backorder settling", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(cx);
-	List	   *notes = bo_pending_orders();
-	BoSection	section;
-	int64		changed;
-
-	bo_enter(&section);
-	MemoryContextSwitchTo(cx);
-	settlement->counts = bo_take_counts();
-	if (may_be_pieces(settlement, mode, notes))
-	{
-		Pieces		pieces = {.mode = mode,.notes = list_copy(notes)};
-
-		bo_lock_orders(notes);
-		pieces.snapshot = snapshot_after_locks(mode);
-		PushActiveSnapshot(pieces.snapshot);
-		if (!are_recorded(notes, mode))
-		{
-			list_sort(pieces.notes, compare_seq);
-			settlement->places = places_of(notes, mode);
-			settlement->next = next_piece;
-			settlement->next_arg = &pieces;
-		}
-		PopActiveSnapshot();
-		if (settlement->next == NULL)
-			reconcile_orders(settlement, mode, notes, pieces.snapshot);
-		bo_settle(settlement);
-		UnregisterSnapshot(pieces.snapshot);
-	}
-	else
-	{
-		bo_reconcile(settlement, mode);
-		bo_settle(settlement);
-	}
-	changed = settlement->lines_changed;
-	if (settlement->spellings != NIL)
-		note_spellings(settlement->spellings);
-	bo_leave(&section);
-	MemoryContextSwitchTo(old);
-	if (settlement->spellings != NIL)
-		changed += bo_settle_pending();
-	MemoryContextDelete(cx);
-	return changed;
-}
-
-/* Settles the transaction's pending orders. Returns lines that changed. */
-int64
-bo_settle_pending(void)
-{
-	Settlement	settlement = {0};
-
-	if (bo_pending_orders() == NIL && !bo_counts_pending())
-		return 0;
-	return bo_reconcile_and_settle(&settlement, (ReconcileMode) {0});
 }

@@ -132,8 +132,9 @@ marked(const char *column, const char *expression, const char *type, const char 
 
 /* False where the table does not exist any more. */
 static bool
-load(StockSource *source, int32 source_id)
+load(void *entry, int32 source_id)
 {
+	StockSource *source = entry;
 	Mapping    *m = &source->mapping;
 	Datum		arg = Int32GetDatum(source_id);
 	BoSection	section;
@@ -225,20 +226,11 @@ load(StockSource *source, int32 source_id)
 	return true;
 }
 
-static void
-free_plan(SPIPlanPtr *plan)
-{
-	if (*plan != NULL)
-		SPI_freeplan(*plan);
-	*plan = NULL;
-}
-
 /* A source, loaded again if anything about its table changed; NULL where the table does not exist any more. */
 static StockSource *
 get_source(int32 source_id)
 {
 	bool		found;
-	bool		exists = true;
 	StockSource *source = hash_search(sources, &source_id, HASH_ENTER, &found);
 
 	if (found && source->valid)
@@ -246,32 +238,16 @@ get_source(int32 source_id)
 	if (found)
 	{
 		for (int i = 0; i < FIGURE_SCOPES; i++)
-			free_plan(&source->plans[i]);
-		free_plan(&source->keys_plan);
-		free_plan(&source->row_plan);
+			bo_free_plan(&source->plans[i]);
+		bo_free_plan(&source->keys_plan);
+		bo_free_plan(&source->row_plan);
 		if (source->mapping.cx)
 			MemoryContextDelete(source->mapping.cx);
 	}
 	memset(source, 0, sizeof(*source));
 	source->source_id = source_id;
 	source->mapping.cx = AllocSetContextCreate(CacheMemoryContext, "backorder stock source", ALLOCSET_SMALL_SIZES);
-	source->valid = true;		/* an invalidation while loading clears it again */
-	PG_TRY();
-	{
-		exists = load(source, source_id);
-	}
-	PG_CATCH();
-	{
-		source->valid = false;
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	if (!exists)
-	{
-		source->valid = false;
-		return NULL;
-	}
-	return source;
+	return bo_load_source(source_id, &source->valid, load, source) ? source : NULL;
 }
 
 /*

@@ -1,0 +1,203 @@
+/*
+ * direct_table.c
+ *		The tables whose rows are written without a statement: what is known of
+ *		each, and whether it is what the extension created.
+ *
+ * That is kept until the table's relcache entry changes.  A table that is not
+ * what the extension created, as one that got a trigger, a rule, a policy, a
+ * column, a constraint or an index of another kind, is left to the statement.
+ */
+#include "direct_table.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/index.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+Table		bo_direct_tables[] = {
+	[BO_TABLE_ORDER_LINE] = {.name = "order_line",.nchecks = 4,
+		.nullable = {"requested_at", "first_promised_at", "promised_at", "customer", "first_shipped", "folded", "backordered"},.columns = {
+			{"tenant", TEXTOID}, {"line_id", INT8OID}, {"source_id", INT4OID}, {"priority", INT4OID}, {"live", BOOLOID},
+			{"deleted", BOOLOID}, {"held", BOOLOID}, {"queued_at", TIMESTAMPTZOID}, {"requested_at", DATEOID},
+			{"first_promised_at", DATEOID}, {"promised_at", DATEOID}, {"order_key", TEXTOID}, {"line_key", TEXTOID},
+			{"item", TEXTOID}, {"location", TEXTOID}, {"customer", TEXTOID}, {"ordered", NUMERICOID}, {"cancelled", NUMERICOID},
+			{"auto_cancelled", NUMERICOID}, {"shipped", NUMERICOID}, {"picked", NUMERICOID}, {"allocated", NUMERICOID},
+			{"first_allocated", NUMERICOID}, {"first_shipped", NUMERICOID}, {"folded", NUMERICOID}, {"backordered", NUMERICOID}, {"fulfilment", TEXTOID}
+	}},
+	[BO_TABLE_STOCK] = {.name = "stock",.nchecks = 7,.nullable = {"available", "counted_by"},.columns = {
+			{"tenant", TEXTOID}, {"item", TEXTOID}, {"location", TEXTOID}, {"on_hand", NUMERICOID}, {"unavailable", NUMERICOID},
+			{"allocated", NUMERICOID}, {"backordered", NUMERICOID}, {"backordered_held", NUMERICOID}, {"on_order", NUMERICOID},
+			{"available", NUMERICOID}, {"surplus", NUMERICOID}, {"promises_stale", BOOLOID},
+			{"counted_by", INT4OID}, {"version", INT8OID}
+	}},
+	[BO_TABLE_SALES_ORDER] = {.name = "sales_order",.columns = {
+			{"tenant", TEXTOID}, {"source_id", INT4OID}, {"order_key", TEXTOID}, {"revision", INT8OID}
+	}},
+	[BO_TABLE_ALLOCATION] = {.name = "allocation",.nullable = {"movement_id", "po_id", "po_line_no"},.columns = {
+			{"tenant", TEXTOID}, {"allocation_id", INT8OID}, {"line_id", INT8OID}, {"item", TEXTOID}, {"location", TEXTOID},
+			{"quantity", NUMERICOID}, {"cause", TEXTOID}, {"movement_id", INT8OID}, {"po_id", INT8OID}, {"po_line_no", INT4OID},
+			{"allocated_at", TIMESTAMPTZOID}
+	}},
+	[BO_TABLE_EVENT] = {.name = "event",.nullable = {"source_id", "customer"},.columns = {
+			{"tenant", TEXTOID}, {"id", INT8OID}, {"aggregatetype", TEXTOID}, {"aggregateid", TEXTOID}, {"type", TEXTOID},
+			{"payload", JSONBOID}, {"source_id", INT4OID}, {"customer", TEXTOID}, {"created_at", TIMESTAMPTZOID},
+			{"generation", INT8OID}, {"xid", XID8OID}
+	}},
+};
+
+/* Invalidation only sets flags. */
+static void
+relation_changed(Datum arg, Oid relid)
+{
+	for (int i = 0; i < (int) lengthof(bo_direct_tables); i++)
+		if (relid == InvalidOid || bo_direct_tables[i].relid == relid || !bo_direct_tables[i].usable)
+			bo_direct_tables[i].valid = false;
+}
+
+void
+bo_direct_init(void)
+{
+	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+}
+
+static bool
+may_be_null(const Table *table, const char *column)
+{
+	for (int i = 0; i < (int) lengthof(table->nullable) && table->nullable[i] != NULL; i++)
+		if (strcmp(table->nullable[i], column) == 0)
+			return true;
+	return false;
+}
+
+/* Has the table the columns that are written here, with their constraints, and no others? */
+static bool
+columns_fit(Table *table, TupleDesc desc)
+{
+	int			n = 0;
+
+	while (n < MAX_COLUMNS && table->columns[n].name != NULL)
+		n++;
+	table->ncolumns = n;
+	if (desc->natts != n || (desc->constr ? desc->constr->num_check : 0) != table->nchecks)
+		return false;
+	for (int i = 0; i < n; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (att->attisdropped || att->atttypid != table->columns[i].type || att->attnotnull == may_be_null(table, table->columns[i].name) || strcmp(NameStr(att->attname), table->columns[i].name) != 0)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Learns the indexes of a table.  False for what only a statement can keep:
+ * an index that is no plain btree keeps state of its own between rows.
+ */
+static bool
+learn_indexes(Table *table, Relation rel)
+{
+	List	   *indexes = RelationGetIndexList(rel);
+	MemoryContext old = MemoryContextSwitchTo(table->cx);
+	bool		fit = list_length(indexes) <= MAX_INDEXES;
+	ListCell   *lc;
+
+	table->estate = CreateExecutorState();
+	table->rri = makeNode(ResultRelInfo);
+	table->rri->ri_IndexRelationInfo = palloc0(sizeof(IndexInfo *) * MAX_INDEXES);
+	table->nindexes = 0;
+	table->primary_key = InvalidOid;
+	foreach(lc, indexes)
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+
+		fit = fit && index->rd_rel->relam == BTREE_AM_OID && index->rd_index->indimmediate && !index->rd_index->indisexclusion &&
+			RelationGetIndexExpressions(index) == NIL;
+		if (fit)
+		{
+			table->rri->ri_IndexRelationInfo[table->nindexes] = BuildIndexInfo(index);
+			table->indexes[table->nindexes++] = lfirst_oid(lc);
+			if (index->rd_index->indisprimary)
+				table->primary_key = lfirst_oid(lc);
+		}
+		index_close(index, NoLock);
+	}
+	MemoryContextSwitchTo(old);
+	return fit && OidIsValid(table->primary_key);
+}
+
+static bool
+learn(Table *table, Relation rel)
+{
+	table->valid = true;		/* an invalidation meanwhile clears it again */
+	table->usable = false;
+	table->relid = RelationGetRelid(rel);
+	if (table->cx != NULL)
+	{
+		/* Its executor state goes with it: it lies below. */
+		MemoryContextDelete(table->cx);
+		table->cx = NULL;
+	}
+	if (rel->rd_rel->relkind != RELKIND_RELATION || rel->trigdesc != NULL || rel->rd_rules != NULL ||
+		rel->rd_rel->relrowsecurity || rel->rd_rel->relhassubclass || !columns_fit(table, RelationGetDescr(rel)))
+		return false;
+	table->cx = AllocSetContextCreate(CacheMemoryContext, "backorder direct", ALLOCSET_SMALL_SIZES);
+	table->usable = learn_indexes(table, rel);
+	return table->usable;
+}
+
+/*
+ * Opens a table for writing, with the lock that a statement would take, and
+ * refuses to in a transaction that only reads; NULL where it is left to the
+ * statement.
+ */
+BoDirect *
+bo_direct_open(BoTable which)
+{
+	Table	   *table = &bo_direct_tables[which];
+	Relation	rel;
+	BoDirect   *direct;
+
+	PreventCommandIfReadOnly("UPDATE");
+	BO_POINT("direct");
+	rel = table_open(bo_relation(table->name), RowExclusiveLock);
+	if (!table->valid || table->relid != RelationGetRelid(rel))
+	{
+		table->valid = false;
+		(void) learn(table, rel);
+	}
+	if (!table->usable)
+	{
+		ereport(DEBUG1, (errmsg_internal("rows of backorder.%s are written by statements", table->name)));
+		table_close(rel, NoLock);
+		return NULL;
+	}
+	direct = palloc(sizeof(BoDirect));
+	direct->table = table;
+	direct->rel = rel;
+	for (int i = 0; i < table->nindexes; i++)
+		direct->indexes[i] = index_open(table->indexes[i], RowExclusiveLock);
+	table->rri->ri_RelationDesc = rel;
+	table->rri->ri_NumIndices = table->nindexes;
+	table->rri->ri_IndexRelationDescs = direct->indexes;
+	return direct;
+}
+
+void
+bo_direct_close(BoDirect *direct)
+{
+	for (int i = 0; i < direct->table->nindexes; i++)
+		index_close(direct->indexes[i], NoLock);
+	direct->table->rri->ri_RelationDesc = NULL;
+	direct->table->rri->ri_IndexRelationDescs = NULL;
+	table_close(direct->rel, NoLock);
+	pfree(direct);
+}

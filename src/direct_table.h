@@ -1,0 +1,54 @@
+/*
+ * direct_table.h
+ *		What is known of a table that is written without a statement: direct.c
+ *		and direct_table.c share it.
+ */
+#ifndef BO_DIRECT_TABLE_H
+#define BO_DIRECT_TABLE_H
+
+#include "direct.h"
+
+#include "nodes/execnodes.h"
+#include "utils/relcache.h"
+
+#define MAX_COLUMNS 32
+#define MAX_INDEXES 8
+
+typedef struct Column
+{
+	const char *name;
+	Oid			type;
+} Column;
+
+typedef struct Table
+{
+	const char *name;
+	int			nchecks;		/* CHECK constraints that the extension created */
+	const char *nullable[8];	/* columns that may be NULL */
+	Column		columns[MAX_COLUMNS];	/* in the order of the table; all of them */
+
+	/* filled when first used, and again after a change */
+	bool		valid;
+	bool		usable;
+	Oid			relid;
+	MemoryContext cx;
+	EState	   *estate;			/* for the predicates of partial indexes */
+	ResultRelInfo *rri;
+	int			nindexes;
+	Oid			indexes[MAX_INDEXES];
+	Oid			primary_key;
+	int			ncolumns;
+	int8		from[BO_ROWS_KINDS][MAX_COLUMNS];	/* position + 1 of each column in row sets of a kind; -1: not given */
+} Table;
+
+/* A table while rows of it are written. */
+struct BoDirect
+{
+	Table	   *table;
+	Relation	rel;
+	Relation	indexes[MAX_INDEXES];
+};
+
+extern Table bo_direct_tables[];	/* by BoTable */
+
+#endif							/* BO_DIRECT_TABLE_H */

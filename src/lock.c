@@ -1,0 +1,208 @@
+/*
+ * lock.c
+ *		Locks orders and stock by their rows, in the order in which callers give
+ *		them: without a statement (direct.c) as long as that goes, else by one.
+ */
+#include "backorder.h"
+
+#include "utils/snapmgr.h"
+
+#include "direct.h"
+
+/* Locks rows from the first on, without a statement; returns the number of the first that is left to one. */
+typedef int (*LockDirectlyFunc) (BoDirect *direct, int first, int n, void *arg);
+
+/* Locks rows by a statement, all of them. */
+typedef void (*LockByStatementFunc) (int first, int end, void *arg);
+
+/*
+ * Locks n rows of a table in their order.  Where one cannot be locked without
+ * a statement, that one is locked by it, and the rest without again.
+ */
+static void
+lock_rows(BoTable table, int n, LockDirectlyFunc directly, LockByStatementFunc by_statement, void *arg)
+{
+	int			i = 0;
+
+	while (i < n)
+	{
+		BoDirect   *direct = bo_direct_open(table);
+		int			end = n;
+
+		if (direct != NULL)
+		{
+			CommandCounterIncrement();
+			PushActiveSnapshot(GetTransactionSnapshot());
+			i = directly(direct, i, n, arg);
+			PopActiveSnapshot();
+			bo_direct_close(direct);
+			CommandCounterIncrement();
+			if (i == n)
+				break;
+			end = i + 1;
+		}
+		by_statement(i, end, arg);
+		i = end;
+	}
+}
+
+/* ---------- orders ---------- */
+
+typedef struct OrderLocking
+{
+	List	   *notes;
+	int64	   *revisions;
+} OrderLocking;
+
+static void
+order_key(int i, const char **tenant, int32 *source_id, const char **order_key, void *arg)
+{
+	OrderNote  *note = list_nth(((OrderLocking *) arg)->notes, i);
+
+	*tenant = note->tenant;
+	*source_id = note->key.source_id;
+	*order_key = note->key.order_key;
+}
+
+static int
+lock_orders_directly(BoDirect *direct, int first, int n, void *arg)
+{
+	return bo_direct_lock_orders(direct, first, n, order_key, ((OrderLocking *) arg)->revisions, arg);
+}
+
+static void
+lock_orders_by_statement(int first, int end, void *arg)
+{
+	OrderLocking *locking = arg;
+	BoRows	   *rows = bo_rows(BO_ROWS_ORDERS);
+	uint64		locked;
+
+	for (int i = first; i < end; i++)
+	{
+		OrderNote  *note = list_nth(locking->notes, i);
+		Datum		values[4] = {bo_text(note->tenant), Int32GetDatum(note->key.source_id), bo_text(note->key.order_key), Int32GetDatum(i)};
+		bool		nulls[4] = {false};
+
+		bo_rows_put(rows, values, nulls);
+	}
+	/* One row comes back for each given, in the same order. */
+	locked = bo_exec(BO_LOCK_ORDERS, rows, NULL, false);
+	if (locked != (uint64) (end - first))
+		elog(ERROR, "not all orders were locked");
+	for (uint64 row = 0; row < locked; row++)
+		locking->revisions[first + row] = bo_get_int64(row, 1);
+	bo_rows_drop(rows);
+}
+
+/*
+ * Locks orders (of OrderNote) by writing their sales_order rows, in the order
+ * given, and stores their revisions, 1 for one that is new.  Raises 40001
+ * where REPEATABLE READ asks for it.  Expects a section.
+ */
+void
+bo_lock_order_rows(List *notes, int64 *revisions)
+{
+	OrderLocking locking = {notes, revisions};
+
+	lock_rows(BO_TABLE_SALES_ORDER, list_length(notes), lock_orders_directly, lock_orders_by_statement, &locking);
+}
+
+/* ---------- stock ---------- */
+
+typedef struct StockLocking
+{
+	const StockKey *const *keys;
+	StockLockedFunc func;
+	void	   *arg;
+} StockLocking;
+
+static void
+stock_key(int i, const char **parts, void *arg)
+{
+	const StockKey *key = ((StockLocking *) arg)->keys[i];
+
+	parts[0] = key->tenant;
+	parts[1] = key->item;
+	parts[2] = key->location;
+}
+
+static void
+take_stock_row(int i, ItemPointer tid, const Datum *values, void *arg)
+{
+	StockLocking *locking = arg;
+	StockCounters counters = {
+		.tid = *tid,
+		.on_hand = DatumGetNumericCopy(values[3]),
+		.unavailable = DatumGetNumericCopy(values[4]),
+		.allocated = DatumGetNumericCopy(values[5]),
+		.backordered = DatumGetNumericCopy(values[6]),
+		.backordered_held = DatumGetNumericCopy(values[7]),
+		.on_order = DatumGetNumericCopy(values[8]),
+		.promises_stale = DatumGetBool(values[11]),
+		.counted_by = DatumGetInt32(values[12])	/* 0 for NULL */
+	};
+
+	locking->func(i, &counters, locking->arg);
+}
+
+static int
+lock_stock_directly(BoDirect *direct, int first, int n, void *arg)
+{
+	return bo_direct_lock_stock(direct, first, n, stock_key, take_stock_row, arg);
+}
+
+/* Those that do not exist are created first. */
+static void
+lock_stock_by_statement(int first, int end, void *arg)
+{
+	StockLocking *locking = arg;
+	BoRows	   *rows = bo_rows(BO_ROWS_PLACES);
+	uint64		found;
+
+	for (int i = first; i < end; i++)
+	{
+		const StockKey *key = locking->keys[i];
+		Datum		values[4] = {bo_text(key->tenant), bo_text(key->item), bo_text(key->location), Int32GetDatum(i)};
+		bool		nulls[4] = {false};
+
+		bo_rows_put(rows, values, nulls);
+	}
+	(void) bo_exec(BO_ADD_STOCK, rows, NULL, false);
+	found = bo_exec(BO_LOCK_STOCK, rows, NULL, false);
+	for (uint64 row = 0; row < found; row++)
+	{
+		bool		isnull;
+		StockCounters counters = {
+			.tid = *(ItemPointer) DatumGetPointer(bo_get(row, 2, &isnull)),
+			.on_hand = bo_get_qty(row, 3),
+			.unavailable = bo_get_qty(row, 4),
+			.allocated = bo_get_qty(row, 5),
+			.backordered = bo_get_qty(row, 6),
+			.backordered_held = bo_get_qty(row, 7),
+			.on_order = bo_get_qty(row, 8),
+			.promises_stale = bo_get_bool(row, 9),
+			.counted_by = bo_get_int32(row, 10)
+		};
+
+		locking->func(bo_get_int32(row, 1), &counters, locking->arg);
+	}
+	bo_rows_drop(rows);
+	/* A row that was there and is gone: only a superuser can do that. */
+	if (found < (uint64) (end - first))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access due to concurrent update of stock")));
+}
+
+/*
+ * Locks stock rows in the order given, which is sorted, and hands each over as
+ * it is then; those that do not exist are created.  Raises 40001 where
+ * REPEATABLE READ asks for it.  Expects a section.
+ */
+void
+bo_lock_stock_rows(const StockKey *const *keys, int n, StockLockedFunc func, void *arg)
+{
+	StockLocking locking = {keys, func, arg};
+
+	lock_rows(BO_TABLE_STOCK, n, lock_stock_directly, lock_stock_by_statement, &locking);
+}

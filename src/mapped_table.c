@@ -1,0 +1,161 @@
+/*
+ * mapped_table.c
+ *		One side of an attached table: its columns, by number, under the names
+ *		that the mapping uses, and the FROM clause they come from.
+ */
+#include "backorder.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+static char *
+element(Datum *array, int n, int i)
+{
+	return i < n ? TextDatumGetCString(array[i]) : "";
+}
+
+/*
+ * Fills the names by which a mapping knows a table's columns.  columns has
+ * those of attach time by number, names what each is called now.  With names
+ * NULL the table is the one that was attached, and the number counts; after a
+ * restore it is another, and the name does.
+ */
+void
+bo_mapped_table(MappedTable *table, Oid relid, ArrayType *columns, ArrayType *names)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	TupleDesc	desc = RelationGetDescr(rel);
+	Datum	   *known = NULL;
+	Datum	   *called = NULL;
+	int			nknown = 0;
+	int			ncalled = 0;
+
+	if (columns != NULL)
+		deconstruct_array(columns, TEXTOID, -1, false, TYPALIGN_INT, &known, NULL, &nknown);
+	if (names != NULL)
+		deconstruct_array(names, TEXTOID, -1, false, TYPALIGN_INT, &called, NULL, &ncalled);
+	memset(table, 0, sizeof(*table));
+	table->relid = relid;
+	table->name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)), RelationGetRelationName(rel));
+	table->natts = desc->natts;
+	table->alias = palloc0(sizeof(char *) * Max(desc->natts, 1));
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		char	   *alias = NULL;
+
+		if (att->attisdropped)
+			continue;
+		if (names == NULL)
+			alias = element(known, nknown, i);
+		else
+			for (int j = 0; j < ncalled && alias == NULL; j++)
+				if (strcmp(element(called, ncalled, j), NameStr(att->attname)) == 0)
+					alias = element(known, nknown, j);
+		if (alias != NULL && alias[0] != '\0')
+		{
+			table->alias[i] = alias;
+			continue;
+		}
+		/* A column added later; it may have taken a name that the mapping uses for another. */
+		table->alias[i] = pstrdup(NameStr(att->attname));
+		for (int j = 0; j < nknown; j++)
+			if (strcmp(table->alias[i], element(known, nknown, j)) == 0)
+				table->alias[i] = psprintf("backorder_column_%d", i + 1);
+	}
+	table_close(rel, NoLock);
+}
+
+/* The column's number, or InvalidAttrNumber. */
+AttrNumber
+bo_mapped_column(const MappedTable *table, const char *name)
+{
+	for (int i = 0; i < table->natts; i++)
+		if (table->alias[i] != NULL && strcmp(table->alias[i], name) == 0)
+			return i + 1;
+	return InvalidAttrNumber;
+}
+
+char *
+bo_column_ref(const char *side, const MappedTable *table, AttrNumber attnum)
+{
+	return psprintf("%s.%s", side, quote_identifier(table->alias[attnum - 1]));
+}
+
+/* The alias of a table in FROM, which gives its columns the names that the mapping knows. */
+char *
+bo_alias(const char *side, const MappedTable *table)
+{
+	StringInfoData s;
+	const char *comma = "";
+
+	initStringInfo(&s);
+	appendStringInfo(&s, "%s(", side);
+	for (int i = 0; i < table->natts; i++)
+	{
+		if (table->alias[i] == NULL)
+			continue;
+		appendStringInfo(&s, "%s%s", comma, quote_identifier(table->alias[i]));
+		comma = ", ";
+	}
+	appendStringInfoChar(&s, ')');
+	return s.data;
+}
+
+/* A table as a FROM item under such an alias. */
+char *
+bo_aliased(const char *side, const MappedTable *table)
+{
+	return psprintf("%s AS %s", table->name, bo_alias(side, table));
+}
+
+/* "=" for two types: the type's own where they are the same, wherever it lives. */
+char *
+bo_equals(Oid left, Oid right)
+{
+	if (left == right)
+	{
+		Oid			opr = lookup_type_cache(left, TYPECACHE_EQ_OPR)->eq_opr;
+
+		if (OidIsValid(opr))
+		{
+			HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(opr));
+			Form_pg_operator form;
+			char	   *text;
+
+			if (!HeapTupleIsValid(tuple))
+				elog(ERROR, "cache lookup failed for operator %u", opr);
+			form = (Form_pg_operator) GETSTRUCT(tuple);
+			text = psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(form->oprnamespace)), NameStr(form->oprname));
+			ReleaseSysCache(tuple);
+			return text;
+		}
+	}
+	return "=";
+}
+
+/* FROM line, header if there is one, and joins if there are any (text of bo_prepare_joins). */
+char *
+bo_from_clause(const MappedTable *line, const MappedTable *header, const char *joins)
+{
+	StringInfoData s;
+
+	initStringInfo(&s);
+	appendStringInfo(&s, " FROM %s", bo_aliased("line", line));
+	if (OidIsValid(header->relid))
+	{
+		appendStringInfo(&s, " LEFT JOIN %s ON ", bo_aliased("header", header));
+		for (int i = 0; i < line->nkeys; i++)
+			appendStringInfo(&s, "%s%s %s %s", i ? " AND " : "", bo_column_ref("header", header, header->key[i]),
+							 bo_equals(header->key_type[i], line->key_type[i]), bo_column_ref("line", line, line->key[i]));
+	}
+	if (joins != NULL)
+		appendStringInfoString(&s, joins);
+	return s.data;
+}

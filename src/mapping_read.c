@@ -1,0 +1,406 @@
+/*
+ * mapping_read.c
+ *		Reads the application's tables through a mapping.
+ *
+ * Queries run as the owner of the tables in a security-restricted operation,
+ * inside the caller's section with its pinned settings.  An error in one is
+ * told in words that name the mapping.
+ */
+#include "backorder.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "parser/analyze.h"
+#include "parser/parser.h"
+#include "utils/acl.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+
+/* The mapped column and order that are being evaluated, for errors. */
+static char evaluating_column[NAMEDATALEN];
+static char evaluating_order[256];
+
+PG_FUNCTION_INFO_V1(bo_evaluating);
+
+/*
+ * evaluating(column, order) returns true: notes what the mapping query is at.
+ */
+Datum
+bo_evaluating(PG_FUNCTION_ARGS)
+{
+	if (!PG_ARGISNULL(0))
+		text_to_cstring_buffer(PG_GETARG_TEXT_PP(0), evaluating_column, sizeof(evaluating_column));
+	if (!PG_ARGISNULL(1))
+		text_to_cstring_buffer(PG_GETARG_TEXT_PP(1), evaluating_order, sizeof(evaluating_order));
+	PG_RETURN_BOOL(true);
+}
+
+/*
+ * An error of the mapping, in words that name it.  The mapping runs as the
+ * owner of the tables, so its message may show rows that the user cannot
+ * read: it goes to the server's log, and only to who has the owner's rights.
+ */
+static void
+report_evaluation(Mapping *mapping, MemoryContext cx)
+{
+	static const int others[] = {ERRCODE_BO_MAPPING, ERRCODE_INVALID_TRANSACTION_STATE, ERRCODE_TRANSACTION_ROLLBACK, ERRCODE_INSUFFICIENT_RESOURCES,
+		ERRCODE_PROGRAM_LIMIT_EXCEEDED, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, ERRCODE_OPERATOR_INTERVENTION, ERRCODE_SYSTEM_ERROR, ERRCODE_INTERNAL_ERROR};
+	ErrorData  *error;
+	const char *detail;
+
+	MemoryContextSwitchTo(cx);
+	error = CopyErrorData();
+	/* What is not the expression's doing goes on as it is; it may raise SQLSTATEs of its own. */
+	for (int i = 0; i < (int) lengthof(others); i++)
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_TO_CATEGORY(others[i]))
+			PG_RE_THROW();
+	FlushErrorState();
+	detail = has_privs_of_role(GetOuterUserId(), bo_relation_owner(mapping->line.relid)) ? error->message :
+		psprintf("The expression failed with SQLSTATE %s; the message is in the server's log.", unpack_sql_state(error->sqlerrcode));
+	if (evaluating_column[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_EVALUATION),
+				 errmsg("mapping of table %s cannot be read", mapping->line.name),
+				 errdetail("%s", detail),
+				 errdetail_log("%s", error->message),
+				 errhint("Attach the table again with a mapping that fits the columns it has now, or detach it with backorder.%s().",
+						 mapping->of_stock ? "detach_stock" : "detach")));
+	if (evaluating_order[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_EVALUATION),
+				 errmsg("mapping \"%s\" of table %s failed", evaluating_column, mapping->line.name),
+				 errdetail("%s", detail),
+				 errdetail_log("%s", error->message),
+				 errhint("Attach the table again with another query, or correct the row.")));
+	if (mapping->of_stock)
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_EVALUATION),
+				 errmsg("mapping \"%s\" of table %s failed for item %s", evaluating_column, mapping->line.name, evaluating_order),
+				 errdetail("%s", detail),
+				 errdetail_log("%s", error->message),
+				 errhint("Correct the row, or attach the table again with another expression.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_BO_EVALUATION),
+			 errmsg("mapping \"%s\" of table %s failed for order %s", evaluating_column, mapping->line.name, evaluating_order),
+			 errdetail("%s", detail),
+			 errdetail_log("%s", error->message),
+			 errhint("Correct the order, or attach the table again with another expression.")));
+}
+
+/* A query of a mapping, analyzed; ERRCODE_BO_EVALUATION where it cannot be. */
+Query *
+bo_mapping_analyze(Mapping *mapping, const char *text)
+{
+	RawStmt    *raw = linitial(raw_parser(text, RAW_PARSE_DEFAULT));
+	MemoryContext cx = CurrentMemoryContext;
+	Query	   *query = NULL;
+
+	evaluating_column[0] = '\0';
+	PG_TRY();
+	{
+		query = parse_analyze_fixedparams(raw, text, NULL, 0, NULL);
+	}
+	PG_CATCH();
+	{
+		report_evaluation(mapping, cx);
+	}
+	PG_END_TRY();
+	return query;
+}
+
+/*
+ * Runs a query of a mapping as the owner of its tables, in a security-
+ * restricted operation, with the active snapshot; prepares it first where
+ * *plan is none that is valid.  what names it in errors, NULL: the mapped
+ * columns name themselves (evaluating()).  Expects a section; the rows are in
+ * SPI_tuptable.
+ */
+void
+bo_mapping_run(Mapping *mapping, SPIPlanPtr *plan, const char *query, int nargs, Oid *types, Datum *values, bool custom, const char *what)
+{
+	Oid			userid;
+	int			sec_context;
+	MemoryContext cx = CurrentMemoryContext;
+	volatile bool made = false;
+
+	GetUserIdAndSecContext(&userid, &sec_context);
+	evaluating_order[0] = '\0';
+	strlcpy(evaluating_column, what ? what : "", sizeof(evaluating_column));
+	PG_TRY();
+	{
+		if (*plan != NULL && !SPI_plan_is_valid(*plan))
+		{
+			SPIPlanPtr	old = *plan;
+
+			*plan = NULL;
+			SPI_freeplan(old);
+		}
+		if (*plan == NULL)
+		{
+			SPIPlanPtr	fresh = SPI_prepare_cursor(query, nargs, types, custom ? CURSOR_OPT_CUSTOM_PLAN : CURSOR_OPT_GENERIC_PLAN);
+
+			if (fresh == NULL || SPI_keepplan(fresh) != 0)
+				elog(ERROR, "could not prepare mapping of %s", mapping->line.name);
+			*plan = fresh;
+			made = true;
+		}
+		SetUserIdAndSecContext(mapping->owner,
+							   sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
+		if (made && !custom)
+			bo_plan_by_index(*plan);
+		BO_POINT("read");
+		if (SPI_execute_plan(*plan, values, NULL, true, 0) < 0)
+			elog(ERROR, "mapping query failed");
+		SetUserIdAndSecContext(userid, sec_context);
+	}
+	PG_CATCH();
+	{
+		SetUserIdAndSecContext(userid, sec_context);
+		report_evaluation(mapping, cx);
+	}
+	PG_END_TRY();
+}
+
+/* For many orders the planner chooses; for few, the path by index is fixed.  Returns the GUC nest level to end. */
+int
+bo_allow_all_plans(void)
+{
+	static const char *const names[] = {"enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin", "enable_sort"};
+	int			level = bo_pin_planning();
+
+	for (int i = 0; i < (int) lengthof(names); i++)
+		(void) set_config_option(names[i], "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	return level;
+}
+
+static void
+check_quantity(Mapping *mapping, const char *column, Qty value, const char *order_key)
+{
+	if (value != NULL && !qty_finite(value))
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_QUANTITY),
+				 errmsg("%s of an order line is not finite", column),
+				 errdetail("Order %s in %s has %s.", order_key, mapping->line.name, qty_text(value)),
+				 errhint("Correct the line, or the mapping of \"%s\".", column)));
+}
+
+static Qty
+not_negative(Qty value)
+{
+	return value == NULL || qty_sign(value) < 0 ? qty_zero : value;
+}
+
+static void
+convert(Mapping *mapping, int row, MappedLine *line)
+{
+	Datum		keys[BO_MAX_KEYS];
+	bool		missing[BO_MAX_KEYS];
+	int			c = 1;
+	bool		isnull;
+
+	memset(line, 0, sizeof(*line));
+	for (int i = 0; i < mapping->line.nkeys; i++)
+	{
+		keys[i] = bo_get(row, c++, &isnull);
+		if (isnull)
+			return;				/* belongs to no order yet */
+	}
+	line->order_key = bo_key_text(keys, mapping->line.key_type, mapping->line.nkeys);
+	for (int i = 0; i < mapping->nline_keys; i++)
+	{
+		keys[i] = bo_get(row, c++, &isnull);
+		if (isnull && i < mapping->nline_columns)
+		{
+			line->order_key = NULL;
+			return;
+		}
+		missing[i] = isnull;	/* of an expression over joins: what a LEFT JOIN did not find */
+	}
+	line->line_key = bo_key_parts_text(keys, missing, mapping->line_key_type, mapping->nline_keys);
+	line->item = bo_get_text(row, c++);
+	line->location = bo_get_text(row, c++);
+	if (line->location == NULL)
+		line->location = "";
+	line->customer = bo_get_text(row, c++);
+	line->quantity = bo_get_qty(row, c++);
+	check_quantity(mapping, "quantity", line->quantity, line->order_key);
+	line->cancelled = bo_get_qty(row, c++);
+	check_quantity(mapping, "cancelled", line->cancelled, line->order_key);
+	line->cancelled = not_negative(line->cancelled);
+	line->shipped = bo_get_qty(row, c++);
+	check_quantity(mapping, "shipped", line->shipped, line->order_key);
+	line->shipped = not_negative(line->shipped);
+	line->picked = bo_get_qty(row, c++);
+	check_quantity(mapping, "picked", line->picked, line->order_key);
+	line->picked = not_negative(line->picked);
+	line->live = bo_get_bool(row, c++);
+	line->priority = bo_get_int32(row, c++);
+	line->queued_at = DatumGetTimestampTz(bo_get(row, c++, &isnull));
+	line->has_queued_at = !isnull;
+	line->requested_at = DatumGetDateADT(bo_get(row, c++, &isnull));
+	line->has_requested_at = !isnull;
+	line->held = bo_get_bool(row, c++);
+	if (mapping->spellings && OidIsValid(mapping->header.relid))
+	{
+		bool		none = false;
+
+		for (int i = 0; i < mapping->line.nkeys && !none; i++)
+			keys[i] = bo_get(row, c++, &none);
+		if (!none)
+			line->header_key = bo_key_text(keys, mapping->line.key_type, mapping->line.nkeys);
+	}
+	line->demand = line->live && line->item != NULL && line->quantity != NULL && qty_sign(line->quantity) > 0;
+}
+
+static Datum
+native_array(Datum *datums, int n, Oid type)
+{
+	int16		typlen;
+	bool		typbyval;
+	char		typalign;
+
+	get_typlenbyvalalign(type, &typlen, &typbyval, &typalign);
+	return PointerGetDatum(construct_array(datums, n, type, typlen, typbyval, typalign));
+}
+
+/* Column k of the order keys of these notes. */
+static Datum
+order_key_array(Mapping *mapping, List *notes, int k)
+{
+	Datum	   *datums = palloc(sizeof(Datum) * list_length(notes));
+	ListCell   *lc;
+	int			n = 0;
+
+	foreach(lc, notes)
+	{
+		OrderNote  *note = lfirst(lc);
+
+		if (!note->state.unreadable)
+			datums[n++] = mapping->key_as_text[k] ? CStringGetTextDatum(bo_value_text(note->native[k], mapping->line.key_type[k])) : note->native[k];
+	}
+	return native_array(datums, n, mapping->key_as_text[k] ? TEXTOID : mapping->line.key_type[k]);
+}
+
+/*
+ * Reads lines through the mapping, with the active snapshot, and calls func
+ * for each in order of the keys.  notes (of OrderNote) say which orders; with
+ * MAPPING_ONE it is one that can be read, with MAPPING_LINE it says which of
+ * its lines; with MAPPING_ALL they do not matter.  Expects a section; runs as the owner of
+ * the table.  Errors in an expression become ERRCODE_BO_EVALUATION.
+ */
+void
+bo_mapping_read(Mapping *mapping, MappingScope scope, List *notes, MappedLineFunc func, void *arg)
+{
+	Datum		values[2 * BO_MAX_KEYS];
+	Oid			types[2 * BO_MAX_KEYS];
+	int			nargs = 0;
+	int			level = 0;
+	bool		few = scope != MAPPING_MANY && scope != MAPPING_ALL;
+
+	if (scope == MAPPING_LINE || scope == MAPPING_ONE)
+	{
+		OrderNote  *note = linitial(notes);
+
+		for (; nargs < mapping->line.nkeys; nargs++)
+		{
+			types[nargs] = mapping->line.key_type[nargs];
+			values[nargs] = note->native[nargs];
+		}
+		for (int k = 0; scope == MAPPING_LINE && k < mapping->nline_columns; k++, nargs++)
+		{
+			types[nargs] = mapping->line_key_type[k];
+			values[nargs] = note->state.line[k];
+		}
+	}
+	else if (scope != MAPPING_ALL)
+		for (; nargs < mapping->line.nkeys; nargs++)
+		{
+			types[nargs] = mapping->array_type[nargs];
+			values[nargs] = order_key_array(mapping, notes, nargs);
+		}
+	if (!few)
+		level = bo_allow_all_plans();
+	/* Prepared as ourselves: names of our own functions are looked up then. */
+	bo_mapping_run(mapping, &mapping->plans[scope], mapping->queries[scope], nargs, types, values, !few, NULL);
+	if (!few)
+		AtEOXact_GUC(false, level);
+	{
+		SPITupleTable *table = SPI_tuptable;
+		uint64		n = SPI_processed;
+
+		for (uint64 row = 0; row < n; row++)
+		{
+			MappedLine *line = palloc(sizeof(MappedLine));
+
+			SPI_tuptable = table;
+			convert(mapping, row, line);
+			if (line->order_key != NULL)
+				func(mapping, line, arg);
+		}
+		SPI_freetuptable(table);
+	}
+}
+
+/* The items and locations of the lines of these orders, of StockKey, with the active snapshot. Expects a section. */
+List *
+bo_mapping_places(Mapping *mapping, List *notes)
+{
+	Datum		values[BO_MAX_KEYS];
+	List	   *places = NIL;
+	char	   *tenant = pstrdup(mapping->tenant);	/* the mapping may be loaded anew while they are in use */
+	int			level = bo_allow_all_plans();
+
+	for (int k = 0; k < mapping->line.nkeys; k++)
+		values[k] = order_key_array(mapping, notes, k);
+	bo_mapping_run(mapping, &mapping->places_plan, mapping->places_query, mapping->line.nkeys, mapping->array_type, values, true, NULL);
+	AtEOXact_GUC(false, level);
+	for (uint64 row = 0; row < SPI_processed; row++)
+	{
+		StockKey   *place = palloc(sizeof(StockKey));
+
+		place->tenant = tenant;
+		place->item = bo_get_text(row, 1);
+		place->location = bo_get_text(row, 2);
+		places = lappend(places, place);
+	}
+	SPI_freetuptable(SPI_tuptable);
+	return places;
+}
+
+/* Notes every order of the attached table. Expects a section. */
+void
+bo_mapping_note_all(Mapping *mapping)
+{
+	Oid			userid;
+	int			sec_context;
+	int			level;
+	SPITupleTable *table;
+	uint64		n;
+
+	GetUserIdAndSecContext(&userid, &sec_context);
+	level = bo_allow_all_plans();
+	SetUserIdAndSecContext(mapping->owner,
+						   sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
+	/* Under our lock on the table: every order that was committed, also after an older snapshot. */
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (SPI_execute(mapping->keys_query, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read the order keys of %s", mapping->line.name);
+	PopActiveSnapshot();
+	SetUserIdAndSecContext(userid, sec_context);
+	AtEOXact_GUC(false, level);
+	table = SPI_tuptable;
+	n = SPI_processed;
+	for (uint64 row = 0; row < n; row++)
+	{
+		Datum		keys[BO_MAX_KEYS];
+		bool		isnull = false;
+
+		for (int i = 0; i < mapping->line.nkeys && !isnull; i++)
+			keys[i] = heap_getattr(table->vals[row], i + 1, table->tupdesc, &isnull);
+		if (!isnull)
+			bo_note_whole(bo_note_order(mapping, keys));
+	}
+	SPI_freetuptable(table);
+}

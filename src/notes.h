@@ -1,0 +1,46 @@
+/*
+ * notes.h
+ *		The transaction's notes: capture.c, notes.c and commit_work.c share it.
+ */
+#ifndef BO_NOTES_H
+#define BO_NOTES_H
+
+#include "backorder.h"
+
+/* The types that the native keys in the notes of a source have. */
+typedef struct NotedTypes
+{
+	int32		source_id;
+	Oid			order_key[BO_MAX_KEYS];
+	Oid			line_key[BO_MAX_KEYS];
+} NotedTypes;
+
+/* The transaction's notes, in a context of their own below TopTransactionContext. */
+typedef struct Pending
+{
+	MemoryContext cx;
+	List	   *types;			/* of NotedTypes */
+	HTAB	   *notes;			/* NoteKey -> OrderNote */
+	List	   *order;			/* of OrderNote, as first noted */
+	List	   *moves;			/* of LineMove */
+	struct
+	{
+		int			ndirty;		/* notes to reconcile */
+		int			nmoves;		/* moves that count */
+		bool		queued;		/* the commit event is */
+		bool		requeued;	/* it has gone to the end of the queue once */
+		bool		statement_queued;	/* the event at the end of the statement is */
+	}			state;			/* follows savepoints */
+	bool		queueing;		/* the event is being queued: one that fires now does not wait */
+	bool		paused;			/* whoever set this does the commit work, or queues it */
+	Mapping    *last_mapping;	/* the last note, as most rows repeat it */
+	OrderNote  *last_note;
+} Pending;
+
+extern Pending *bo_pending;		/* NULL: nothing was noted */
+
+extern Pending *bo_need_pending(void);
+extern void bo_queue_commit_work_at(bool at_end);
+extern void bo_queue_statement_work(void);
+
+#endif							/* BO_NOTES_H */

@@ -1,0 +1,77 @@
+/*
+ * reconcile.h
+ *		Orders while they are reconciled: reconcile.c, difference.c and pieces.c
+ *		share it.
+ */
+#ifndef BO_RECONCILE_H
+#define BO_RECONCILE_H
+
+#include "backorder.h"
+
+/* A line as it is recorded, as far as reconcile needs it. */
+typedef struct Recorded
+{
+	char	   *line_key;		/* changes with a move */
+	char	   *old_order_key;	/* where the row is */
+	char	   *old_line_key;
+	char	   *item;
+	char	   *location;
+	char	   *customer;
+	Qty			ordered;
+	Qty			cancelled;
+	Qty			shipped;
+	Qty			picked;
+	bool		live;
+	bool		deleted;
+	int32		priority;
+	TimestampTz queued_at;
+	bool		has_requested_at;
+	DateADT		requested_at;
+	bool		held;
+	bool		moved;
+	bool		unrecorded;		/* found in the table as it was, there is no row */
+	bool		known;			/* shipped is what the table had, not what is recorded */
+	CommandId	moved_in;
+	int			here;			/* the line now that it is, by position; -1: none */
+} Recorded;
+
+/* One order that is reconciled. */
+typedef struct Order
+{
+	NoteKey		key;			/* hash key */
+	OrderNote  *note;
+	Mapping    *mapping;
+	List	   *now;			/* of MappedLine, by line key */
+	List	   *recorded;		/* of Recorded, by line_id */
+	ErrorData  *error;			/* it could not be read: parked */
+	bool		first_sight;	/* of a source that is being imported, and not recorded yet */
+	bool		baseline;		/* what was shipped is known, no events */
+	List	   *before;			/* of MappedLine: as it was before this transaction */
+	bool		one_line;		/* only the line noted is looked at */
+} Order;
+
+/* Another way in which an order's key is written: by one of its lines, or by its header. */
+typedef struct OtherSpelling
+{
+	Mapping    *mapping;
+	char	   *order_key;
+	bool		header;
+} OtherSpelling;
+
+typedef struct Reconcile
+{
+	Settlement *settlement;
+	ReconcileMode mode;
+	HTAB	   *orders;
+	Order	   *last;			/* of which a line was read */
+	bool		spellings;		/* other spellings of the keys being read are looked for */
+} Reconcile;
+
+extern void bo_check_line_keys(Order *order);
+extern void bo_reconcile_order(Reconcile *r, Order *order);
+extern void bo_reconcile_orders(Settlement *settlement, ReconcileMode mode, List *notes, Snapshot snapshot);
+extern Mapping *bo_mapping_to_use(int32 source_id, ReconcileMode mode);
+extern Snapshot bo_snapshot_after_locks(ReconcileMode mode);
+extern int	bo_compare_seq(const ListCell *a, const ListCell *b);
+
+#endif							/* BO_RECONCILE_H */

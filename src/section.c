@@ -1,0 +1,236 @@
+/*
+ * section.c
+ *		Sections of work on the extension's tables: as whom, under which
+ *		settings, and in which subtransaction.
+ */
+#include "backorder.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "pgtime.h"
+#include "utils/builtins.h"
+#include "utils/bytea.h"
+#include "utils/float.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/resowner.h"
+#include "utils/syscache.h"
+
+#include "store.h"
+
+/* Of the current section: what SPI keeps about row sets outlives any context of its callers. */
+MemoryContext bo_spi_cx;
+
+/* While our own statements run, the triggers on our own tables stand aside. */
+bool		bo_writing = false;
+
+static bool trying;
+
+/* Is a subtransaction of our own being undone, not one of the application's? */
+bool
+bo_is_trying(void)
+{
+	return trying;
+}
+
+/* Runs func(arg) in a subtransaction.  Returns NULL or the error. */
+ErrorData *
+bo_try_all(void (*func) (void *arg), void *arg)
+{
+	MemoryContext cx = CurrentMemoryContext;
+	MemoryContext save_spi_cx = bo_spi_cx;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(cx);
+	PG_TRY();
+	{
+		func(arg);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(cx);
+		error = CopyErrorData();
+		FlushErrorState();
+		trying = true;
+		RollbackAndReleaseCurrentSubTransaction();
+		trying = false;
+		bo_spi_cx = save_spi_cx;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(cx);
+	CurrentResourceOwner = owner;
+	return error;
+}
+
+/*
+ * Runs func(arg) in a subtransaction.  Returns NULL, or the error where it is
+ * one that makes an order unreadable (OB001 to OB004); others are raised.
+ */
+ErrorData *
+bo_try(void (*func) (void *arg), void *arg)
+{
+	ErrorData  *error = bo_try_all(func, arg);
+
+	if (error != NULL && error->sqlerrcode != ERRCODE_BO_EVALUATION && error->sqlerrcode != ERRCODE_BO_QUANTITY &&
+		error->sqlerrcode != ERRCODE_BO_MAPPING && error->sqlerrcode != ERRCODE_BO_NOT_ATTACHED)
+		ReThrowError(error);
+	return error;
+}
+
+/* ---------- names ---------- */
+
+/* OID of a table or sequence of the extension. */
+Oid
+bo_relation(const char *name)
+{
+	Oid			nsp = get_namespace_oid("backorder", false);
+	Oid			relid = get_relname_relid(name, nsp);
+
+	if (!OidIsValid(relid))
+		elog(ERROR, "relation backorder.%s does not exist", name);
+	return relid;
+}
+
+/* OID of a function of the extension without arguments. */
+Oid
+bo_function(const char *name)
+{
+	oidvector  *noargs = buildoidvector(NULL, 0);
+
+	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
+						   CStringGetDatum(name), PointerGetDatum(noargs),
+						   ObjectIdGetDatum(get_namespace_oid("backorder", false)));
+}
+
+Oid
+bo_relation_owner(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/* The role that owns the extension's tables; our statements run as it. */
+Oid
+bo_owner(void)
+{
+	return bo_relation_owner(bo_relation("order_line"));
+}
+
+/* ---------- sections ---------- */
+
+static void
+set_here(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+static void
+pin_setting(const char *name, const char *value)
+{
+	const char *now = GetConfigOption(name, false, false);
+
+	if (now == NULL || strcmp(now, value) != 0)
+		set_here(name, value);
+}
+
+/*
+ * Opens a GUC nest level in which nothing of the session's settings can change
+ * what a mapping evaluates to, or how a key is written.  Closed with AtEOXact_GUC, or by the end of the
+ * (sub)transaction on error.
+ */
+int
+bo_pin_settings(void)
+{
+	int			level = NewGUCNestLevel();
+	const char *timezone = bo_timezone;
+
+	if (timezone == NULL || timezone[0] == '\0')
+		timezone = pg_get_timezone_name(log_timezone);
+	/* For most sessions most of them are right: setting one costs more than a look. */
+	if (strcmp(namespace_search_path, "pg_catalog, pg_temp") != 0)
+		set_here("search_path", "pg_catalog, pg_temp");
+	if (session_timezone == NULL || strcmp(pg_get_timezone_name(session_timezone), timezone) != 0)
+		set_here("TimeZone", timezone);
+	if (DateStyle != USE_ISO_DATES || DateOrder != DATEORDER_YMD)
+		set_here("DateStyle", "ISO, YMD");
+	if (IntervalStyle != INTSTYLE_POSTGRES)
+		set_here("IntervalStyle", "postgres");
+	if (extra_float_digits != 1)
+		set_here("extra_float_digits", "1");
+	if (bytea_output != BYTEA_OUTPUT_HEX)
+		set_here("bytea_output", "hex");
+	return level;
+}
+
+/*
+ * Opens a GUC nest level in which statements are planned to go by index,
+ * whatever the statistics say now.
+ */
+int
+bo_pin_planning(void)
+{
+	int			level = NewGUCNestLevel();
+
+	pin_setting("enable_nestloop", "on");
+	pin_setting("enable_seqscan", "off");
+	pin_setting("enable_bitmapscan", "off");
+	pin_setting("enable_hashjoin", "off");
+	pin_setting("enable_mergejoin", "off");
+	pin_setting("enable_sort", "off");
+	pin_setting("jit", "off");
+	return level;
+}
+
+/*
+ * Makes the generic plan of a prepared statement now, by index, so that it is
+ * there when the statement runs; nothing where it is made already.  Expects
+ * the row set of the statement to be registered.
+ */
+void
+bo_plan_by_index(SPIPlanPtr plan)
+{
+	int			level = bo_pin_planning();
+	CachedPlan *cached = SPI_plan_get_cached_plan(plan);
+
+	if (cached != NULL)
+		ReleaseCachedPlan(cached, CurrentResourceOwner);
+	AtEOXact_GUC(false, level);
+}
+
+/*
+ * Begins a section.  Errors inside need no bo_leave: the end of the
+ * (sub)transaction undoes all of it.
+ */
+void
+bo_enter(BoSection *section)
+{
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	section->save_spi_cx = bo_spi_cx;
+	bo_spi_cx = CurrentMemoryContext;
+	GetUserIdAndSecContext(&section->save_userid, &section->save_sec_context);
+	SetUserIdAndSecContext(bo_owner(),
+						   section->save_sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+	section->guc_level = bo_pin_settings();
+}
+
+void
+bo_leave(BoSection *section)
+{
+	AtEOXact_GUC(false, section->guc_level);
+	SetUserIdAndSecContext(section->save_userid, section->save_sec_context);
+	if (SPI_finish() != SPI_OK_FINISH)
+		elog(ERROR, "SPI_finish failed");
+	bo_spi_cx = section->save_spi_cx;
+}
