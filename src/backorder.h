@@ -103,6 +103,8 @@ typedef enum BoRowsKind
 	BO_ROWS_EVENTS,
 	BO_ROWS_TOUCHED,
 	BO_ROWS_TOLD,
+	BO_ROWS_DRAFTS,
+	BO_ROWS_PLANNED,
 	BO_ROWS_KINDS				/* how many there are */
 } BoRowsKind;
 
@@ -173,6 +175,10 @@ typedef enum BoStatement
 	BO_PO_REVISE_UPDATED,
 	BO_PO_REVISE_DELETED,
 	BO_SUPPLIER_REFERENCES,
+	BO_ADD_DRAFTS,
+	BO_INSERT_PLANNED,
+	BO_UPDATE_PLANNED,
+	BO_DELETE_PLANNED,
 	BO_READ_IMPORT,
 	BO_LOCK_IMPORT,
 	BO_ADD_IMPORT,
@@ -186,7 +192,7 @@ typedef enum BoStatement
 } BoStatement;
 
 extern BoRows *bo_rows(BoRowsKind kind);
-extern void bo_rows_put(BoRows *rows, const Datum *values, const bool *nulls);
+extern uint64 bo_rows_put(BoRows *rows, const Datum *values, const bool *nulls);
 extern void bo_rows_drop(BoRows *rows);
 extern uint64 bo_exec(BoStatement statement, BoRows *rows, const Datum *args, bool read_only);
 extern void bo_write(BoStatement statement, BoRows *rows);

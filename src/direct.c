@@ -74,6 +74,7 @@ static const char *const computing[][9] = {
 	[BO_TABLE_SALES_ORDER] = {NULL},
 	[BO_TABLE_ALLOCATION] = {"allocation_id", "allocated_at"},
 	[BO_TABLE_EVENT] = {"id", "created_at"},
+	[BO_TABLE_PURCHASE_ORDER_LINE] = {"cancelled", "expected_at", "applied_at"},
 };
 
 /* What a statement would have computed: defaults and generated columns.  Checks what the table's constraints do. */
@@ -104,7 +105,7 @@ start_computing(Computed *c, BoTable which)
 	c->column = columns[which];
 	if (which == BO_TABLE_ORDER_LINE)
 		c->value = bo_text("partial");
-	else if (which == BO_TABLE_ALLOCATION || which == BO_TABLE_EVENT)
+	else if (which == BO_TABLE_ALLOCATION || which == BO_TABLE_EVENT || which == BO_TABLE_PURCHASE_ORDER_LINE)
 		c->value = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
 }
 
@@ -155,6 +156,13 @@ compute(Computed *c, Datum *values, bool *nulls)
 			nulls[c->column[0]] = false;
 			values[c->column[1]] = c->value;
 			nulls[c->column[1]] = false;
+			break;
+		case BO_TABLE_PURCHASE_ORDER_LINE:
+			values[c->column[0]] = NumericGetDatum(qty_zero);
+			nulls[c->column[0]] = false;
+			nulls[c->column[1]] = true;
+			values[c->column[2]] = c->value;
+			nulls[c->column[2]] = false;
 			break;
 		case BO_TABLE_SALES_ORDER:
 			break;

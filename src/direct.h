@@ -17,7 +17,8 @@ typedef enum BoTable
 	BO_TABLE_STOCK,
 	BO_TABLE_SALES_ORDER,
 	BO_TABLE_ALLOCATION,
-	BO_TABLE_EVENT
+	BO_TABLE_EVENT,
+	BO_TABLE_PURCHASE_ORDER_LINE
 } BoTable;
 
 typedef struct BoDirect BoDirect;

@@ -51,6 +51,12 @@ Table		bo_direct_tables[] = {
 			{"payload", JSONBOID}, {"source_id", INT4OID}, {"customer", TEXTOID}, {"created_at", TIMESTAMPTZOID},
 			{"generation", INT8OID}, {"xid", XID8OID}
 	}},
+	[BO_TABLE_PURCHASE_ORDER_LINE] = {.name = "purchase_order_line",.nullable = {"unit_cost", "expected_at", "planned", "applied_at"},
+		.triggers = {"check_purchase_order_line", "lock_pending", "apply_purchases"},.columns = {
+			{"tenant", TEXTOID}, {"po_id", INT8OID}, {"line_no", INT4OID}, {"item", TEXTOID}, {"ordered", NUMERICOID},
+			{"cancelled", NUMERICOID}, {"unit_cost", NUMERICOID}, {"expected_at", DATEOID}, {"planned", NUMERICOID},
+			{"for_backorders", NUMERICOID}, {"for_reorder", NUMERICOID}, {"for_rounding", NUMERICOID}, {"applied_at", TIMESTAMPTZOID}
+	}},
 };
 
 /* Invalidation only sets flags. */
@@ -93,6 +99,22 @@ columns_fit(Table *table, TupleDesc desc)
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 
 		if (att->attisdropped || att->atttypid != table->columns[i].type || att->attnotnull == may_be_null(table, table->columns[i].name) || strcmp(NameStr(att->attname), table->columns[i].name) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* Are all triggers of the table the extension's own? */
+static bool
+triggers_fit(const Table *table, const TriggerDesc *triggers)
+{
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		bool		own = false;
+
+		for (int j = 0; j < (int) lengthof(table->triggers) && table->triggers[j] != NULL && !own; j++)
+			own = triggers->triggers[i].tgfoid == bo_function(table->triggers[j]);
+		if (!own)
 			return false;
 	}
 	return true;
@@ -146,7 +168,7 @@ learn(Table *table, Relation rel)
 		MemoryContextDelete(table->cx);
 		table->cx = NULL;
 	}
-	if (rel->rd_rel->relkind != RELKIND_RELATION || rel->trigdesc != NULL || rel->rd_rules != NULL ||
+	if (rel->rd_rel->relkind != RELKIND_RELATION || !triggers_fit(table, rel->trigdesc) || rel->rd_rules != NULL ||
 		rel->rd_rel->relrowsecurity || rel->rd_rel->relhassubclass || !columns_fit(table, RelationGetDescr(rel)))
 		return false;
 	table->cx = AllocSetContextCreate(CacheMemoryContext, "backorder direct", ALLOCSET_SMALL_SIZES);

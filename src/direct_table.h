@@ -25,6 +25,7 @@ typedef struct Table
 	const char *name;
 	int			nchecks;		/* CHECK constraints that the extension created */
 	const char *nullable[8];	/* columns that may be NULL */
+	const char *triggers[3];	/* functions of the extension's own triggers, which have nothing to do for rows written here */
 	Column		columns[MAX_COLUMNS];	/* in the order of the table; all of them */
 
 	/* filled when first used, and again after a change */

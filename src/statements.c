@@ -62,6 +62,13 @@ const RowsKind bo_rows_kinds[] = {
 	[BO_ROWS_TOLD] = {"given_told", {
 			{"tenant", TEXTOID}, {"source_id", INT4OID}, {"order_key", TEXTOID}, {"customer", TEXTOID}, {"told", TEXTOID}
 	}},
+	[BO_ROWS_DRAFTS] = {"given_drafts", {
+			{"tenant", TEXTOID}, {"supplier", TEXTOID}, {"location", TEXTOID}
+	}},
+	[BO_ROWS_PLANNED] = {"given_planned", {
+			{"tenant", TEXTOID}, {"po_id", INT8OID}, {"line_no", INT4OID}, {"item", TEXTOID}, {"ordered", NUMERICOID}, {"planned", NUMERICOID},
+			{"unit_cost", NUMERICOID}, {"for_backorders", NUMERICOID}, {"for_reorder", NUMERICOID}, {"for_rounding", NUMERICOID}
+	}},
 };
 
 #define LINE_COLUMNS \
@@ -235,6 +242,27 @@ const Statement bo_statements[] = {
 		"SELECT (SELECT min(p.po_id) FROM backorder.purchase_order p WHERE p.tenant = $1 AND p.supplier = $2), "
 		"(SELECT min(i.item) FROM backorder.supplier_item i WHERE i.tenant = $1 AND i.supplier = $2) "
 	"WHERE NOT EXISTS (SELECT FROM backorder.supplier s WHERE s.tenant = $1 AND s.supplier = $2)"},
+
+	/* planning: what a user could have written */
+	[BO_ADD_DRAFTS] = {BO_ROWS_DRAFTS, 3, {TEXTOID, TEXTOID, TEXTOID},
+		"INSERT INTO backorder.purchase_order (tenant, supplier, location, planner) "
+		"SELECT d.tenant, d.supplier, d.location, true FROM ("
+		"SELECT g.tenant, g.supplier, g.location FROM given_drafts g UNION "
+		"SELECT o.tenant, o.supplier, o.location FROM backorder.purchase_order o WHERE o.tenant = $1 AND o.planner AND o.status = 'draft' "
+		"AND ($2 IS NULL OR o.location = $2) AND ($3 IS NULL OR o.supplier = $3)) d "
+		"ORDER BY d.supplier, d.location "
+	"ON CONFLICT (tenant, supplier, location) WHERE planner AND status = 'draft' DO UPDATE SET planner = true"},
+	[BO_INSERT_PLANNED] = {BO_ROWS_PLANNED, 0, {0},
+		"INSERT INTO backorder.purchase_order_line (tenant, po_id, line_no, item, ordered, planned, unit_cost, for_backorders, for_reorder, for_rounding) "
+		"SELECT g.tenant, g.po_id, g.line_no, g.item, g.ordered, g.planned, g.unit_cost, g.for_backorders, g.for_reorder, g.for_rounding "
+	"FROM given_planned g"},
+	[BO_UPDATE_PLANNED] = {BO_ROWS_PLANNED, 0, {0},
+		"UPDATE backorder.purchase_order_line l SET ordered = g.ordered, planned = g.planned, unit_cost = g.unit_cost, "
+		"for_backorders = g.for_backorders, for_reorder = g.for_reorder, for_rounding = g.for_rounding "
+	"FROM given_planned g WHERE l.tenant = g.tenant AND l.po_id = g.po_id AND l.line_no = g.line_no"},
+	[BO_DELETE_PLANNED] = {BO_ROWS_PLANNED, 0, {0},
+		"DELETE FROM backorder.purchase_order_line l USING given_planned g "
+	"WHERE l.tenant = g.tenant AND l.po_id = g.po_id AND l.line_no = g.line_no"},
 
 	/* events */
 	[BO_READ_EVENT_CONTEXT] = {-1, 1, {INT4OID},

@@ -90,7 +90,8 @@ need_store(BoRows *rows)
 		tuplestore_putvalues(rows->store, rows->desc, rows->values + i * natts, rows->nulls + i * natts);
 }
 
-void
+/* Returns how many rows the set has now; what they point to stays the caller's until there are more than a few. */
+uint64
 bo_rows_put(BoRows *rows, const Datum *values, const bool *nulls)
 {
 	int			natts = rows->desc->natts;
@@ -112,7 +113,7 @@ bo_rows_put(BoRows *rows, const Datum *values, const bool *nulls)
 		memcpy(rows->values + rows->n * natts, values, sizeof(Datum) * natts);
 		memcpy(rows->nulls + rows->n * natts, nulls, sizeof(bool) * natts);
 	}
-	rows->n++;
+	return ++rows->n;
 }
 
 void
@@ -174,6 +175,14 @@ prepared(BoStatement statement)
 	return plan;
 }
 
+/* Does it write what a user could have written, so that the triggers on the input tables act on it? */
+static bool
+is_input(BoStatement statement)
+{
+	return statement == BO_ADD_DRAFTS || statement == BO_INSERT_PLANNED || statement == BO_UPDATE_PLANNED ||
+		statement == BO_DELETE_PLANNED;
+}
+
 /*
  * Runs a statement over a row set, or with arguments (NULL for no
  * argument: none is SQL NULL but one given as pointer 0).  read_only reads
@@ -196,7 +205,7 @@ bo_exec(BoStatement statement, BoRows *rows, const Datum *args, bool read_only)
 		nulls[i] = (s->args[i] == TEXTOID || s->args[i] == TEXTARRAYOID) && args[i] == (Datum) 0 ? 'n' : ' ';
 	PG_TRY();
 	{
-		bo_writing = true;
+		bo_writing = !is_input(statement);
 		BO_POINT("statement");
 		rc = SPI_execute_plan(prepared(statement), (Datum *) args, nulls, read_only, 0);
 	}
@@ -233,6 +242,9 @@ write_directly(BoStatement statement, BoRows *rows)
 			break;
 		case BO_INSERT_EVENTS:
 			table = BO_TABLE_EVENT;
+			break;
+		case BO_INSERT_PLANNED:
+			table = BO_TABLE_PURCHASE_ORDER_LINE;
 			break;
 		default:
 			return false;

@@ -74,6 +74,35 @@ ALTER TABLE backorder.order_line ADD CONSTRAINT not_that_many CHECK (ordered < 1
 INSERT INTO line VALUES (41, 1, 'direct lamp', 1000);
 ALTER TABLE backorder.order_line DROP CONSTRAINT not_that_many;
 
+-- What planning buys is written directly, past its own triggers, and by statement past somebody's: one that places
+-- a draft with its first line. Its later lines are supply too.
+INSERT INTO backorder.supplier (supplier, lead_time) VALUES ('direct supplier', 5);
+INSERT INTO backorder.supplier_item (supplier, item, order_multiple) SELECT 'direct supplier', s.item, 10 FROM backorder.stock s WHERE s.backordered > 0;
+BEGIN;
+SET client_min_messages = debug1;
+SELECT item, line_no, ordered, cancelled, planned, expected_at, applied_at = now() AS now, for_backorders, for_rounding FROM backorder.plan_purchases();
+SET client_min_messages = warning;
+SELECT * FROM backorder.verify();
+ROLLBACK;
+CREATE FUNCTION place() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	UPDATE backorder.purchase_order p SET status = 'placed' WHERE p.po_id = NEW.po_id AND p.status = 'draft';
+	RETURN NULL;
+END $$;
+CREATE TRIGGER place AFTER INSERT ON backorder.purchase_order_line FOR EACH ROW EXECUTE FUNCTION place();
+SET client_min_messages = debug1;
+SELECT count(*) FROM backorder.plan_purchases();
+SET client_min_messages = warning;
+SELECT p.status, l.item, l.line_no, l.ordered, s.on_order FROM backorder.purchase_order p JOIN backorder.purchase_order_line l USING (tenant, po_id)
+JOIN backorder.stock s ON s.item = l.item ORDER BY l.item;
+SELECT * FROM backorder.verify();
+DROP TRIGGER place ON backorder.purchase_order_line;
+UPDATE backorder.purchase_order SET status = 'cancelled' WHERE supplier = 'direct supplier';
+DELETE FROM backorder.purchase_order_line WHERE item LIKE 'direct%';
+DELETE FROM backorder.purchase_order WHERE supplier = 'direct supplier';
+DELETE FROM backorder.supplier_item WHERE supplier = 'direct supplier';
+DELETE FROM backorder.supplier WHERE supplier = 'direct supplier';
+
 -- A transaction that only reads writes nothing.
 BEGIN READ ONLY;
 SELECT backorder.lock_stock('{direct lamp}');
