@@ -75,7 +75,7 @@ SELECT * FROM plan WHERE item = 'pl example';
 -- Running it again changes nothing, not even a row version.
 CREATE TABLE before AS SELECT l.*, l.ctid AS version FROM backorder.purchase_order_line l JOIN draft USING (po_id, line_no);
 SELECT count(*) FROM plan;
-SELECT count(*) AS changed FROM before b LEFT JOIN backorder.purchase_order_line l USING (po_id, line_no)
+SELECT count(*) AS changed FROM before b LEFT JOIN backorder.purchase_order_line l USING (tenant, po_id, line_no)
 WHERE l.ctid IS DISTINCT FROM b.version;
 DROP TABLE before;
 
