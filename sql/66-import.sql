@@ -19,13 +19,13 @@ CREATE TABLE backorder.source_import (
 	updated_at timestamptz,
 	finished_at timestamptz,
 	PRIMARY KEY (tenant, source_id),
-	CHECK (state IN ('waiting', 'importing', 'resyncing', 'imported')),
+	CHECK (state IN ('waiting', 'importing', 'outdated', 'resyncing', 'imported')),
 	CHECK (phase IN ('table', 'recorded', 'ranks'))
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE backorder.source_import IS 'How far import() has come with a source. A source without a row was recorded by attach().';
 COMMENT ON COLUMN backorder.source_import.tenant IS 'Company or stock pool.';
 COMMENT ON COLUMN backorder.source_import.source_id IS 'The source.';
-COMMENT ON COLUMN backorder.source_import.state IS 'waiting for import(), importing, resyncing (all orders were recorded and are looked at again), or imported.';
+COMMENT ON COLUMN backorder.source_import.state IS 'waiting for import(), importing, outdated (all orders were recorded under another mapping; import() is to look at them again), resyncing (it does), or imported.';
 COMMENT ON COLUMN backorder.source_import.recheck IS 'Whether recorded orders are to be looked for that the table does not have any more.';
 COMMENT ON COLUMN backorder.source_import.phase IS 'table: orders are read from it; recorded: recorded orders are looked for in it; ranks: stock is dealt anew by rank, where priority or queued_at is mapped.';
 COMMENT ON COLUMN backorder.source_import.position IS 'Key of the last order that was read from the table, in the order of its type; NULL: none.';
@@ -55,7 +55,7 @@ SELECT i.tenant, i.source_id, backorder.source_relation(i.source_id) AS source, 
 	i.lines, i.phase, CASE i.phase WHEN 'table' THEN i.position WHEN 'recorded' THEN i.recorded_position ELSE i.ranked_item END AS position,
 	i.started_at, i.updated_at, i.finished_at
 FROM backorder.source_import i;
-COMMENT ON VIEW backorder.import_progress IS 'How far import() has come with each table it is used for, as of its last batch: orders done of about total.';
+COMMENT ON VIEW backorder.import_progress IS 'How far import() has come with each table it is used for, as of its last batch: orders done of about total. In the states waiting and outdated import() is to be called.';
 
 -- Batches come by order key, so that a line may be imported behind another that ranks after it and has got the
 -- stock.  What lines have that were imported and not touched since is dealt among them again, by rank: as if all had

@@ -442,7 +442,10 @@ bo_resync(PG_FUNCTION_ARGS)
 	BoSection	section;
 
 	if (PG_ARGISNULL(1))
+	{
+		bo_import_resynced(mapping->source_id);
 		PG_RETURN_INT64(reconcile_source(mapping, (ReconcileMode) {.mend = true}));
+	}
 	bo_enter(&section);			/* the key is read under pinned settings */
 	if (!bo_note_order_text(mapping, text_to_cstring(PG_GETARG_TEXT_PP(1)), true))
 		ereport(ERROR,

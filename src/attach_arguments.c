@@ -58,7 +58,8 @@ bo_check_table(Oid relid, LOCKMODE lock)
 		bo_refuse(psprintf("cannot attach \"%s\": it is a partition", name), "Attach the partitioned table.");
 	if (IsCatalogNamespace(RelationGetNamespace(rel)) || RelationGetNamespace(rel) == get_namespace_oid("backorder", false))
 		bo_refuse(psprintf("cannot attach \"%s\": it is a system table", name), "Attach a table of the application.");
-	if (rel->rd_rel->relhassubclass && rel->rd_rel->relkind == RELKIND_RELATION)
+	/* relhassubclass stays when the last child has gone */
+	if (rel->rd_rel->relkind == RELKIND_RELATION && find_inheritance_children(relid, NoLock) != NIL)
 		bo_refuse(psprintf("cannot attach \"%s\": it has inheritance children", name), "Attach an ordinary or partitioned table.");
 	if (has_superclass(relid))
 		bo_refuse(psprintf("cannot attach \"%s\": it is an inheritance child", name), "Attach an ordinary or partitioned table.");
@@ -93,20 +94,26 @@ has_index(MappedTable *table)
 	return found;
 }
 
-/* Says so where each look at an order would read a whole table. */
-static void
-hint_index(MappedTable *table, List *columns, const char *what, BoHintFunc hint, void *arg)
+static char *
+columns_text(List *columns)
 {
 	StringInfoData s;
 	ListCell   *lc;
 
-	if (has_index(table))
-		return;
 	initStringInfo(&s);
 	foreach(lc, columns)
 		appendStringInfo(&s, "%s%s", s.len ? ", " : "", quote_identifier(lfirst(lc)));
+	return s.data;
+}
+
+/* Says so where each look at an order would read a whole table. */
+static void
+hint_index(MappedTable *table, List *columns, const char *what, BoHintFunc hint, void *arg)
+{
+	if (has_index(table))
+		return;
 	hint(psprintf("table %s has no index on its %s", table->name, what), "Each look at an order reads the whole table.",
-		 psprintf("CREATE INDEX ON %s (%s);", table->name, s.data), arg);
+		 psprintf("CREATE INDEX ON %s (%s);", table->name, columns_text(columns)), arg);
 }
 
 static char *
@@ -392,6 +399,7 @@ bo_attach_keys(void *arg)
 	if (list_length(a->header_key) != list_length(a->order_key))
 		bo_refuse("order_key and header_key have different numbers of columns", "Give header_key the columns that order_key refers to.");
 	set_key(&a->header, a->header_key, "header_key");
+	bo_check_header(&a->line, &a->header);
 }
 
 void
@@ -444,10 +452,16 @@ bo_attach_watched(void *arg)
 			a->watched = lappend(a->watched, prepare_watched(a, TextDatumGetCString(elements[i])));
 }
 
-/* What an attached mapping could have better: an index, a watched table. */
+/* What an attached mapping assumed, and what it could have better: an index, a watched table. */
 void
 bo_attach_hints(Attachment *a, Mapping *mapping, BoHintFunc hint, void *arg)
 {
+	FunctionCallInfo fcinfo = a->fcinfo;
+
+	if (PG_ARGISNULL(4))
+		hint(psprintf("each line of %s is an order of its own", a->line.name), "No order_key was given: it is the line key.",
+			 psprintf("Give order_key: the column that says which order a line belongs to, or %s if it is meant so.",
+					  quote_literal_cstr(columns_text(a->order_key))), arg);
 	hint_index(&a->line, a->order_key, "order key", hint, arg);
 	if (OidIsValid(a->header.relid))
 		hint_index(&a->header, a->header_key, "header key", hint, arg);

@@ -395,6 +395,7 @@ extern int	bo_allow_all_plans(void);
 pg_noreturn extern void bo_refuse(const char *message, const char *hint);
 extern char *bo_prepare_expression(const char *name, Oid type, char *text, const MappedTable *line, const MappedTable *header, const char *joins);
 extern char *bo_prepare_row_expression(const char *name, Oid type, char *text, const char *side, const MappedTable *table);
+extern void bo_check_header(const MappedTable *line, const MappedTable *header);
 extern char *bo_prepare_joins(char *text, const MappedTable *line, const MappedTable *header);
 extern char *bo_prepare_watch(char *text, const MappedTable *watched, const MappedTable *line);
 extern List *bo_tables_read(Query *query);
@@ -526,6 +527,7 @@ extern void bo_capture_init(void);
 extern void bo_import_later(int32 source_id, bool again);
 extern void bo_import_lock(int32 source_id);
 extern void bo_import_forget(int32 source_id);
+extern void bo_import_resynced(int32 source_id);
 extern void bo_import_seen(int32 source_id);
 extern int32 bo_attached_argument(FunctionCallInfo fcinfo);	/* attach.c */
 

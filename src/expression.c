@@ -264,6 +264,13 @@ prepare_from(const char *what, const char *from, const char *text, const char *h
 	return pstrdup(whole + strlen(base));
 }
 
+/* Refuses a header whose key "=" cannot compare with that of the lines. */
+void
+bo_check_header(const MappedTable *line, const MappedTable *header)
+{
+	(void) analyze_from("\"header_key\"", bo_from_clause(line, header, NULL), "Give columns whose types can be compared with those of order_key.");
+}
+
 /* The joins of a mapping: further FROM items behind line and header. */
 char *
 bo_prepare_joins(char *text, const MappedTable *line, const MappedTable *header)

@@ -42,9 +42,10 @@ enum
 
 /*
  * attach(import => false): the source's orders are left to import().  again:
- * it is attached already, so what is recorded stays until then; else nothing
- * that was recorded in an earlier attachment counts as seen.  Expects the
- * table locked against writers.
+ * it is attached already, so what is recorded stays until then, and where that
+ * is all of it import() goes through it from the beginning; else nothing that
+ * was recorded in an earlier attachment counts as seen.  Expects the table
+ * locked against writers.
  */
 void
 bo_import_later(int32 source_id, bool again)
@@ -55,7 +56,7 @@ bo_import_later(int32 source_id, bool again)
 	BoSection	section;
 
 	if (again && !mapping->importing)
-		return;					/* all its orders are recorded: the next import() goes through them */
+		args[1] = bo_text("outdated");
 	bo_enter(&section);
 	if (!again)
 		(void) bo_exec(BO_FORGET_IMPORT, NULL, args, false);
@@ -91,6 +92,19 @@ bo_import_forget(int32 source_id)
 	(void) bo_exec(BO_FORGET_IMPORT, NULL, &arg, false);
 	bo_leave(&section);
 	bo_mapping_forget(source_id);
+}
+
+/* All orders of the source are looked at under its mapping by resync(): no import() need do that. */
+void
+bo_import_resynced(int32 source_id)
+{
+	Datum		arg = Int32GetDatum(source_id);
+	BoSection	section;
+
+	bo_enter(&section);
+	if (bo_exec(BO_LOCK_IMPORT, NULL, &arg, false) > 0 && strcmp(bo_get_text(0, IMPORT_STATE), "outdated") == 0)
+		(void) bo_exec(BO_FORGET_IMPORT, NULL, &arg, false);
+	bo_leave(&section);
 }
 
 /*
@@ -344,7 +358,7 @@ start_import(int32 source_id)
 	bo_enter(&section);
 	if (bo_exec(BO_LOCK_IMPORT, NULL, args, false) > 0)
 		state = bo_get_text(0, IMPORT_STATE);
-	if (state == NULL || strcmp(state, "imported") == 0 || strcmp(state, "waiting") == 0)
+	if (state == NULL || (strcmp(state, "importing") != 0 && strcmp(state, "resyncing") != 0))
 	{
 		if (state != NULL && strcmp(state, "waiting") == 0)
 		{
@@ -494,8 +508,11 @@ import_batch(int32 source_id, int limit)
 		bo_leave(&section);
 		return false;
 	}
+	/* Attached again meanwhile: from the beginning. */
 	if (strcmp(import.state, "waiting") == 0)
-		import.state = "importing";	/* attached again meanwhile: from the beginning */
+		import.state = "importing";
+	else if (strcmp(import.state, "outdated") == 0)
+		import.state = "resyncing";
 	first = strcmp(import.state, "importing") == 0;
 	settlement.leave_promises = first && mapping->ranked;
 	if (strcmp(import.phase, "table") == 0)

@@ -372,7 +372,7 @@ const Statement bo_statements[] = {
 		"SELECT s.tenant, s.source_id, $2, $3, $4 FROM backorder.source s WHERE s.source_id = $1 "
 		"ON CONFLICT (tenant, source_id) DO UPDATE SET state = $2, recheck = $3, total = $4, phase = 'table', position = NULL, "
 		"recorded_position = NULL, ranked_item = NULL, ranked_location = NULL, "
-		"line_ids = CASE WHEN $2 = 'resyncing' THEN '{}' ELSE source_import.line_ids END, "
+		"line_ids = CASE WHEN $2 IN ('outdated', 'resyncing') THEN '{}' ELSE source_import.line_ids END, "
 	"orders = 0, lines = 0, started_at = NULL, updated_at = NULL, finished_at = NULL"},
 	[BO_STEP_IMPORT] = {-1, 8, {INT4OID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID, TEXTOID, TEXTOID},
 		"UPDATE backorder.source_import SET state = $2, phase = $7, "

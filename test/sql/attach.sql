@@ -327,11 +327,19 @@ SELECT backorder.attach('parted_1', 'item', 'qty');
 \echo :SQLSTATE
 CREATE TABLE parent (id integer PRIMARY KEY, item text, qty integer);
 CREATE TABLE child () INHERITS (parent);
+CREATE TABLE parent_once (id integer PRIMARY KEY, item text, qty integer);
+CREATE TABLE child_to_go () INHERITS (parent_once);
 SELECT backorder.attach('parent', 'item', 'qty');
 \echo :SQLSTATE
 ALTER TABLE child ADD PRIMARY KEY (id);
 SELECT backorder.attach('child', 'item', 'qty');
 \echo :SQLSTATE
+-- What was a parent is none any more; and what is assumed of an order key is said.
+DROP TABLE child_to_go;
+SELECT relhassubclass FROM pg_class WHERE oid = 'parent_once'::regclass;
+SELECT backorder.attach('parent_once', 'item', 'qty', line_key => 'id') > 0 AS attached;
+SELECT backorder.attach('parent_once', 'item', 'qty', order_key => 'id') > 0 AS attached;
+SELECT backorder.detach('parent_once');
 CREATE FOREIGN DATA WRAPPER attach_wrapper;
 CREATE SERVER attach_server FOREIGN DATA WRAPPER attach_wrapper;
 CREATE FOREIGN TABLE foreign_line (id integer, item text, qty integer) SERVER attach_server;
@@ -379,6 +387,9 @@ SELECT backorder.attach('plain', 'item', 'qty', header_table => 'plain_header', 
 SELECT backorder.attach('plain', 'item', 'qty', order_key => 'order_id', header_key => 'id');
 \echo :SQLSTATE
 SELECT backorder.attach('plain', 'item', 'qty', order_key => 'order_id, item', header_table => 'plain_header');
+\echo :SQLSTATE
+-- Keys that cannot be compared are the header's fault, not the first expression's.
+SELECT backorder.attach('plain', 'item', 'qty', order_key => 'item', header_table => 'plain_header', header_key => 'id');
 \echo :SQLSTATE
 SELECT backorder.attach('plain', 'item', 'qty', order_key => 'order_id', header_table => 'plain');
 \echo :SQLSTATE

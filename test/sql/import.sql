@@ -167,7 +167,28 @@ TABLE moved;
 SELECT * FROM backorder.verify();
 SELECT backorder.attach('line', item => 'item', quantity => 'qty + 1', order_key => 'order_id', line_key => 'n', shipped => 'shipped', tenant => 'imports', import => false) > 0 AS attached;
 SELECT count(*) > 0 AS differs FROM backorder.verify();
+SELECT state, orders, total, percent, started_at FROM backorder.import_progress WHERE tenant = 'imports';
 CALL backorder.import('line', 5);
+SELECT state, orders > 0 AS orders, total > 0 AS total, percent FROM backorder.import_progress WHERE tenant = 'imports';
+SELECT * FROM backorder.verify();
+-- Nor is one left to do after resync() or attach() looked at all orders.
+SELECT backorder.attach('line', item => 'item', quantity => 'qty + 2', order_key => 'order_id', line_key => 'n', shipped => 'shipped', tenant => 'imports', import => false) > 0 AS attached;
+SELECT state FROM backorder.import_progress WHERE tenant = 'imports';
+SELECT backorder.resync('line') > 0 AS changed;
+SELECT state FROM backorder.import_progress WHERE tenant = 'imports';
+SELECT * FROM backorder.verify();
+-- Half done under one mapping, all of it is looked at under the next.
+SELECT backorder.attach('line', item => 'item', quantity => 'qty / (order_id - 8)', order_key => 'order_id', line_key => 'n', shipped => 'shipped', tenant => 'imports', import => false) > 0 AS attached;
+CALL backorder.import('line', 5);
+SELECT state, orders FROM backorder.import_progress WHERE tenant = 'imports';
+SELECT backorder.attach('line', item => 'item', quantity => 'qty + 3', order_key => 'order_id', line_key => 'n', shipped => 'shipped', tenant => 'imports', import => false) > 0 AS attached;
+SELECT state, orders FROM backorder.import_progress WHERE tenant = 'imports';
+CALL backorder.import('line', 5);
+SELECT * FROM backorder.verify();
+SELECT backorder.attach('line', item => 'item', quantity => 'qty', order_key => 'order_id', line_key => 'n', shipped => 'shipped', tenant => 'imports', import => false) > 0 AS attached;
+SELECT state FROM backorder.import_progress WHERE tenant = 'imports';
+SELECT backorder.attach('line', item => 'item', quantity => 'qty', order_key => 'order_id', line_key => 'n', shipped => 'shipped', tenant => 'imports') > 0 AS attached;
+SELECT state FROM backorder.import_progress WHERE tenant = 'imports';
 SELECT * FROM backorder.verify();
 
 -- Refused.

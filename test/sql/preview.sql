@@ -33,6 +33,8 @@ ROLLBACK;
 -- Right: the lines, the counts, and what would be better.
 SELECT * FROM backorder.attach_preview('line', 'sku', 'amount::int * factor', order_key => 'order_id', header_table => 'head',
 	live => $$state = 'open'$$, shipped => 'sent', customer => 'customer', joins => 'JOIN unit u ON u.pack = line.pack');
+-- What is assumed is said.
+SELECT kind, message FROM backorder.attach_preview('line', 'sku', 'amount') WHERE kind = 'hint';
 -- Nothing was changed, and what follows in the transaction is as if it had not been asked.
 SELECT count(*) FROM backorder.source WHERE line_schema = 'preview';
 SELECT count(*) FROM pg_trigger WHERE tgrelid IN ('line'::regclass, 'head'::regclass) AND NOT tgisinternal;
