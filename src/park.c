@@ -18,14 +18,20 @@ bo_park(const char *tenant, int32 source_id, const char *order_key, ErrorData *e
 	char	   *message = error->detail ? psprintf("%s: %s", error->message, error->detail) : error->message;
 	Datum		args[5] = {bo_text(tenant), Int32GetDatum(source_id), bo_text(order_key),
 	bo_text(unpack_sql_state(error->sqlerrcode)), bo_text(message)};
+	const char *table;
 
 	if (bo_exec(BO_PARK, NULL, args, false) == 0)
 		return;
+	table = quote_literal_cstr(bo_mapping_stub(source_id)->line.name);
 	ereport(WARNING,
 			(errcode(error->sqlerrcode),
 			 order_key[0] ? errmsg("order %s is parked: %s", order_key, error->message) : errmsg("all orders of a table are parked: %s", error->message),
 			 error->detail ? errdetail("%s", error->detail) : 0,
-			 errhint("What is recorded is what was read before. Correct it and call backorder.resync().")));
+			 order_key[0] ?
+			 errhint("What is recorded of it stays until the order is corrected and written again, or looked at with SELECT backorder.resync(%s, %s).",
+					 table, quote_literal_cstr(order_key)) :
+			 errhint("What is recorded of them stays until the table is attached again with a mapping that fits, or is corrected and looked at with SELECT backorder.resync(%s).",
+					 table)));
 }
 
 typedef struct MappingTry
