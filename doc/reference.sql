@@ -21,7 +21,7 @@ ORDER BY p.proname;
 \echo '| --- | --- |'
 \echo '| item, quantity | a column of the line table, else of the header, else an SQL expression over `line`, `header` and what `joins` adds; item NULL: not stocked |'
 \echo '| line_key | columns that tell the lines of an order apart; default: the primary key. Behind columns, with `joins`, expressions: what a LEFT JOIN did not find is a part too |'
-\echo '| order_key | column(s) of the line table with the key of the order; default: the line key, so that each line is an order of its own: nearly always give it |'
+\echo '| order_key | column(s) of the line table with the key of the order; default: the line key, so that each line is an order of its own, which is then said |'
 \echo '| header_table, header_key | the table of orders and its key; default: its primary key. Header and line are joined by `=`; a line whose header is not there is read with a NULL header |'
 \echo '| live | when a line is demand; default: always |'
 \echo '| shipped, picked, cancelled | cumulative quantities; default: none. NULL and negative count as 0 |'
@@ -75,6 +75,7 @@ SELECT format('| `%s` | `%s` | %s |', name, CASE WHEN setting = '' THEN '''''' E
 \echo '| deallocated | a line lost stock to a correction |'
 \echo '| cancelled | what a line waited for was cancelled, or the line is gone |'
 \echo '| discrepancy | more was shipped than was on hand; `lines` with `line`, `item`, `location`, `ordered`, `shipped`, `adjusted` |'
+\echo '| parked | an order, or a whole table, cannot be read (`on_error => ''park''`): `source`, `order`, `sqlstate`, `message` |'
 \echo '| detached | an attached table was dropped: `source`, and the `orders` and `lines` that were open, or of how many items and locations it kept the `stock` |'
 \echo '| surplus | said by `plan_purchases()`: placed purchase orders have more of an item than is needed: `item`, `location`, `surplus`, `surplus_before`, `purchase_orders` |'
 \echo

@@ -22,9 +22,9 @@ CREATE INDEX event_take_idx ON backorder.event (generation, xid, id);
 COMMENT ON TABLE backorder.event IS 'What customers and buyers should hear of, written in the transaction that made it true; column names as the Debezium outbox router reads them.';
 COMMENT ON COLUMN backorder.event.tenant IS 'Company or stock pool.';
 COMMENT ON COLUMN backorder.event.id IS 'Number of the event.';
-COMMENT ON COLUMN backorder.event.aggregatetype IS 'order or item.';
-COMMENT ON COLUMN backorder.event.aggregateid IS 'Key of the order, or the item.';
-COMMENT ON COLUMN backorder.event.type IS 'backordered, promised, delayed, advanced, allocated, ready, deallocated, cancelled, discrepancy or surplus.';
+COMMENT ON COLUMN backorder.event.aggregatetype IS 'order, item, or source: an attached table as a whole.';
+COMMENT ON COLUMN backorder.event.aggregateid IS 'Key of the order, the item, or the name of the table.';
+COMMENT ON COLUMN backorder.event.type IS 'backordered, promised, delayed, advanced, allocated, ready, deallocated, cancelled, discrepancy or parked, of an order; surplus, of an item; detached or parked, of a source.';
 COMMENT ON COLUMN backorder.event.payload IS 'What a message needs: order, customer, and per line item, ordered, allocated, backordered, promise before and after.';
 COMMENT ON COLUMN backorder.event.source_id IS 'The attached table that the order is in.';
 COMMENT ON COLUMN backorder.event.customer IS 'The customer.';
@@ -39,7 +39,7 @@ CREATE TABLE backorder.event_consumer (
 	id bigint NOT NULL DEFAULT 0,
 	taken_at timestamptz
 );
-COMMENT ON TABLE backorder.event_consumer IS 'How far each consumer of take_events() has come.';
+COMMENT ON TABLE backorder.event_consumer IS 'How far each consumer of take_events() has come; drop_consumer() forgets one.';
 COMMENT ON COLUMN backorder.event_consumer.consumer IS 'Name of the consumer.';
 COMMENT ON COLUMN backorder.event_consumer.generation IS 'Generation of the last event taken.';
 COMMENT ON COLUMN backorder.event_consumer.xid IS 'Transaction of the last event taken.';

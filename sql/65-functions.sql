@@ -96,12 +96,12 @@ CREATE FUNCTION backorder.repromise(item text DEFAULT NULL) RETURNS bigint
 LANGUAGE c AS 'MODULE_PATHNAME', 'bo_repromise';
 COMMENT ON FUNCTION backorder.repromise(text) IS 'Finishes the promises that settling left. Returns the number of lines that changed.';
 
-CREATE FUNCTION backorder.mapped_lines(source_id integer,
+CREATE FUNCTION backorder.mapped_lines(source_id integer, of_order text DEFAULT NULL,
 	OUT order_key text, OUT line_key text, OUT item text, OUT location text, OUT customer text,
 	OUT quantity numeric, OUT cancelled numeric, OUT shipped numeric, OUT picked numeric, OUT live boolean,
 	OUT priority integer, OUT queued_at timestamptz, OUT requested_at date, OUT held boolean)
-RETURNS SETOF record LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_mapped_lines';
-COMMENT ON FUNCTION backorder.mapped_lines(integer) IS 'The lines of an attached table as its mapping reads them now; what verify() compares with.';
+RETURNS SETOF record LANGUAGE c AS 'MODULE_PATHNAME', 'bo_mapped_lines';
+COMMENT ON FUNCTION backorder.mapped_lines(integer, text) IS 'The lines of an attached table, or of one order in it, as its mapping reads them now; what verify() compares with.';
 
 CREATE FUNCTION backorder.collect_dealt() RETURNS void
 LANGUAGE c AS 'MODULE_PATHNAME', 'bo_collect_dealt';
@@ -407,4 +407,14 @@ BEGIN
 	UPDATE backorder.event_consumer c SET generation = last.generation, xid = last.xid, id = last.id, taken_at = now()
 	WHERE c.consumer = take_events.consumer;
 END $$;
-COMMENT ON FUNCTION backorder.take_events(integer, text) IS 'The next events for a consumer, about max of them, whole orders at a time; taken for good when the transaction commits.';
+COMMENT ON FUNCTION backorder.take_events(integer, text) IS 'The next events for a consumer, about max of them, whole orders at a time; taken for good when the transaction commits. A name that is new begins with the oldest event there is.';
+
+CREATE FUNCTION backorder.drop_consumer(consumer text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	DELETE FROM backorder.event_consumer c WHERE c.consumer = drop_consumer.consumer;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'consumer "%" has taken no events', consumer USING ERRCODE = 'OB009', HINT = 'Consumers are listed in backorder.event_consumer.';
+	END IF;
+END $$;
+COMMENT ON FUNCTION backorder.drop_consumer(text) IS 'Forgets a consumer of take_events(): compact() keeps no events for it any more.';

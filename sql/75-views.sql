@@ -124,6 +124,8 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp A
 DECLARE
 	p_order_key CONSTANT text := order_key;
 	p_source CONSTANT regclass := source;
+	other record;
+	said boolean;
 BEGIN
 	IF NOT EXISTS (SELECT FROM backorder.source s JOIN backorder.sales_order o ON o.tenant = s.tenant AND o.source_id = s.source_id
 		WHERE o.order_key = p_order_key AND (p_source IS NULL OR backorder.source_relation(s.source_id) = p_source)) THEN
@@ -147,7 +149,14 @@ BEGIN
 				THEN 'nothing is on order, and there is no supplier to plan with'
 			WHEN s.on_order = 0 THEN 'nothing is on order'
 			WHEN q.ahead + l.backordered > s.on_order THEN format('%s on order, %s ahead: supply does not reach', trim_scale(s.on_order), trim_scale(q.ahead))
-			ELSE 'covered by a purchase order that is late or has no date'
+			ELSE (
+				-- What covers its last unit: supply in the order in which promises use it up.
+				SELECT CASE WHEN c.expected_at IS NULL THEN format('covered by purchase order %s, which has no date', c.po_id)
+					ELSE format('covered by purchase order %s, which is overdue since %s', c.po_id, c.expected_at) END
+				FROM (SELECT n.po_id, n.line_no, n.expected_at, sum(n.open) OVER (ORDER BY n.expected_at NULLS LAST, n.po_id, n.line_no) AS upto
+					FROM backorder.supply n
+					WHERE n.tenant = l.tenant AND n.item = l.item AND n.location = l.location AND n.open > 0) c
+				WHERE c.upto >= q.ahead + l.backordered ORDER BY c.expected_at NULLS LAST, c.po_id, c.line_no LIMIT 1)
 		END
 	FROM backorder.source o
 	JOIN backorder.order_line l ON l.tenant = o.tenant AND l.source_id = o.source_id AND l.order_key = p_order_key
@@ -159,12 +168,46 @@ BEGIN
 			AND (- a.priority, a.queued_at, a.line_id) < (- l.priority, l.queued_at, l.line_id)
 	) q ON l.backordered > 0 AND NOT l.held
 	LEFT JOIN LATERAL (
-		SELECT format('%s of purchase order %s on %s', trim_scale(n.open), n.po_id, coalesce(n.expected_at::text, 'an unknown day')) AS supply
+		SELECT format('%s of purchase order %s on %s%s', trim_scale(n.open), n.po_id, coalesce(n.expected_at::text, 'an unknown day'),
+			CASE WHEN n.expected_at < backorder.today() THEN ', overdue' END) AS supply
 		FROM backorder.supply n
 		WHERE n.tenant = l.tenant AND n.item = l.item AND n.location = l.location AND n.open > 0
 		ORDER BY n.expected_at NULLS LAST, n.po_id, n.line_no LIMIT 1
 	) u ON l.backordered > 0
 	WHERE p_source IS NULL OR backorder.source_relation(o.source_id) = p_source
 	ORDER BY l.source_id, l.line_id;
+	said := FOUND;
+	-- Of an order that is nothing to wait for and was never shipped no line is recorded: what its table says.
+	FOR other IN
+		SELECT s.tenant, s.source_id, backorder.source_relation(s.source_id) AS relation, p.message AS parked
+		FROM backorder.source s
+		JOIN backorder.sales_order o ON o.tenant = s.tenant AND o.source_id = s.source_id AND o.order_key = p_order_key
+		LEFT JOIN backorder.parked p ON p.tenant = s.tenant AND p.source_id = s.source_id AND p.order_key IN ('', p_order_key)
+		WHERE s.detached_at IS NULL AND (p_source IS NULL OR backorder.source_relation(s.source_id) = p_source)
+			AND NOT EXISTS (SELECT FROM backorder.order_line l WHERE l.tenant = s.tenant AND l.source_id = s.source_id AND l.order_key = p_order_key)
+		ORDER BY s.source_id
+	LOOP
+		said := true;
+		source_ := other.relation;
+		why := format('parked: %s', other.parked);
+		IF other.parked IS NULL THEN
+			RETURN QUERY
+			SELECT other.relation, m.line_key, m.item, m.location, m.quantity, m.shipped, 0::numeric, 0::numeric, NULL::bigint, NULL::numeric, NULL::text, NULL::date,
+				CASE
+					WHEN NOT m.live THEN 'not live: nothing is wanted, and nothing was shipped'
+					WHEN m.item IS NULL THEN 'not stocked: it has no item'
+					WHEN m.quantity > 0 THEN 'not recorded yet'
+					ELSE 'no quantity: nothing is wanted'
+				END
+			FROM backorder.mapped_lines(other.source_id, p_order_key) m ORDER BY m.line_key;
+			CONTINUE WHEN FOUND;
+			why := 'its table has no line of it any more, and nothing was shipped';
+		END IF;
+		RETURN NEXT;
+	END LOOP;
+	IF NOT said THEN
+		why := 'the table that it is in was detached';
+		RETURN NEXT;
+	END IF;
 END $$;
-COMMENT ON FUNCTION backorder.explain(text, regclass) IS 'Per line of an order: what it has and waits for, its rank and the quantity ahead, the next supply of its item, its promise, and why.';
+COMMENT ON FUNCTION backorder.explain(text, regclass) IS 'Per line of an order: what it has and waits for, its rank and the quantity ahead, the next supply of its item, its promise, and why. Of an order of which nothing is recorded, as one that is not live, what its table says.';

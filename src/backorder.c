@@ -187,18 +187,24 @@ put_mapped(Mapping *mapping, MappedLine *line, void *arg)
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
-/* mapped_lines(source_id): what the mapping reads now; for verify(). */
+/* mapped_lines(source_id, order_key): what the mapping reads now, of all orders or of one; for verify() and explain(). */
 Datum
 bo_mapped_lines(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Mapping    *mapping;
+	OrderNote	note = {.tenant = NULL};
 	BoSection	section;
 
 	InitMaterializedSRF(fcinfo, 0);
+	if (PG_ARGISNULL(0))
+		return (Datum) 0;
 	mapping = bo_mapping(PG_GETARG_INT32(0));
 	bo_enter(&section);
-	bo_mapping_read(mapping, MAPPING_ALL, NIL, put_mapped, rsinfo);
+	if (PG_ARGISNULL(1))
+		bo_mapping_read(mapping, MAPPING_ALL, NIL, put_mapped, rsinfo);
+	else if (bo_key_native(mapping, text_to_cstring(PG_GETARG_TEXT_PP(1)), note.native))
+		bo_mapping_read(mapping, MAPPING_ONE, list_make1(&note), put_mapped, rsinfo);
 	bo_leave(&section);
 	return (Datum) 0;
 }

@@ -35,6 +35,9 @@ UPDATE line SET shipped = 1, live = false WHERE order_no = 8;
 DELETE FROM line WHERE order_no = 8;
 INSERT INTO line VALUES (9, 1, NULL, 1);
 SELECT count(*) > 0 AS taken FROM backorder.take_events(1000000, 'compacting');
+-- One that came once and never again would keep all events; it is dropped.
+SELECT count(*) > 0 AS taken FROM backorder.take_events(1, 'compacting once');
+SELECT backorder.drop_consumer('compacting once');
 
 -- It was long ago, but for one shipment of a line that was deleted since.
 UPDATE backorder.stock_movement SET applied_at = '2020-01-01', occurred_at = '2020-01-01' WHERE tenant LIKE '%compacting';

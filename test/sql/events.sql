@@ -183,6 +183,14 @@ SELECT count(*) FROM backorder.take_events(100, 'events one');
 COMMIT;
 CALL settled();
 SELECT aggregateid, type FROM backorder.take_events(100, 'events one');
+-- A consumer that is dropped is forgotten; under its name another one begins anew.
+SELECT backorder.drop_consumer('events one');
+SELECT backorder.drop_consumer('events one');
+\echo :SQLSTATE
+SELECT consumer FROM backorder.event_consumer WHERE consumer LIKE 'events%';
+SELECT count(*) FROM backorder.take_events(1, 'events one') WHERE id = (SELECT id FROM backorder.event ORDER BY generation, xid, id LIMIT 1);
+SELECT backorder.drop_consumer(NULL);
+SELECT backorder.drop_consumer('events one'), backorder.drop_consumer('events two');
 SELECT * FROM backorder.take_events(0);
 \echo :SQLSTATE
 SELECT * FROM backorder.take_events(NULL);

@@ -85,6 +85,15 @@ SELECT * FROM backorder.explain('no such order');
 \echo :SQLSTATE
 SELECT * FROM backorder.explain('1', 'pg_class');
 \echo :SQLSTATE
+-- An order of which nothing is recorded: what its table says.
+INSERT INTO line (order_id, no, item, quantity, live) VALUES (50, 1, 'A', 5, false), (50, 2, NULL, 1, true), (50, 3, 'A', 0, true), (51, 1, 'A', 1, true);
+SELECT * FROM backorder.explain('50', 'line');
+DELETE FROM line WHERE order_id = 51;
+SELECT source_, line, why FROM backorder.explain('51', 'line');
+-- One line that is recorded, and the order speaks for itself.
+UPDATE line SET item = 'C' WHERE order_id = 50 AND no = 2;
+SELECT line, has, waits_for, why FROM backorder.explain('50', 'line');
+DELETE FROM line WHERE order_id = 50;
 
 -- unsourced: what cannot be planned, and why; and how explain says it.
 INSERT INTO backorder.item_policy (tenant, item, reorder_point) VALUES ('views', 'H', 4), ('views', 'A', 100);

@@ -21,5 +21,17 @@ is($node->safe_psql('postgres', q{SELECT string_agg(c.relname || coalesce('.' ||
 	WHERE c.relnamespace = 'backorder'::regnamespace AND c.relkind IN ('r', 'v', 'S')
 	AND (obj_description(c.oid, 'pg_class') IS NULL AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'i')
 		OR a.attnum IS NOT NULL AND col_description(c.oid, a.attnum) IS NULL)}), '', 'and every table, view, sequence and column of a table');
+# What is internal is in psql's lists, and not in the reference.
+my @internal = split(/\n/, $node->safe_psql('postgres', q{SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'backorder'::regnamespace
+	AND obj_description(c.oid, 'pg_class') LIKE 'Internal%' UNION SELECT p.proname FROM pg_proc p WHERE p.pronamespace = 'backorder'::regnamespace
+	AND obj_description(p.oid, 'pg_proc') LIKE 'Internal%'}));
+cmp_ok(scalar(@internal), '>', 5, 'some functions and views are internal');
+is(join(' ', grep { $kept =~ /^### \Q$_\E$/m } @internal), '', 'and the reference has none of them');
+# The kinds of events that the reference lists are those that the column's comment lists.
+my $kinds = $node->safe_psql('postgres', q{SELECT col_description(attrelid, attnum) FROM pg_attribute WHERE attrelid = 'backorder.event'::regclass AND attname = 'type'});
+my ($listed) = $kept =~ /^## Events$(.*?)^## /ms;
+my %said = map { $_ => 1 } $listed =~ /^\| (?!type)([a-z]+) \|/mg;
+cmp_ok(scalar(keys %said), '>', 10, 'kinds of events are listed');
+is(join(' ', sort grep { $kinds !~ /\b$_\b/ } keys %said), '', 'the comment on event.type names each kind of event');
 $node->stop;
 done_testing();
