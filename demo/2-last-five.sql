@@ -5,9 +5,6 @@ SELECT format('%s front lights are left. Session A orders them all. SET CONSTRAI
 	||E'\n'||'what it would do at COMMIT, so that we can stop in the moment in between.', available)
 FROM backorder.stock WHERE item = 'LT-F-USB';
 
-SELECT item, on_hand, allocated, available, backordered
-FROM backorder.stock WHERE item = 'LT-F-USB';
-
 --$
 SELECT available AS left, backordered AS short FROM backorder.stock WHERE item = 'LT-F-USB' \gset
 
@@ -38,9 +35,6 @@ COMMIT;
 --< B
 SELECT order_key AS "order", customer, ordered, allocated, backordered
 FROM backorder.order_line WHERE order_key IN ('SO-10153', 'SO-10154') ORDER BY order_key;
-
-SELECT item, on_hand, allocated, available, backordered
-FROM backorder.stock WHERE item = 'LT-F-USB';
 
 --?
 SELECT array_agg(allocated || '/' || backordered ORDER BY order_key) = '{5/0,0/5}' AND :left = 5

@@ -58,10 +58,6 @@ FROM ((TABLE planned EXCEPT ALL SELECT po_id, line_no, item, ordered, for_backor
 SELECT count(*) AS placed
 FROM backorder.purchase_order, backorder.place_purchase_order(po_id) WHERE status = 'draft';
 
-SELECT supplier, po_id, count(*) AS lines, sum(open) AS on_order, placed_at::date, expected_at
-FROM backorder.purchases WHERE status = 'placed'
-GROUP BY supplier, po_id, placed_at, expected_at ORDER BY expected_at;
-
 --?
 SELECT count(*) > 0 AND count(*) = count(promised_at),
 	format('each of the %s waiting lines has a date now, from %s to %s', count(*), min(promised_at), max(promised_at))

@@ -1,14 +1,12 @@
 --# 4. A delivery moves by a week
 
---: The mailer has taken all events so far:
-SELECT type, count(*) FROM backorder.take_events(10000, 'mailer') GROUP BY type ORDER BY type;
-
 --$
+DO $$ BEGIN PERFORM backorder.take_events(10000, 'mailer'); END $$;
 CREATE TEMP TABLE dated AS SELECT order_key, line_key, customer, promised_at FROM backorder.backlog;
 CREATE TEMP TABLE concerned AS SELECT DISTINCT order_key, g.customer FROM backorder.pegging g
 	JOIN backorder.purchase_order p USING (po_id) WHERE p.supplier = 'KITANO';
 
---: Now Kitano writes: everything comes a week later.
+--: The mailer has taken all events so far. Now Kitano writes: everything comes a week later.
 UPDATE backorder.purchase_order_line SET expected_at = expected_at + 7
 WHERE po_id IN (SELECT po_id FROM backorder.purchase_order
                 WHERE supplier = 'KITANO' AND status = 'placed');

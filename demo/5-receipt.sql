@@ -30,8 +30,8 @@ FROM queue q LEFT JOIN (
 ) g USING (order_key);
 
 --: Why did the last one get nothing? What every clerk on the telephone can see:
-SELECT item, ordered, has, waits_for, rank, ahead, next_supply, promised_at, why
-FROM backorder.explain('SO-10126') WHERE item = 'CH-11-118' \gx
+SELECT waits_for, rank, next_supply, why
+FROM backorder.explain('SO-10126') WHERE item = 'CH-11-118';
 
 --?
 SELECT has = 0 AND waits_for = 1 AND rank = 2 AND ahead = 2 AND promised_at IS NOT NULL,
