@@ -258,7 +258,7 @@ bo_note_order(Mapping *mapping, const Datum *native)
 
 	/* Most rows repeat the order of the row before. */
 	if (bo_pending != NULL && bo_pending->last_note != NULL && bo_pending->last_mapping == mapping && bo_pending->last_note->state.dirty &&
-		bo_pending->last_note->key.source_id == mapping->source_id)
+		!bo_pending->last_note->state.unreadable && bo_pending->last_note->key.source_id == mapping->source_id)
 	{
 		bool		same = true;
 

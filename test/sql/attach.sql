@@ -334,6 +334,17 @@ SELECT backorder.attach('parent', 'item', 'qty');
 ALTER TABLE child ADD PRIMARY KEY (id);
 SELECT backorder.attach('child', 'item', 'qty');
 \echo :SQLSTATE
+-- Attached again with another order key: texts recorded before are no keys any more, and no row is taken for one of them.
+CREATE TABLE rekeyed (a text, b text, item text, qty integer, PRIMARY KEY (a, b));
+INSERT INTO rekeyed VALUES ('x', '1', 'at R', 1), ('y', '1', 'at R', 2);
+CREATE TABLE zero (a integer, b integer, item text, qty integer, PRIMARY KEY (a, b));
+INSERT INTO zero VALUES (0, 0, 'at Z', 1), (0, 1, 'at Z', 2), (7, 1, 'at Z', 4);
+SELECT backorder.attach('rekeyed', 'item', 'qty', line_key => 'b', order_key => 'a') > 0 AS attached;
+SELECT backorder.attach('zero', 'item', 'qty', line_key => 'b', order_key => 'a') > 0 AS attached;
+SELECT backorder.attach('rekeyed', 'item', 'qty', line_key => 'b', order_key => 'a, b') > 0 AS attached;
+SELECT backorder.attach('zero', 'item', 'qty', line_key => 'b', order_key => 'a, b') > 0 AS attached;
+SELECT order_key, line_key, ordered FROM backorder.order_line WHERE item IN ('at R', 'at Z') AND live ORDER BY item, order_key;
+SELECT backorder.detach('rekeyed'), backorder.detach('zero');
 -- What was a parent is none any more; and what is assumed of an order key is said.
 DROP TABLE child_to_go;
 SELECT relhassubclass FROM pg_class WHERE oid = 'parent_once'::regclass;
