@@ -136,6 +136,7 @@ BEGIN
 	SELECT backorder.source_relation(l.source_id), l.line_key, l.item, l.location, l.ordered, l.shipped, l.allocated, l.backordered,
 		q.rank, q.ahead, u.supply, l.promised_at,
 		CASE
+			WHEN o.detached_at IS NOT NULL THEN 'its table was detached; what was shipped stays'
 			WHEN l.deleted THEN 'deleted by the application; what was shipped stays'
 			WHEN NOT l.live THEN 'not live any more; what was shipped stays'
 			WHEN l.backordered = 0 AND l.allocated > 0 THEN 'all of it is allocated'

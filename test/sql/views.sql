@@ -152,6 +152,8 @@ SELECT * FROM backorder.verify();
 -- Nothing stays attached.
 SELECT count(backorder.detach(backorder.source_relation(source_id))) AS detached FROM backorder.source
 WHERE line_schema = 'views' AND detached_at IS NULL;
+SELECT shipped, why FROM backorder.explain('9', 'line');
+SELECT why FROM backorder.explain('1', 'line');
 SELECT * FROM backorder.verify();
 SET client_min_messages = warning;
 DROP SCHEMA views CASCADE;
