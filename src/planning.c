@@ -553,6 +553,8 @@ bo_write_drafts(PG_FUNCTION_ARGS)
 	BoSection	section;
 	MemoryContext cx = CurrentMemoryContext;
 
+	if (PG_ARGISNULL(3))
+		PG_RETURN_VOID();		/* nobody's needs */
 	scope.item = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
 	scope.supplier = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
 	scope.location = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));

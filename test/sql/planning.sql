@@ -72,6 +72,8 @@ SELECT * FROM plan WHERE item = 'pl example';
 DELETE FROM orders WHERE id = 1;
 SELECT * FROM plan WHERE item = 'pl example';
 
+-- Nobody's needs.
+SELECT count(*) FROM backorder.plan_purchases(tenant => NULL);
 -- Running it again changes nothing, not even a row version.
 CREATE TABLE before AS SELECT l.*, l.ctid AS version FROM backorder.purchase_order_line l JOIN draft USING (po_id, line_no);
 SELECT count(*) FROM plan;
