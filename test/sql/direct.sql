@@ -94,7 +94,7 @@ SET client_min_messages = debug1;
 SELECT count(*) FROM backorder.plan_purchases();
 SET client_min_messages = warning;
 SELECT p.status, l.item, l.line_no, l.ordered, s.on_order FROM backorder.purchase_order p JOIN backorder.purchase_order_line l USING (tenant, po_id)
-JOIN backorder.stock s ON s.item = l.item ORDER BY l.item;
+JOIN backorder.stock s ON s.tenant = l.tenant AND s.item = l.item WHERE p.supplier = 'direct supplier' ORDER BY l.item;
 SELECT * FROM backorder.verify();
 DROP TRIGGER place ON backorder.purchase_order_line;
 UPDATE backorder.purchase_order SET status = 'cancelled' WHERE supplier = 'direct supplier';
