@@ -158,7 +158,8 @@ BEGIN
 					FROM backorder.supply n
 					WHERE n.tenant = l.tenant AND n.item = l.item AND n.location = l.location AND n.open > 0) c
 				WHERE c.upto >= q.ahead + l.backordered ORDER BY c.expected_at NULLS LAST, c.po_id, c.line_no LIMIT 1)
-		END
+		END || CASE WHEN EXISTS (SELECT FROM backorder.parked p WHERE p.tenant = l.tenant AND p.source_id = l.source_id AND p.order_key IN ('', p_order_key))
+			THEN '; parked: as it was before it could not be read' ELSE '' END
 	FROM backorder.source o
 	JOIN backorder.order_line l ON l.tenant = o.tenant AND l.source_id = o.source_id AND l.order_key = p_order_key
 	JOIN backorder.stock s ON s.tenant = l.tenant AND s.item = l.item AND s.location = l.location
@@ -180,10 +181,11 @@ BEGIN
 	said := FOUND;
 	-- Of an order that is nothing to wait for and was never shipped no line is recorded: what its table says.
 	FOR other IN
-		SELECT s.tenant, s.source_id, backorder.source_relation(s.source_id) AS relation, p.message AS parked
+		SELECT s.tenant, s.source_id, backorder.source_relation(s.source_id) AS relation,
+			(SELECT p.message FROM backorder.parked p
+			WHERE p.tenant = s.tenant AND p.source_id = s.source_id AND p.order_key IN ('', p_order_key) ORDER BY p.order_key LIMIT 1) AS parked
 		FROM backorder.source s
 		JOIN backorder.sales_order o ON o.tenant = s.tenant AND o.source_id = s.source_id AND o.order_key = p_order_key
-		LEFT JOIN backorder.parked p ON p.tenant = s.tenant AND p.source_id = s.source_id AND p.order_key IN ('', p_order_key)
 		WHERE s.detached_at IS NULL AND (p_source IS NULL OR backorder.source_relation(s.source_id) = p_source)
 			AND NOT EXISTS (SELECT FROM backorder.order_line l WHERE l.tenant = s.tenant AND l.source_id = s.source_id AND l.order_key = p_order_key)
 		ORDER BY s.source_id

@@ -52,6 +52,8 @@ ROLLBACK;
 -- Said once: the same error again is no news.
 UPDATE line SET amount = '6' WHERE id = 1;
 SELECT check_name, object, expected FROM backorder.verify() WHERE check_name = 'parked' ORDER BY 2;
+SELECT line, ordered, why FROM backorder.explain('1', 'line');
+SELECT line, ordered, why FROM backorder.explain('5', 'line');
 -- Mended by the next write, by resync of one order, by resync of all.
 UPDATE line SET pack = 1 WHERE id = 1;
 TABLE parked;
