@@ -2,23 +2,20 @@
 
 CREATE SEQUENCE backorder.line_id_seq;
 
+-- Columns of fixed width first, then what is always there: so a row has no gaps, and most columns are found without walking it.
 CREATE TABLE backorder.order_line (
-	tenant text COLLATE "C" NOT NULL DEFAULT '',
 	line_id bigint NOT NULL,
+	queued_at timestamptz NOT NULL,
 	source_id integer NOT NULL,
 	priority integer NOT NULL DEFAULT 0,
 	live boolean NOT NULL DEFAULT true,
 	deleted boolean NOT NULL DEFAULT false,
 	held boolean NOT NULL DEFAULT false,
-	queued_at timestamptz NOT NULL,
-	requested_at date,
-	first_promised_at date,
-	promised_at date,
+	tenant text COLLATE "C" NOT NULL DEFAULT '',
 	order_key text COLLATE "C" NOT NULL,
 	line_key text COLLATE "C" NOT NULL,
 	item text COLLATE "C" NOT NULL,
 	location text COLLATE "C" NOT NULL DEFAULT '',
-	customer text COLLATE "C",
 	ordered numeric NOT NULL,
 	cancelled numeric NOT NULL DEFAULT 0,
 	auto_cancelled numeric NOT NULL DEFAULT 0,
@@ -26,10 +23,14 @@ CREATE TABLE backorder.order_line (
 	picked numeric NOT NULL DEFAULT 0,
 	allocated numeric NOT NULL DEFAULT 0,
 	first_allocated numeric NOT NULL DEFAULT 0,
-	first_shipped numeric,
-	folded numeric,
 	backordered numeric GENERATED ALWAYS AS (greatest(ordered - cancelled - auto_cancelled - shipped, 0) - allocated) STORED,
 	fulfilment text NOT NULL DEFAULT 'partial',
+	customer text COLLATE "C",
+	requested_at date,
+	first_promised_at date,
+	promised_at date,
+	first_shipped numeric,
+	folded numeric,
 	PRIMARY KEY (tenant, source_id, order_key, line_key),
 	CHECK (ordered >= 0 AND cancelled >= 0 AND auto_cancelled >= 0 AND shipped >= 0 AND picked >= 0 AND allocated >= 0),
 	CHECK (allocated <= greatest(ordered - cancelled - auto_cancelled - shipped, 0)),
@@ -38,8 +39,10 @@ CREATE TABLE backorder.order_line (
 ) WITH (fillfactor = 90);
 -- No two entries are equal, as line_id is in them: there is nothing to deduplicate.
 CREATE INDEX order_line_queue_idx ON backorder.order_line (tenant, item, location, priority DESC, queued_at, line_id) WITH (deduplicate_items = off) WHERE backordered > 0 AND NOT held;
--- Read whole when stock has to be taken back, which is rare; every order in stock writes it: so it is as small as it can be.
-CREATE INDEX order_line_allocated_idx ON backorder.order_line (tenant, item, location) WHERE allocated > 0;
+-- Read whole when stock has to be taken back, which is rare; every order in stock writes it: so its key is one number, which
+-- costs a third of what three texts do. The hash is the one that hash partitions rest on: the same in all versions.
+CREATE INDEX order_line_allocated_idx ON backorder.order_line ((hashtextextended(item, hashtextextended(location, hashtextextended(tenant, 0)))))
+	WHERE allocated > 0;
 
 COMMENT ON SEQUENCE backorder.line_id_seq IS 'Numbers the incarnations of order lines.';
 COMMENT ON TABLE backorder.order_line IS 'One order line of an attached table, as last reconciled and settled.';

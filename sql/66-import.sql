@@ -155,7 +155,9 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 		WHERE w.tenant = ($1).tenant AND w.item = $2 AND w.location = $3 AND w.backordered > 0 AND NOT w.held
 		UNION ALL
 		SELECT a.* FROM backorder.order_line a
-		WHERE a.tenant = ($1).tenant AND a.item = $2 AND a.location = $3 AND a.allocated > 0 AND (a.backordered = 0 AND NOT a.held)) l
+		WHERE hashtextextended(a.item, hashtextextended(a.location, hashtextextended(a.tenant, 0)))
+				= hashtextextended($2, hashtextextended($3, hashtextextended(($1).tenant, 0)))
+			AND a.tenant = ($1).tenant AND a.item = $2 AND a.location = $3 AND a.allocated > 0 AND (a.backordered = 0 AND NOT a.held)) l
 	WHERE l.source_id = ($1).source_id AND l.line_id <@ ($1).line_ids AND l.folded IS NULL
 		AND NOT EXISTS (SELECT FROM backorder.allocation g WHERE g.tenant = l.tenant AND g.line_id = l.line_id)
 $$;

@@ -25,12 +25,12 @@
 Table		bo_direct_tables[] = {
 	[BO_TABLE_ORDER_LINE] = {.name = "order_line",.nchecks = 4,
 		.nullable = {"requested_at", "first_promised_at", "promised_at", "customer", "first_shipped", "folded", "backordered"},.columns = {
-			{"tenant", TEXTOID}, {"line_id", INT8OID}, {"source_id", INT4OID}, {"priority", INT4OID}, {"live", BOOLOID},
-			{"deleted", BOOLOID}, {"held", BOOLOID}, {"queued_at", TIMESTAMPTZOID}, {"requested_at", DATEOID},
-			{"first_promised_at", DATEOID}, {"promised_at", DATEOID}, {"order_key", TEXTOID}, {"line_key", TEXTOID},
-			{"item", TEXTOID}, {"location", TEXTOID}, {"customer", TEXTOID}, {"ordered", NUMERICOID}, {"cancelled", NUMERICOID},
-			{"auto_cancelled", NUMERICOID}, {"shipped", NUMERICOID}, {"picked", NUMERICOID}, {"allocated", NUMERICOID},
-			{"first_allocated", NUMERICOID}, {"first_shipped", NUMERICOID}, {"folded", NUMERICOID}, {"backordered", NUMERICOID}, {"fulfilment", TEXTOID}
+			{"line_id", INT8OID}, {"queued_at", TIMESTAMPTZOID}, {"source_id", INT4OID}, {"priority", INT4OID}, {"live", BOOLOID},
+			{"deleted", BOOLOID}, {"held", BOOLOID}, {"tenant", TEXTOID}, {"order_key", TEXTOID}, {"line_key", TEXTOID},
+			{"item", TEXTOID}, {"location", TEXTOID}, {"ordered", NUMERICOID}, {"cancelled", NUMERICOID}, {"auto_cancelled", NUMERICOID},
+			{"shipped", NUMERICOID}, {"picked", NUMERICOID}, {"allocated", NUMERICOID}, {"first_allocated", NUMERICOID}, {"backordered", NUMERICOID},
+			{"fulfilment", TEXTOID}, {"customer", TEXTOID}, {"requested_at", DATEOID}, {"first_promised_at", DATEOID}, {"promised_at", DATEOID},
+			{"first_shipped", NUMERICOID}, {"folded", NUMERICOID}
 	}},
 	[BO_TABLE_STOCK] = {.name = "stock",.nchecks = 7,.nullable = {"available", "counted_by"},.columns = {
 			{"tenant", TEXTOID}, {"item", TEXTOID}, {"location", TEXTOID}, {"on_hand", NUMERICOID}, {"unavailable", NUMERICOID},
@@ -141,8 +141,7 @@ learn_indexes(Table *table, Relation rel)
 	{
 		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
 
-		fit = fit && index->rd_rel->relam == BTREE_AM_OID && index->rd_index->indimmediate && !index->rd_index->indisexclusion &&
-			RelationGetIndexExpressions(index) == NIL;
+		fit = fit && index->rd_rel->relam == BTREE_AM_OID && index->rd_index->indimmediate && !index->rd_index->indisexclusion;
 		if (fit)
 		{
 			table->rri->ri_IndexRelationInfo[table->nindexes] = BuildIndexInfo(index);

@@ -162,7 +162,9 @@ const Statement bo_statements[] = {
 	"ORDER BY l.priority DESC, l.queued_at, l.line_id"},
 	[BO_READ_ALLOCATED] = {-1, 3, {TEXTOID, TEXTOID, TEXTOID},
 		"SELECT " LINE_COLUMNS " FROM backorder.order_line l "
-		"WHERE l.tenant = $1 AND l.item = $2 AND l.location = $3 AND l.allocated > 0 "
+		"WHERE hashtextextended(l.item, hashtextextended(l.location, hashtextextended(l.tenant, 0))) "
+		"= hashtextextended($2, hashtextextended($3, hashtextextended($1, 0))) "
+		"AND l.tenant = $1 AND l.item = $2 AND l.location = $3 AND l.allocated > 0 "
 	"ORDER BY l.priority, l.queued_at DESC, l.line_id DESC"},
 	[BO_READ_LAST_WAITING] = {-1, 3, {TEXTOID, TEXTOID, TEXTOID},
 		"SELECT l.priority, l.queued_at, l.line_id FROM backorder.order_line l "
