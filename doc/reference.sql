@@ -57,6 +57,7 @@ SELECT format('| `%s` | `%s` | %s |', name, CASE WHEN setting = '' THEN '''''' E
 \echo '| OB010 | a trigger or function of the extension''s own was called from elsewhere |'
 \echo '| OB011 | data is restored alone with the capture triggers on, or a subscriber has not taken over |'
 \echo '| OB012 | the application keeps on hand itself, in an attached table: the movement is refused; or two tables do |'
+\echo '| OB013 | the library that the session loaded does not know these SQL objects: `ALTER EXTENSION backorder UPDATE` is missing, or the session is older than it and connects again |'
 \echo '| 40001 | REPEATABLE READ or SERIALIZABLE: try the transaction again |'
 \echo '| 40P01 | a deadlock; possible only where one transaction settles several times, see the README |'
 \echo

@@ -66,6 +66,7 @@ _PG_init(void)
 	bo_debug_init();
 #endif
 	MarkGUCPrefixReserved("backorder");
+	bo_section_init();
 	bo_mapping_init();
 	bo_stock_source_init();
 	bo_notes_init();

@@ -40,6 +40,17 @@
 #define ERRCODE_BO_PROTECTED	MAKE_SQLSTATE('O','B','0','1','0')
 #define ERRCODE_BO_COUNTED		MAKE_SQLSTATE('O','B','0','1','2')	/* the application keeps on hand */
 #define ERRCODE_BO_RESTORING	MAKE_SQLSTATE('O','B','0','1','1')	/* rows came without their sequence */
+#define ERRCODE_BO_INTERFACE	MAKE_SQLSTATE('O','B','0','1','3')	/* library and SQL objects do not fit */
+
+/*
+ * What this library and the SQL objects expect of each other, as
+ * backorder.interface() says it (sql/05-interface.sql): grows where either
+ * could not go on with the other as it was.  A library knows that of the release
+ * before too, so that orders are written between its installation and
+ * ALTER EXTENSION UPDATE.
+ */
+#define BO_INTERFACE 1
+#define BO_OLDEST_INTERFACE 1
 
 #define BO_MAX_KEYS 4			/* columns of an order or line key */
 
@@ -72,6 +83,7 @@ typedef struct BoSection
 	MemoryContext save_spi_cx;
 } BoSection;
 
+extern void bo_section_init(void);
 extern void bo_enter(BoSection *section);
 extern void bo_leave(BoSection *section);
 extern ErrorData *bo_try_all(void (*func) (void *arg), void *arg);

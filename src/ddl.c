@@ -15,6 +15,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "commands/event_trigger.h"
+#include "commands/extension.h"
 #include "nodes/parsenodes.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -159,6 +160,8 @@ bo_follow_ddl(PG_FUNCTION_ARGS)
 				 errhint("It follows DDL on attached tables.")));
 	if (IsA(data->parsetree, CreateStmt) && ((CreateStmt *) data->parsetree)->partbound == NULL)
 		PG_RETURN_NULL();		/* a new table that is no partition concerns nobody */
+	if (creating_extension && CurrentExtensionObject == get_extension_oid("backorder", true))
+		PG_RETURN_NULL();		/* our own tables change, and are not yet what this library knows */
 	follow(follow_tables, NULL);
 	if (IsA(data->parsetree, AlterTableStmt))
 	{

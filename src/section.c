@@ -14,8 +14,10 @@
 #include "utils/bytea.h"
 #include "utils/float.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/resowner.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "store.h"
@@ -127,6 +129,57 @@ bo_owner(void)
 	return bo_relation_owner(bo_relation("order_line"));
 }
 
+/* ---------- the SQL objects and this library ---------- */
+
+/*
+ * A new library meets the objects of before until ALTER EXTENSION UPDATE; a
+ * session keeps the library that it loaded, and meets those that come after.
+ * backorder.interface() says what the objects expect; no version does, as
+ * most of them change nothing that the library sees.
+ */
+static bool interface_fits = false;
+static uint32 interface_hash;
+
+static void
+function_changed(Datum arg, int cacheid, uint32 hash)
+{
+	if (hash == 0 || hash == interface_hash)
+		interface_fits = false;
+}
+
+void
+bo_section_init(void)
+{
+	CacheRegisterSyscacheCallback(PROCOID, function_changed, (Datum) 0);
+}
+
+/* Refuses to work with objects that this library was not written for. */
+static void
+check_interface(void)
+{
+	Oid			function = bo_function("interface");
+	int32		found;
+
+	if (!OidIsValid(function))
+		elog(ERROR, "function backorder.interface() does not exist");
+	interface_hash = GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(function));
+	interface_fits = true;		/* an invalidation meanwhile clears it again */
+	PushActiveSnapshot(GetTransactionSnapshot());
+	found = DatumGetInt32(OidFunctionCall0(function));
+	PopActiveSnapshot();
+	if (found >= BO_OLDEST_INTERFACE && found <= BO_INTERFACE)
+		return;
+	interface_fits = false;
+	ereport(ERROR,
+			(errcode(ERRCODE_BO_INTERFACE),
+			 errmsg("the library of backorder and its SQL objects are of different versions"),
+			 errdetail("The objects have interface %d, and the library that this session loaded knows %d to %d.",
+					   found, BO_OLDEST_INTERFACE, BO_INTERFACE),
+			 found < BO_OLDEST_INTERFACE ?
+			 errhint("Call ALTER EXTENSION backorder UPDATE.") :
+			 errhint("Connect again: sessions keep the library of before an update. If that does not help, install the new library.")));
+}
+
 /* ---------- sections ---------- */
 
 static void
@@ -223,6 +276,8 @@ bo_enter(BoSection *section)
 	SetUserIdAndSecContext(bo_owner(),
 						   section->save_sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
 	section->guc_level = bo_pin_settings();
+	if (!interface_fits)
+		check_interface();
 }
 
 void

@@ -16,24 +16,8 @@ plan skip_all => "no postgres in $old_bin" unless -x "$old_bin/postgres";
 
 my $old = new_node('old', new => { install_path => $old_bin =~ s{/bin/?$}{}r });
 create_shop($old);
-$old->safe_psql('postgres', <<'EOS');
-INSERT INTO backorder.supplier (supplier, lead_time) VALUES ('acme', 7), ('apex', NULL);
-INSERT INTO backorder.supplier_item (supplier, item, minimum_quantity, order_multiple)
-SELECT CASE WHEN n % 2 = 0 THEN 'acme' ELSE 'apex' END, 'I' || n, 6, 3 FROM generate_series(1, 6) n;
-INSERT INTO backorder.item_policy (item, reorder_point, order_up_to, handling_time) VALUES ('I1', 5, 10, 2);
-INSERT INTO backorder.stock_movement (item, kind, quantity, reference) SELECT 'I' || n, 'opening', 10 * n, 'count ' || n FROM generate_series(1, 5) n;
-INSERT INTO shop.orders (customer) SELECT 'c' || n FROM generate_series(1, 30) n;
-INSERT INTO shop.lines SELECT o, l, 'I' || 1 + (o + l) % 6, 1 + (o * l) % 9 FROM generate_series(1, 30) o, generate_series(1, 3) l;
-UPDATE shop.lines SET shipped = quantity WHERE order_id IN (2, 3);
-UPDATE shop.orders SET status = 'cancelled' WHERE id = 4;
-DELETE FROM shop.orders WHERE id IN (2, 5);
-SELECT count(*) FROM backorder.plan_purchases();
-SELECT backorder.place_purchase_order(po_id) FROM backorder.purchase_order WHERE supplier = 'acme';
-SELECT backorder.receive_purchase_line(po_id, line_no, 4) FROM backorder.purchases WHERE status = 'placed' ORDER BY po_id, line_no LIMIT 1;
-ALTER TABLE shop.lines RENAME quantity TO qty;
-SELECT count(*) FROM backorder.take_events(5);
-SELECT count(*) FROM backorder.take_events(1000, 'mailer');
-EOS
+fill_shop($old);
+$old->safe_psql('postgres', 'ALTER TABLE shop.lines RENAME quantity TO qty');
 # The pair of tables that hold no configuration are moved with the rest.
 my $rest = q{SELECT max(generation) FROM backorder.installation; SELECT count(*) FROM backorder.commit_work; SELECT count(*) FROM backorder.statement_work;
 	SELECT tgname, tgenabled, tgrelid::regclass FROM pg_trigger WHERE NOT tgisinternal AND tgfoid::regproc::text LIKE 'backorder.%' ORDER BY tgrelid::regclass::text, 1;

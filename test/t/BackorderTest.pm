@@ -11,7 +11,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(new_node create_shop consistent_ok sums_ok load_ok start_load finish_load refused_ok contents same_ok);
+our @EXPORT = qw(new_node create_shop fill_shop consistent_ok sums_ok load_ok start_load finish_load refused_ok contents same_ok);
 
 # new_node(NAME, new => {...}, init => {...}, conf => [...]): a running server, the extension in database postgres.
 sub new_node
@@ -55,6 +55,31 @@ CREATE TABLE shop.lines (
 SELECT backorder.attach('shop.lines', item => 'item', quantity => 'quantity', order_key => 'order_id', line_key => 'line_no',
 	header_table => 'shop.orders', header_key => 'id', live => $$header.status = 'open'$$, shipped => 'shipped',
 	customer => 'customer', priority => 'urgency');
+EOS
+	return;
+}
+
+# Something of everything in it: stock, suppliers, purchase orders, orders in every state, events taken by two.
+sub fill_shop
+{
+	my ($node) = @_;
+
+	$node->safe_psql('postgres', <<'EOS');
+INSERT INTO backorder.supplier (supplier, lead_time) VALUES ('acme', 7), ('apex', NULL);
+INSERT INTO backorder.supplier_item (supplier, item, minimum_quantity, order_multiple)
+SELECT CASE WHEN n % 2 = 0 THEN 'acme' ELSE 'apex' END, 'I' || n, 6, 3 FROM generate_series(1, 6) n;
+INSERT INTO backorder.item_policy (item, reorder_point, order_up_to, handling_time) VALUES ('I1', 5, 10, 2);
+INSERT INTO backorder.stock_movement (item, kind, quantity, reference) SELECT 'I' || n, 'opening', 10 * n, 'count ' || n FROM generate_series(1, 5) n;
+INSERT INTO shop.orders (customer) SELECT 'c' || n FROM generate_series(1, 30) n;
+INSERT INTO shop.lines SELECT o, l, 'I' || 1 + (o + l) % 6, 1 + (o * l) % 9 FROM generate_series(1, 30) o, generate_series(1, 3) l;
+UPDATE shop.lines SET shipped = quantity WHERE order_id IN (2, 3);
+UPDATE shop.orders SET status = 'cancelled' WHERE id = 4;
+DELETE FROM shop.orders WHERE id IN (2, 5);
+SELECT count(*) FROM backorder.plan_purchases();
+SELECT backorder.place_purchase_order(po_id) FROM backorder.purchase_order WHERE supplier = 'acme';
+SELECT backorder.receive_purchase_line(po_id, line_no, 4) FROM backorder.purchases WHERE status = 'placed' ORDER BY po_id, line_no LIMIT 1;
+SELECT count(*) FROM backorder.take_events(5);
+SELECT count(*) FROM backorder.take_events(1000, 'mailer');
 EOS
 	return;
 }
@@ -165,11 +190,11 @@ sub refused_ok
 }
 
 # All that a dump carries, as text: every configuration table and sequence of the extension. OIDs are
-# a cache and differ from database to database.
+# a cache and differ from database to database. KNOWN limits it to these relations and columns.
 sub contents
 {
-	my ($node, $db) = @_;
-	my $text = '';
+	my ($node, $db, $known) = @_;
+	my $read = '';
 
 	foreach my $relation (split(/\n/, $node->safe_psql($db, <<'EOS')))
 SELECT c.oid::regclass::text || ' ' || c.relkind::text FROM pg_class c JOIN pg_extension e ON c.oid = ANY (e.extconfig)
@@ -177,12 +202,14 @@ WHERE e.extname = 'backorder' ORDER BY c.oid::regclass::text
 EOS
 	{
 		my ($name, $kind) = split(/ /, $relation);
-		my $columns = $kind eq 'S' ? 'last_value, is_called' : '*';
-		$text .= "$name\n" . $node->safe_psql($db, <<"EOS") . "\n";
-SELECT r FROM (SELECT to_jsonb(t) - 'line_relid' - 'header_relid' - 'table_relid' AS r FROM (SELECT $columns FROM $name) t) s ORDER BY r::text
+		next if $known && !$known->{$name};
+		my $columns = $kind eq 'S' ? 'last_value, is_called' : $known ? $known->{$name} : '*';
+		$read .= <<"EOS";
+SELECT '$name' UNION ALL
+(SELECT r::text FROM (SELECT to_jsonb(t) - 'line_relid' - 'header_relid' - 'table_relid' AS r FROM (SELECT $columns FROM $name) t) s ORDER BY r::text);
 EOS
 	}
-	return $text;
+	return $node->safe_psql($db, $read);
 }
 
 # Two such texts are the same; if not, the lines that only one of them has are shown.
