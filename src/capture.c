@@ -57,8 +57,6 @@ relation_changed(Datum arg, Oid relid)
 	HASH_SEQ_STATUS seq;
 	CapturedTable *table;
 
-	if (captured_tables == NULL)
-		return;
 	/* A change of the attached table matters to its partitions too: forget all. */
 	hash_seq_init(&seq, captured_tables);
 	while ((table = hash_seq_search(&seq)) != NULL)

@@ -34,8 +34,6 @@ relation_changed(Datum arg, Oid relid)
 	HASH_SEQ_STATUS seq;
 	Mapping    *mapping;
 
-	if (mappings == NULL)
-		return;
 	hash_seq_init(&seq, mappings);
 	while ((mapping = hash_seq_search(&seq)) != NULL)
 		if (relid == InvalidOid || mapping->line.relid == relid || mapping->header.relid == relid || bo_watches(mapping, relid))

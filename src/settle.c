@@ -292,7 +292,7 @@ settle_all(Settle *st)
 	write_ledger(st);
 }
 
-/* The stock that the changes concern, which is all locked before the first of several pieces. */
+/* The stock of new lines, which is all locked before the first of several pieces. */
 static void
 find_changed_stock(Settle *st)
 {
@@ -304,9 +304,7 @@ find_changed_stock(Settle *st)
 
 		if (change->now && change->now->item && change->action != LINE_END)
 			change->stock = bo_find_stock(st, change->mapping->tenant, change->now->item, change->now->location);
-		if (change->old_item)
-			change->old_stock = bo_find_stock(st, change->mapping->tenant, change->old_item, change->old_location);
-		if ((change->stock && !change->stock->locked) || (change->old_stock && !change->old_stock->locked))
+		if (change->stock && !change->stock->locked)
 			elog(ERROR, "stock of order %s was not locked", change->order_key);
 	}
 }

@@ -65,8 +65,6 @@ relation_changed(Datum arg, Oid relid)
 	HASH_SEQ_STATUS seq;
 	StockSource *source;
 
-	if (sources == NULL)
-		return;
 	hash_seq_init(&seq, sources);
 	while ((source = hash_seq_search(&seq)) != NULL)
 		if (relid == InvalidOid || source->mapping.line.relid == relid)

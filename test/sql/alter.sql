@@ -158,6 +158,28 @@ UPDATE line SET quantity = 3;
 TABLE alter_recorded;
 RESET ROLE;
 SELECT * FROM backorder.verify();
+-- A key gets another type while orders of two tables are noted.
+CREATE TABLE one_key (id integer PRIMARY KEY, item text, quantity integer);
+CREATE TABLE other_key (id integer PRIMARY KEY, item text, quantity integer);
+SELECT backorder.attach('one_key', 'item', 'quantity') > 0 AND backorder.attach('other_key', 'item', 'quantity') > 0 AS attached;
+BEGIN;
+INSERT INTO one_key VALUES (1, 'al K', 1);
+INSERT INTO other_key VALUES (1, 'al K', 2), (2, 'al K', 3);
+SET CONSTRAINTS ALL IMMEDIATE;
+SET CONSTRAINTS ALL DEFERRED;
+UPDATE other_key SET quantity = 4 WHERE id = 2;
+UPDATE one_key SET quantity = 5;
+SET CONSTRAINTS ALL IMMEDIATE;
+ALTER TABLE other_key ALTER id TYPE text;
+INSERT INTO other_key VALUES ('a', 'al K', 6);
+UPDATE other_key SET quantity = 7 WHERE id = '1';
+COMMIT;
+SELECT order_key, ordered FROM alter_recorded WHERE item = 'al K' ORDER BY 1, 2;
+DROP TABLE one_key, other_key;
+RESET ROLE;
+SELECT * FROM backorder.verify();
+SET ROLE regress_backorder_app;
+
 -- TRUNCATE and DROP TABLE.
 SET ROLE regress_backorder_app;
 TRUNCATE line, sent;

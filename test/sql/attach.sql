@@ -519,6 +519,15 @@ UPDATE anew SET quantity = 6 WHERE id = 2;
 COMMIT;
 TABLE anew_recorded;
 
+-- How keys and conditions may be written; what depends on the clock, or cannot be parsed.
+CREATE TABLE written (o integer, n integer, item text, quantity integer, since timestamp, PRIMARY KEY (o, n));
+SELECT backorder.attach('written', 'item', 'quantity', order_key => 'o', line_key => ' o , n ', live => NULL) > 0 AS attached;
+SELECT line_key, live FROM backorder.source WHERE line_table = 'written' AND line_schema = 'attach';
+INSERT INTO written VALUES (1, 1, 'at W', 1);
+SELECT backorder.attach('written', 'item', 'quantity', order_key => 'o', priority => 'extract(day FROM age(since))::integer');
+SELECT backorder.attach('written', 'item', 'quantity', order_key => 'o', line_key => 'n, (', joins => 'LEFT JOIN attach.written w ON false');
+SELECT l.order_key, l.line_key, l.ordered FROM backorder.order_line l WHERE l.item = 'at W';
+
 SELECT * FROM backorder.verify();
 
 -- Nothing stays attached.

@@ -567,6 +567,17 @@ SELECT * FROM recorded WHERE item = 'as both';
 SELECT count(*) FROM backorder.detach('both_ways');
 UPDATE both_ways SET there = 4;
 SELECT * FROM stock WHERE item = 'as both';
+-- Attached again by a key of another type: what was recorded by the other one is none of it.
+CREATE TABLE renamed (code text, n integer, day date, there integer);
+INSERT INTO renamed VALUES ('as code', 4711, '2026-01-01', 4);
+SELECT backorder.attach_stock('renamed', 'code', 'there') > 0 AS attached;
+SELECT backorder.attach_stock('renamed', 'n', 'there') > 0 AS attached;
+SELECT item, on_hand, counted_by IS NOT NULL AS counted FROM backorder.stock WHERE item IN ('as code', '4711', '2026-01-01') ORDER BY item COLLATE "C";
+SELECT backorder.attach_stock('renamed', 'day', 'there') > 0 AS attached;
+UPDATE renamed SET there = 5;
+SELECT item, on_hand, counted_by IS NOT NULL AS counted FROM backorder.stock WHERE item IN ('as code', '4711', '2026-01-01') ORDER BY item COLLATE "C";
+SELECT * FROM backorder.verify();
+
 SELECT count(backorder.detach(backorder.source_relation(source_id))) AS detached FROM backorder.source WHERE line_schema = 'held_by_shop' AND detached_at IS NULL;
 SELECT count(backorder.detach_stock(format('%I.%I', table_schema, table_name)::regclass)) AS detached FROM backorder.stock_source WHERE table_schema = 'held_by_shop' AND detached_at IS NULL;
 SELECT count(*) FROM stock WHERE kept_by IS NOT NULL;

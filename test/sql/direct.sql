@@ -68,12 +68,27 @@ RESET enable_seqscan;
 SELECT order_no, line_no, item, ordered, allocated, backordered, ledger, revision FROM recorded() WHERE order_no::integer > 20;
 SELECT * FROM backorder.verify();
 
+-- As many lines as are written at once.
+CREATE TABLE even (order_id integer, no integer, item text, quantity integer, PRIMARY KEY (order_id, no));
+SELECT backorder.attach('even', 'item', 'quantity', order_key => 'order_id', line_key => 'no', tenant => 'direct even') > 0 AS attached;
+INSERT INTO even SELECT 1, n, 'direct even', 1 FROM generate_series(1, 256) n;
+SELECT count(*), sum(backordered) FROM backorder.order_line WHERE tenant = 'direct even';
+SELECT backorder.detach('even');
+DROP TABLE even;
+
 -- So are constraints of somebody's own.
 ALTER TABLE backorder.order_line ADD CONSTRAINT not_that_many CHECK (ordered < 1000) NOT VALID;
 \set VERBOSITY terse
 INSERT INTO line VALUES (41, 1, 'direct lamp', 1000);
 ALTER TABLE backorder.order_line DROP CONSTRAINT not_that_many;
 
+-- And what a column may be.
+BEGIN;
+DELETE FROM backorder.event WHERE customer IS NULL;
+ALTER TABLE backorder.event ALTER customer SET NOT NULL;
+INSERT INTO line VALUES (42, 1, 'direct lamp', 1000);
+SET CONSTRAINTS ALL IMMEDIATE;
+ROLLBACK;
 -- What planning buys is written directly, past its own triggers, and by statement past somebody's: one that places
 -- a draft with its first line. Its later lines are supply too.
 INSERT INTO backorder.supplier (supplier, lead_time) VALUES ('direct supplier', 5);

@@ -198,6 +198,19 @@ SELECT * FROM backorder.take_events(NULL);
 SELECT * FROM backorder.take_events(1, NULL);
 \echo :SQLSTATE
 
+-- A line that lost stock only in a savepoint has what it had, when another line of its order is told.
+SELECT count(*) FROM backorder.receive('ev S', 5);
+CALL settled();
+INSERT INTO line VALUES (16, 1, 'ev S', 3), (16, 2, 'ev T', 0);
+BEGIN;
+SAVEPOINT before;
+SELECT count(*) FROM backorder.adjust('ev S', -4, 'lost');
+ROLLBACK TO before;
+UPDATE line SET quantity = 2 WHERE order_id = 16 AND no = 2;
+COMMIT;
+CALL settled();
+SELECT type, jsonb_path_query_array(payload, '$.lines[*].item') AS items FROM backorder.take_events(100, 'events one') WHERE aggregateid = '16';
+
 SELECT * FROM backorder.verify();
 
 -- Nothing stays attached.

@@ -207,6 +207,33 @@ SELECT mark('shift ');
 UPDATE shifted SET no = no % 3 + 1;
 SELECT * FROM compare('shift ') WHERE item = 'id S';
 
+-- Shipped and moved in one change: goods of the first item come back; so does what a line that comes to life again had too much.
+CREATE TABLE corrected (order_id integer, no integer, item text, quantity integer, shipped integer DEFAULT 0, live boolean DEFAULT true, PRIMARY KEY (order_id, no));
+SELECT backorder.attach('corrected', 'item', 'quantity', line_key => 'no', order_key => 'order_id', shipped => 'shipped', live => 'live') > 0 AS attached;
+SELECT count(*) FROM backorder.receive('id X', 10);
+SELECT count(*) FROM backorder.receive('id Y', 10);
+CREATE VIEW sent AS SELECT r.order_key, r.line_key, r.item, l.shipped, r."a/b", l.live, s.on_hand, s.allocated
+FROM recorded r JOIN backorder.order_line l USING (line_id) JOIN backorder.stock s ON s.tenant = l.tenant AND s.item = l.item AND s.location = l.location ORDER BY r.line_id;
+INSERT INTO corrected VALUES (9101, 1, 'id X', 5, 3);
+UPDATE corrected SET item = 'id Y', shipped = 1;
+SELECT * FROM sent WHERE order_key = '9101';
+SELECT item, kind, quantity FROM backorder.stock_movement WHERE item IN ('id X', 'id Y') ORDER BY movement_id;
+INSERT INTO corrected VALUES (9102, 1, 'id Z', 5, 3), (9103, 1, 'id Z', 9, 0);
+UPDATE corrected SET live = false WHERE order_id = 9102;
+UPDATE corrected SET live = true, shipped = 1 WHERE order_id = 9102;
+SELECT * FROM sent WHERE item = 'id Z';
+SELECT item, kind, quantity FROM backorder.stock_movement WHERE item = 'id Z' ORDER BY movement_id;
+-- Replaced by a line that carries on, while the old one stays, not live any more: what it shipped was shipped once.
+INSERT INTO corrected VALUES (9104, 1, 'id Y', 5, 2);
+SELECT mark('carry ');
+BEGIN;
+UPDATE corrected SET live = false WHERE order_id = 9104;
+INSERT INTO corrected VALUES (9104, 2, 'id Y', 5, 2);
+COMMIT;
+SELECT line, was FROM compare('carry ') WHERE line LIKE '9104%';
+SELECT * FROM sent WHERE order_key = '9104' ORDER BY line_key;
+SELECT item, kind, quantity FROM backorder.stock_movement WHERE item = 'id Y' ORDER BY movement_id;
+
 SELECT * FROM backorder.verify();
 
 -- Nothing stays attached.

@@ -177,6 +177,21 @@ UPDATE basket SET id = 7, quantity = 4 WHERE id = 1;
 SELECT l.order_key, l.line_key, l.item, l.ordered FROM backorder.order_line l JOIN backorder.source s USING (tenant, source_id)
 WHERE s.line_table = 'basket' ORDER BY l.line_key;
 SELECT * FROM backorder.verify();
+-- A watched table with a name like that; it is dropped, and its orders are written as before.
+CREATE TABLE "hold: on" (order_no integer, why text);
+CREATE TABLE held (order_no integer, n integer, item text, quantity integer, PRIMARY KEY (order_no, n));
+SELECT backorder.attach('held', 'item', 'quantity', order_key => 'order_no', line_key => 'n', watch => ARRAY['"hold: on": order_no'],
+	held => 'EXISTS (SELECT FROM joins."hold: on" h WHERE h.order_no = line.order_no)') > 0 AS attached;
+INSERT INTO held VALUES (1, 1, 'jo H', 1), (2, 1, 'jo H', 1);
+INSERT INTO "hold: on" VALUES (2);
+CREATE VIEW held_recorded AS SELECT l.order_key, l.held, l.ordered FROM backorder.order_line l WHERE l.item = 'jo H' ORDER BY 1;
+TABLE held_recorded;
+SELECT backorder.attach('held', 'item', 'quantity', order_key => 'order_no', line_key => 'n', watch => ARRAY['"hold: on": order_no']) > 0 AS attached;
+DROP TABLE "hold: on";
+UPDATE held SET quantity = 2;
+TABLE held_recorded;
+SELECT * FROM backorder.verify();
+
 SELECT count(backorder.detach(backorder.source_relation(source_id))) AS detached FROM backorder.source WHERE line_schema = 'joins' AND detached_at IS NULL;
 SELECT * FROM backorder.verify();
 DROP SCHEMA joins CASCADE;

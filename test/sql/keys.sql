@@ -105,6 +105,44 @@ UPDATE wide_header SET state = 'open' WHERE id < 2;
 SELECT order_key, ordered FROM recorded WHERE line_table = 'narrow';
 SELECT * FROM backorder.verify();
 
+-- Header and line of types that are one and the same but for their names.
+CREATE TABLE short_header (id varchar(10) PRIMARY KEY, state text DEFAULT 'open');
+CREATE TABLE long (order_id text, no integer, item text, quantity integer, PRIMARY KEY (order_id, no));
+SELECT backorder.attach('long', 'item', 'quantity', order_key => 'order_id', line_key => 'no', header_table => 'short_header', live => $$state = 'open'$$) > 0 AS attached;
+INSERT INTO short_header VALUES ('A'), ('B');
+INSERT INTO long VALUES ('A', 1, 'ke B', 1), ('B', 1, 'ke B', 1);
+UPDATE short_header SET state = 'shut' WHERE id = 'B';
+SELECT order_key, live FROM recorded WHERE line_table = 'long' ORDER BY order_key;
+
+-- What a session sets does not change how keys are written; what is no key of a table is none of its orders.
+CREATE TABLE settled (a double precision, b bytea, no integer, item text, quantity integer, PRIMARY KEY (a, b, no));
+SELECT backorder.attach('settled', 'item', 'quantity', order_key => 'a, b', line_key => 'no') > 0 AS attached;
+INSERT INTO settled VALUES (0.1::float8 + 0.2, '\x0001ff', 1, 'ke B', 1);
+SET extra_float_digits = 0;
+SET bytea_output = escape;
+UPDATE settled SET quantity = 2;
+RESET extra_float_digits;
+RESET bytea_output;
+SELECT order_key, ordered FROM recorded WHERE line_table = 'settled';
+SELECT backorder.resync('settled', '{1,2,3}');
+SELECT backorder.resync('settled', '{1,NULL}');
+SELECT backorder.resync('settled', '{1');
+
+-- A value that had another name for a while: what is called otherwise is another order, until resync() looks.
+CREATE TABLE moods (feeling mood, no integer, item text, quantity integer, PRIMARY KEY (feeling, no));
+SELECT backorder.attach('moods', 'item', 'quantity', order_key => 'feeling', line_key => 'no') > 0 AS attached;
+INSERT INTO moods VALUES ('sad', 1, 'ke B', 1);
+BEGIN;
+ALTER TYPE mood RENAME VALUE 'sad' TO 'glum';
+UPDATE moods SET quantity = 2;
+SELECT backorder.resync('moods');
+ALTER TYPE mood RENAME VALUE 'glum' TO 'sad';
+UPDATE moods SET quantity = 3;
+COMMIT;
+SELECT backorder.resync('moods');
+SELECT order_key, ordered FROM recorded WHERE line_table = 'moods';
+SELECT * FROM backorder.verify();
+
 -- A mapped column that is computed when it is read, where there are such.
 SELECT CASE WHEN current_setting('server_version_num')::integer >= 180000 THEN 'VIRTUAL' ELSE 'STORED' END AS kind \gset
 CREATE TABLE computed (id integer PRIMARY KEY, item text, packs integer, size integer, quantity integer GENERATED ALWAYS AS (packs * size) :kind);

@@ -125,6 +125,40 @@ SELECT backorder.resync('line');
 TABLE parked;
 SELECT * FROM backorder.verify();
 
+-- What is not the order's fault is not parked, and no problem of the mapping.
+\set SHOW_CONTEXT never
+CREATE FUNCTION busy(quantity integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+	IF quantity > 5 THEN RAISE EXCEPTION 'busy' USING ERRCODE = '40001'; END IF;
+	RETURN quantity;
+END $$;
+CREATE TABLE shared (id integer PRIMARY KEY, item text, quantity integer);
+SELECT backorder.attach('shared', 'item', 'parking.busy(quantity)', on_error => 'park') > 0 AS attached;
+INSERT INTO shared VALUES (1, 'pk S', 3);
+INSERT INTO shared VALUES (2, 'pk S', 7);
+\echo :SQLSTATE
+BEGIN;
+SET LOCAL session_replication_role = replica;
+INSERT INTO shared VALUES (2, 'pk S', 7);
+SELECT * FROM backorder.attach_preview('shared', 'item', 'parking.busy(quantity)');
+\echo :SQLSTATE
+ROLLBACK;
+-- A function that a mapping calls goes, and comes back.
+BEGIN;
+ALTER FUNCTION busy RENAME TO idle;
+SELECT count(*) FROM backorder.attach_preview('shared', 'item', 'quantity') WHERE kind = 'problem';
+UPDATE shared SET quantity = 4;
+UPDATE shared SET quantity = 5;
+SET CONSTRAINTS ALL IMMEDIATE;
+SELECT order_key, sqlstate FROM parked WHERE sqlstate = 'OB002';
+ALTER FUNCTION idle RENAME TO busy;
+COMMIT;
+SELECT backorder.resync('shared');
+TABLE parked;
+SELECT order_key, item, ordered FROM recorded WHERE item = 'pk S';
+SELECT * FROM backorder.verify();
+SELECT backorder.detach('shared');
+
 -- detach() leaves nothing parked.
 INSERT INTO line VALUES (16, 16, 'pk B', 'z');
 SELECT backorder.detach('line');

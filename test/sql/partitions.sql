@@ -74,6 +74,28 @@ CREATE TABLE line_part (LIKE line);
 ALTER TABLE line_0 RENAME TO line_even;
 INSERT INTO line_even SELECT o, 7, 'pt C', 1 FROM generate_series(1, 4) o WHERE satisfies_hash_partition('line'::regclass, 2, 0, o) LIMIT 1;
 SELECT line_key, has FROM parts_recorded WHERE item = 'pt C';
+-- A partition that has partitions comes and goes with all of them.
+CREATE TABLE deep (order_id integer, no integer, item text, quantity integer, PRIMARY KEY (order_id, no)) PARTITION BY RANGE (order_id);
+CREATE TABLE deep_1 PARTITION OF deep FOR VALUES FROM (0) TO (10);
+SELECT backorder.attach('deep', 'item', 'quantity', order_key => 'order_id', line_key => 'no') > 0 AS attached;
+CREATE TABLE deep_2 (LIKE deep INCLUDING ALL) PARTITION BY RANGE (order_id);
+CREATE TABLE deep_2_low PARTITION OF deep_2 FOR VALUES FROM (10) TO (15);
+CREATE TABLE deep_2_high PARTITION OF deep_2 FOR VALUES FROM (15) TO (20);
+INSERT INTO deep_2 VALUES (11, 1, 'pt D', 2), (16, 1, 'pt D', 3);
+ALTER TABLE deep ATTACH PARTITION deep_2 FOR VALUES FROM (10) TO (20);
+UPDATE deep_2_high SET quantity = 4;
+SELECT order_key, has FROM parts_recorded WHERE item = 'pt D';
+ALTER TABLE deep DETACH PARTITION deep_2;
+UPDATE deep_2 SET quantity = 5;
+SELECT order_key, has FROM parts_recorded WHERE item = 'pt D';
+-- Also while another table cannot be read.
+CREATE TABLE broken (id integer PRIMARY KEY, item text, quantity integer);
+SELECT backorder.attach('broken', 'item', 'quantity', on_error => 'park') > 0 AS attached;
+ALTER TABLE broken DROP COLUMN quantity;
+ALTER TABLE deep ATTACH PARTITION deep_2 FOR VALUES FROM (10) TO (20);
+SELECT order_key, has FROM parts_recorded WHERE item = 'pt D';
+DROP TABLE broken, deep;
+
 RESET ROLE;
 SELECT * FROM backorder.verify();
 SET ROLE regress_backorder_app;

@@ -69,6 +69,12 @@ SELECT count(*) FROM backorder.event WHERE tenant = 'pieces' AND type = 'discrep
 DELETE FROM lines WHERE item LIKE 'piece%';
 INSERT INTO lines SELECT o, 1, 'none', 0 FROM generate_series(1001, 12000) o;
 SELECT count(*) FROM backorder.stock WHERE tenant = 'pieces' AND item = 'none';
+-- An item that only the last piece has; the table was altered meanwhile.
+DELETE FROM lines WHERE item = 'none';
+ALTER TABLE lines ADD note text;
+INSERT INTO lines SELECT o, 1, CASE WHEN o < 12000 THEN 'most' ELSE 'last' END, 1 FROM generate_series(1001, 12000) o;
+SELECT item, backordered FROM backorder.stock WHERE tenant = 'pieces' AND item IN ('most', 'last') ORDER BY item;
+
 SELECT * FROM backorder.verify();
 SELECT backorder.detach('lines');
 DROP SCHEMA pieces CASCADE;

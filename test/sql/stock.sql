@@ -203,6 +203,14 @@ SELECT count(*) FROM backorder.post_movements(ARRAY[
 	backorder.movement('hold', 'st P', '', 0, 2, 'st p2', NULL, now(), '')]);
 SELECT * FROM counters WHERE item = 'st P';
 
+-- What was dealt is collected once, and by whoever began last.
+SELECT * FROM backorder.collected_dealt();
+BEGIN;
+SELECT backorder.collect_dealt();
+SELECT count(*) FROM backorder.receive('st P', 1);
+SELECT backorder.collect_dealt(), backorder.collect_dealt();
+ROLLBACK;
+
 SELECT * FROM backorder.verify();
 
 -- Nothing stays attached.

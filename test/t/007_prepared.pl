@@ -67,6 +67,13 @@ is($node->safe_psql('postgres', q{
 	'allocated backordered backordered promised ready', 'all events, once');
 consistent_ok($node, 'the end');
 
+# One notification for all that a transaction said, to who listens; and then it cannot be prepared.
+my ($status, $out, $err) = $node->psql('postgres', q{LISTEN backorder; SET backorder.notify = on;
+	BEGIN; SAVEPOINT a; } . order(11) . q{RELEASE a; } . order(12) . q{COMMIT;
+	SELECT count(*) FROM backorder.receive('X', 0.5)});
+is(scalar(() = $out =~ /Asynchronous notification "backorder" received/g), 2, 'backorder.notify: once a transaction') or diag($out . $err);
+refused_ok($node, q{SET backorder.notify = on; BEGIN; } . order(13) . q{PREPARE TRANSACTION 'heard'}, '0A000', 'a transaction that notifies cannot be prepared');
+
 # Stock that the shop keeps itself is counted when its transaction is prepared.
 $node->safe_psql('postgres', q{
 	CREATE TABLE shop.shelf (item text PRIMARY KEY, n integer);
