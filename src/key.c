@@ -127,8 +127,6 @@ bo_key_prefix(const char *key, int n)
 	bool		varlena;
 	char	   *text;
 
-	if (n == 0)
-		return "{";
 	if (n > 1)
 		text = pstrdup(key);
 	else

@@ -179,19 +179,35 @@ read_recorded(Reconcile *r, List *notes)
 	bo_rows_drop(rows);
 }
 
+static bool
+is_there(Order *order, const char *line_key)
+{
+	ListCell   *lc;
+
+	foreach(lc, order->now)
+		if (strcmp(((MappedLine *) lfirst(lc))->line_key, line_key) == 0)
+			return true;
+	return false;
+}
+
 /*
  * The key that a recorded line has after a move, NULL where the move is not
  * its own.  Where expressions follow the columns of the line key, the move
- * names the columns only and moves all lines that begin with them.
+ * names the columns only and moves all lines that begin with them; where there
+ * are none but expressions, all that are not there any more.
  */
 static char *
-moved_key(Mapping *mapping, LineMove *move, char *line_key)
+moved_key(Order *from, LineMove *move, const Recorded *rec)
 {
+	Mapping    *mapping = from->mapping;
+	char	   *line_key = rec->line_key;
 	char	   *old;
 	size_t		n;
 
 	if (mapping->nline_keys == mapping->nline_columns)
 		return strcmp(line_key, move->old_line) == 0 ? move->new_line : NULL;
+	if (mapping->nline_columns == 0)
+		return rec->deleted || is_there(from, line_key) ? NULL : line_key;
 	old = bo_key_prefix(move->old_line, mapping->nline_columns);
 	n = strlen(old);
 	return strncmp(line_key, old, n) == 0 ? psprintf("%s%s", bo_key_prefix(move->new_line, mapping->nline_columns), line_key + n) : NULL;
@@ -217,7 +233,7 @@ apply_moves(Reconcile *r)
 		foreach(rc, from->recorded)
 		{
 			Recorded   *rec = lfirst(rc);
-			char	   *key = moved_key(from->mapping, move, rec->line_key);
+			char	   *key = moved_key(from, move, rec);
 
 			/* What one command moves, it moves at once: ids that shift by one do not chain. */
 			if (key == NULL || (rec->moved && rec->moved_in == move->cid))

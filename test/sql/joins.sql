@@ -177,6 +177,33 @@ UPDATE basket SET id = 7, quantity = 4 WHERE id = 1;
 SELECT l.order_key, l.line_key, l.item, l.ordered FROM backorder.order_line l JOIN backorder.source s USING (tenant, source_id)
 WHERE s.line_table = 'basket' ORDER BY l.line_key;
 SELECT * FROM backorder.verify();
+-- Rows whose key is several columns and an expression, or an expression alone, take their lines along when it is updated.
+CREATE TABLE part (kit text, name text, n integer, PRIMARY KEY (kit, name));
+INSERT INTO part VALUES ('bed', 'jo leg', 4), ('bed', 'jo "frame"', 1), ('chair', 'jo leg', 4), ('lamp', 'jo foot', 1);
+CREATE TABLE packed (order_no integer, no integer, box text, kit text, PRIMARY KEY (order_no, no, box));
+CREATE TABLE unpacked (id integer PRIMARY KEY, order_no integer, kit text, shipped integer DEFAULT 0);
+CREATE INDEX ON unpacked (order_no);
+SELECT backorder.attach('packed', 'p.name', 'p.n', order_key => 'order_no', line_key => 'no, box, p.name', joins => 'JOIN joins.part p ON p.kit = line.kit') > 0
+	AND backorder.attach('unpacked', 'p.name', 'p.n', order_key => 'order_no', line_key => 'p.name', shipped => 'line.shipped',
+	joins => 'JOIN joins.part p ON p.kit = line.kit') > 0 AS attached;
+INSERT INTO packed VALUES (1, 1, 'a,"', 'bed'), (1, 1, 'b', 'bed'), (1, 2, 'a', 'chair');
+INSERT INTO unpacked VALUES (1, 1, 'bed'), (2, 1, 'lamp'), (3, 2, 'chair');
+CREATE TABLE kept AS SELECT l.line_id, l.order_key, l.line_key FROM backorder.order_line l JOIN backorder.source s USING (tenant, source_id) WHERE s.line_table IN ('packed', 'unpacked');
+CREATE VIEW followed AS SELECT s.line_table, l.order_key, l.line_key, k.order_key AS old_order, k.line_key AS old_line, l.shipped, l.live
+FROM backorder.order_line l JOIN backorder.source s USING (tenant, source_id) LEFT JOIN kept k USING (line_id) WHERE s.line_table IN ('packed', 'unpacked') ORDER BY 1, 2, 3;
+UPDATE packed SET no = 7 WHERE no = 1;
+UPDATE packed SET order_no = 9, box = 'c' WHERE box = 'b';
+UPDATE unpacked SET order_no = 5 WHERE id = 2;
+UPDATE unpacked SET order_no = 6 WHERE id = 3;
+TABLE followed;
+-- What is there no more, but for what it shipped, stays where that was.
+UPDATE unpacked SET shipped = 1 WHERE id = 2;
+DELETE FROM unpacked WHERE id = 2;
+INSERT INTO unpacked VALUES (4, 5, 'chair');
+UPDATE unpacked SET order_no = 8 WHERE id = 4;
+SELECT order_key, line_key, old_order, shipped, live FROM followed WHERE line_table = 'unpacked';
+SELECT * FROM backorder.verify();
+
 -- A watched table with a name like that; it is dropped, and its orders are written as before.
 CREATE TABLE "hold: on" (order_no integer, why text);
 CREATE TABLE held (order_no integer, n integer, item text, quantity integer, PRIMARY KEY (order_no, n));
