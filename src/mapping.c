@@ -390,19 +390,18 @@ load(void *entry, int32 source_id)
 						 bo_equals(mapping->line.key_type[0], mapping->line.key_type[0]));
 	else
 	{
-		appendStringInfoString(&s, "(");
-		for (int i = 0; i < mapping->line.nkeys; i++)
-			appendStringInfo(&s, "%s%s", i ? ", " : "", bo_column_ref("line", &mapping->line, mapping->line.key[i]));
-		appendStringInfoString(&s, ") IN (SELECT ");
-		for (int i = 0; i < mapping->line.nkeys; i++)
-			appendStringInfo(&s, "%sk%d::%s", i ? ", " : "", i + 1, format_type_be_qualified(mapping->line.key_type[i]));
-		appendStringInfoString(&s, " FROM ROWS FROM (");
+		/* As IN, which would take the "=" that it finds in the search_path. */
+		appendStringInfoString(&s, "EXISTS (SELECT FROM ROWS FROM (");
 		for (int i = 0; i < mapping->line.nkeys; i++)
 			appendStringInfo(&s, "%sunnest($%d)", i ? ", " : "", i + 1);
 		appendStringInfoString(&s, ") AS given(");
 		for (int i = 0; i < mapping->line.nkeys; i++)
 			appendStringInfo(&s, "%sk%d", i ? ", " : "", i + 1);
-		appendStringInfoString(&s, "))");
+		appendStringInfoChar(&s, ')');
+		for (int i = 0; i < mapping->line.nkeys; i++)
+			appendStringInfo(&s, "%s%s %s given.k%d::%s", i ? " AND " : " WHERE ", bo_column_ref("line", &mapping->line, mapping->line.key[i]),
+							 bo_equals(mapping->line.key_type[i], mapping->line.key_type[i]), i + 1, format_type_be_qualified(mapping->line.key_type[i]));
+		appendStringInfoChar(&s, ')');
 	}
 	mapping->where_keys = s.data;
 	mapping->queries[MAPPING_FEW] = mapping->queries[MAPPING_MANY] = psprintf("%s%s%s", query, s.data, order_by);

@@ -285,7 +285,7 @@ order_key_array(Mapping *mapping, List *notes, int k)
 
 /*
  * Reads lines through the mapping, with the active snapshot, and calls func
- * for each in order of the keys.  notes (of OrderNote) say which orders; with
+ * for each, those of an order in order of their keys.  notes (of OrderNote) say which orders; with
  * MAPPING_ONE it is one that can be read, with MAPPING_LINE it says which of
  * its lines; with MAPPING_ALL they do not matter.  Expects a section; runs as the owner of
  * the table.  Errors in an expression become ERRCODE_BO_EVALUATION.
@@ -299,6 +299,16 @@ bo_mapping_read(Mapping *mapping, MappingScope scope, List *notes, MappedLineFun
 	int			level = 0;
 	bool		few = scope != MAPPING_MANY && scope != MAPPING_ALL;
 
+	/* Only an array of single keys is looked up in an index whatever the statistics say: others one by one. */
+	if (scope == MAPPING_FEW && (mapping->line.nkeys > 1 || mapping->key_as_text[0]))
+	{
+		ListCell   *lc;
+
+		foreach(lc, notes)
+			if (!((OrderNote *) lfirst(lc))->state.unreadable)
+				bo_mapping_read(mapping, MAPPING_ONE, list_make1(lfirst(lc)), func, arg);
+		return;
+	}
 	if (scope == MAPPING_LINE || scope == MAPPING_ONE)
 	{
 		OrderNote  *note = linitial(notes);

@@ -50,6 +50,23 @@ TABLE read;
 COMMIT;
 TABLE looks EXCEPT TABLE before;
 
+-- Orders whose key has several columns are found by an index too, each, however many there are in the table.
+CREATE TABLE pairs (region text, order_id integer, no integer, item text, quantity integer, PRIMARY KEY (region, order_id, no)) WITH (autovacuum_enabled = off);
+SELECT backorder.attach('pairs', 'item', 'quantity', order_key => 'region, order_id', line_key => 'no') > 0 AS attached;
+INSERT INTO pairs SELECT 'r' || o % 3, o, n, 'co B', 1 FROM generate_series(1, 1000) o, generate_series(1, 2) n;
+ANALYZE pairs;
+SELECT pg_stat_force_next_flush();
+BEGIN;
+UPDATE pairs SET quantity = 2 WHERE (region, order_id) IN (('r1', 1), ('r2', 2));
+SELECT idx_tup_fetch AS fetched FROM pg_stat_xact_user_tables WHERE relid = 'pairs'::regclass \gset
+SET CONSTRAINTS ALL IMMEDIATE;
+SELECT idx_tup_fetch - :fetched AS rows FROM pg_stat_xact_user_tables WHERE relid = 'pairs'::regclass;
+COMMIT;
+SELECT count(*) FROM backorder.order_line WHERE item = 'co B' AND ordered = 2;
+-- By many, whatever there is.
+UPDATE pairs SET quantity = 3;
+SELECT count(*) FROM backorder.order_line WHERE item = 'co B' AND ordered = 3;
+
 -- A hundred statements on one order in one transaction: one look at it, at the commit; its row, its line and the stock are written once.
 SELECT pg_stat_force_next_flush();
 BEGIN;

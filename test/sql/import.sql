@@ -212,6 +212,27 @@ DROP TABLE line, header CASCADE;
 SELECT * FROM backorder.import_progress;
 SELECT * FROM backorder.verify();
 
+-- Keys of a type that has operators of its own, as citext has.
+SET client_min_messages = warning;
+CREATE TYPE ticket;
+CREATE FUNCTION ticket_in(cstring) RETURNS ticket LANGUAGE internal IMMUTABLE STRICT AS 'int4in';
+CREATE FUNCTION ticket_out(ticket) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'int4out';
+CREATE TYPE ticket (INPUT = ticket_in, OUTPUT = ticket_out, LIKE = integer);
+CREATE FUNCTION ticket_cmp(ticket, ticket) RETURNS integer LANGUAGE internal IMMUTABLE STRICT AS 'btint4cmp';
+SELECT format('CREATE FUNCTION ticket_%1$s(ticket, ticket) RETURNS boolean LANGUAGE internal IMMUTABLE STRICT AS %2$L', name, 'int4' || name) AS function,
+	format('CREATE OPERATOR %s (FUNCTION = ticket_%s, LEFTARG = ticket, RIGHTARG = ticket, COMMUTATOR = %s)', op, name, commutator) AS operator
+FROM (VALUES ('lt', '<', '>'), ('le', '<=', '>='), ('eq', '=', '='), ('ge', '>=', '<='), ('gt', '>', '<')) AS v (name, op, commutator) \gexec
+CREATE OPERATOR CLASS ticket_ops DEFAULT FOR TYPE ticket USING btree AS OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 ticket_cmp(ticket, ticket);
+RESET client_min_messages;
+CREATE TABLE ticketed (region text, no ticket, n integer, item text, qty integer, PRIMARY KEY (region, no, n));
+INSERT INTO ticketed SELECT CASE n % 3 WHEN 0 THEN 'north' ELSE 'South' END, (n * 7 % 20)::text::ticket, 1, 'ticketed', 1 FROM generate_series(1, 20) n;
+SELECT backorder.attach('ticketed', 'item', 'qty', order_key => 'region, no', line_key => 'n', import => false) > 0 AS attached;
+CALL backorder.import('ticketed', 3);
+SELECT count(*), count(DISTINCT order_key) FROM backorder.order_line WHERE item = 'ticketed';
+SELECT orders, total FROM backorder.import_progress WHERE source = 'imports.ticketed'::regclass;
+SELECT * FROM backorder.verify();
+DROP TABLE ticketed;
+
 -- Orders that could not be read before the application mended them: what they say now is what they were. What cannot be
 -- read is parked, and tried again by the next import.
 CREATE TABLE mended (order_id integer, n integer, item text, qty text, shipped integer DEFAULT 0, PRIMARY KEY (order_id, n));
