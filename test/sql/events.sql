@@ -209,7 +209,8 @@ ROLLBACK TO before;
 UPDATE line SET quantity = 2 WHERE order_id = 16 AND no = 2;
 COMMIT;
 CALL settled();
-SELECT type, jsonb_path_query_array(payload, '$.lines[*].item') AS items FROM backorder.take_events(100, 'events one') WHERE aggregateid = '16';
+SELECT e.type, jsonb_path_query_array(e.payload, '$.lines[*].item') AS items FROM backorder.event e JOIN backorder.source s USING (tenant, source_id)
+WHERE s.line_schema = 'events' AND e.aggregateid = '16' ORDER BY e.id;
 
 SELECT * FROM backorder.verify();
 
