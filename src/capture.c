@@ -398,7 +398,11 @@ note_recorded(Mapping *mapping)
 	uint64		n;
 
 	bo_enter(&section);
-	n = bo_exec(BO_READ_SOURCE_ORDERS, NULL, args, false);
+	/* The table is locked: every order that was recorded, also after an older snapshot. */
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetLatestSnapshot());
+	n = bo_exec(BO_READ_SOURCE_ORDERS, NULL, args, true);
+	PopActiveSnapshot();
 	table = SPI_tuptable;
 	for (uint64 row = 0; row < n; row++)
 	{
