@@ -195,6 +195,21 @@ pair_replaced(Reconcile *r, Order *order, Recorded **match)
 	}
 }
 
+/* Has another of the orders this line now? */
+static bool
+has_line(Reconcile *r, Mapping *mapping, char *order_key, char *line_key)
+{
+	NoteKey		key = {mapping->source_id, order_key};
+	Order	   *order = hash_search(r->orders, &key, HASH_FIND, NULL);
+	ListCell   *lc;
+
+	if (order != NULL)
+		foreach(lc, order->now)
+			if (strcmp(((MappedLine *) lfirst(lc))->line_key, line_key) == 0)
+				return true;
+	return false;
+}
+
 void
 bo_reconcile_order(Reconcile *r, Order *order)
 {
@@ -246,8 +261,9 @@ bo_reconcile_order(Reconcile *r, Order *order)
 
 		if (rec->here >= 0 || rec->unrecorded)
 			continue;
-		/* Another line has its key now: its row cannot stay. */
-		displaced = strcmp(rec->old_order_key, order->key.order_key) == 0 && find_key(order, entries, rec->old_line_key) >= 0;
+		/* Another line has its key now, here or in the order that it left: its row cannot stay. */
+		displaced = strcmp(rec->old_order_key, order->key.order_key) == 0 ? find_key(order, entries, rec->old_line_key) >= 0 :
+			has_line(r, order->mapping, rec->old_order_key, rec->old_line_key);
 		if (rec->live || !rec->deleted || displaced)
 			add_change(r, order, LINE_END, rec, NULL)->displaced = displaced;
 	}

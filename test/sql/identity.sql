@@ -234,6 +234,21 @@ SELECT line, was FROM compare('carry ') WHERE line LIKE '9104%';
 SELECT * FROM sent WHERE order_key = '9104' ORDER BY line_key;
 SELECT item, kind, quantity FROM backorder.stock_movement WHERE item = 'id Y' ORDER BY movement_id;
 
+-- A line that was shipped, moved away and deleted leaves its row where it was, unless another line stands there now.
+CREATE TABLE departed (order_id integer, no integer, item text, quantity integer, shipped integer NOT NULL DEFAULT 0, PRIMARY KEY (order_id, no));
+SELECT backorder.attach('departed', 'item', 'quantity', line_key => 'no', order_key => 'order_id', shipped => 'shipped') > 0 AS attached;
+SELECT count(*) FROM backorder.receive('id T', 6);
+INSERT INTO departed VALUES (9201, 1, 'id T', 4), (9202, 1, 'id T', 4), (9203, 1, 'id T', 2);
+UPDATE departed SET shipped = 2 WHERE order_id < 9203;
+BEGIN;
+UPDATE departed SET order_id = 9203, no = 2 WHERE order_id = 9201;
+DELETE FROM departed WHERE order_id = 9203 AND no = 2;
+UPDATE departed SET order_id = 9203, no = 2 WHERE order_id = 9202;
+DELETE FROM departed WHERE order_id = 9203 AND no = 2;
+INSERT INTO departed VALUES (9202, 1, 'id U', 3);
+COMMIT;
+SELECT order_key, line_key, item, live, deleted, shipped, allocated FROM backorder.order_line WHERE order_key LIKE '920_' ORDER BY 1;
+
 SELECT * FROM backorder.verify();
 
 -- Nothing stays attached.
