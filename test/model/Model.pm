@@ -482,6 +482,14 @@ sub end_line
 	return;
 }
 
+# Has the shop another line now where this one is recorded?
+sub has_line
+{
+	my ($self, $shop, $r) = @_;
+
+	return scalar grep { $_->{line} == $r->{line} } values %{ $self->{lines}{$shop}{ $r->{order} } // {} };
+}
+
 # What an order says now against what is recorded of it.
 sub compare
 {
@@ -540,7 +548,7 @@ sub compare
 	}
 	foreach my $r (grep { !$_->{is} } @$recorded)
 	{
-		push @changes, { what => 'end', recorded => $r->{row}, shop => $shop, order => $order, displaced => $r->{row}{order} == $order && $now{ $r->{row}{line} } };
+		push @changes, { what => 'end', recorded => $r->{row}, shop => $shop, order => $order, displaced => $self->has_line($shop, $r->{row}) };
 	}
 	return @changes;
 }

@@ -37,6 +37,14 @@ CREATE FUNCTION model.did_all(kind text, source text) RETURNS void LANGUAGE sql 
 	FROM backorder.order_line l WHERE l.source_id = position(source IN 'abc') AND source <> 'a';
 $$;
 
+-- All that is open of a purchase order was received: of the lines that were there, and of those that somebody added
+-- while we waited, who does not wait for us.
+CREATE FUNCTION model.did_receive(po bigint, lines integer[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM model.did('R', concat_ws('|', po, (SELECT string_agg(n::text, '|') FROM (
+		SELECT unnest(lines) UNION SELECT m.po_line_no FROM backorder.stock_movement m WHERE m.po_id = po) l (n))));
+END $$;
+
 CREATE FUNCTION model.log_line() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	INSERT INTO model.log (kind, d, orders) VALUES ('L', concat_ws('|', TG_ARGV[0], TG_OP,
