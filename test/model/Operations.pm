@@ -626,7 +626,9 @@ sub transaction
 		$end = 'ROLLBACK' if $self->chance(4);
 	}
 	push @sql, q{SELECT model.did('S', '', true)} if $self->{touched}{c};
-	return { sql => join("\n", map { "$_;" =~ s/\\\.;$/\\./r } "BEGIN ISOLATION LEVEL $level", @sql, $end) . "\n",
+	# most go to the server as a whole: who holds locks and waits for us holds up the others
+	my $then = $self->chance(75) ? '\\;' : ';';
+	return { sql => join("\n", map { "$_$then" =~ s/\\\.\Q$then\E$/\\./r } "BEGIN ISOLATION LEVEL $level", @sql) . "\n$end;\n",
 		operations => scalar @{ $self->{done} }, names => "@{ $self->{done} }", calm => $calm, read_committed => $level eq 'READ COMMITTED' };
 }
 
