@@ -198,7 +198,7 @@ typedef enum BoStatement
 	BO_FORGET_IMPORT,
 	BO_RANK_IMPORTED,
 	BO_UNSEE_ORDERS,
-	BO_READ_NOT_DELETED,
+	BO_READ_RECORDED_ORDERS,
 	BO_READ_PARKED,
 	BO_STATEMENTS				/* how many there are */
 } BoStatement;

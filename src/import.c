@@ -394,13 +394,17 @@ note_from_table(Mapping *mapping, char **position, int limit, int64 *orders)
 	return n == (uint64) limit;
 }
 
-/* The same for recorded orders of which the table has nothing any more; at the end those that are parked. */
+/*
+ * The same for recorded orders of which the table has nothing any more; at the
+ * end those that are parked.  first: also where all lines are known to be
+ * deleted, so that an order which comes back is not taken for a new one.
+ */
 static bool
-note_from_records(Mapping *mapping, char **position, int limit)
+note_from_records(Mapping *mapping, char **position, int limit, bool first)
 {
-	Datum		args[5] = {bo_text(mapping->tenant), Int32GetDatum(mapping->source_id), bo_text(*position), bo_text((*position)[0] ? *position : NULL),
-	Int64GetDatum(limit)};
-	uint64		n = bo_exec(BO_READ_NOT_DELETED, NULL, args, false);
+	Datum		args[6] = {bo_text(mapping->tenant), Int32GetDatum(mapping->source_id), bo_text(*position), bo_text((*position)[0] ? *position : NULL),
+	Int64GetDatum(limit), BoolGetDatum(first)};
+	uint64		n = bo_exec(BO_READ_RECORDED_ORDERS, NULL, args, false);
 	List	   *keys = NIL;
 	ListCell   *lc;
 	bool		more = n == (uint64) limit;
@@ -522,7 +526,7 @@ import_batch(int32 source_id, int limit)
 			import.phase = import.recorded = "";
 	}
 	else if (strcmp(import.phase, "recorded") == 0)
-		more = note_from_records(mapping, &import.recorded, limit);
+		more = note_from_records(mapping, &import.recorded, limit, first);
 	else
 	{
 		(void) bo_exec(BO_RANK_IMPORTED, NULL, args, false);

@@ -389,9 +389,9 @@ const Statement bo_statements[] = {
 	"SELECT backorder.rank_imported($1, $2)"},
 	[BO_UNSEE_ORDERS] = {-1, 2, {TEXTOID, INT4OID},
 	"UPDATE backorder.sales_order SET revision = 0 WHERE tenant = $1 AND source_id = $2"},
-	[BO_READ_NOT_DELETED] = {-1, 5, {TEXTOID, INT4OID, TEXTOID, TEXTOID, INT8OID},
+	[BO_READ_RECORDED_ORDERS] = {-1, 6, {TEXTOID, INT4OID, TEXTOID, TEXTOID, INT8OID, BOOLOID},
 		"SELECT DISTINCT l.order_key FROM backorder.order_line l WHERE l.tenant = $1 AND l.source_id = $2 AND l.order_key >= $3 "
-	"AND l.order_key IS DISTINCT FROM $4 AND (l.live OR NOT l.deleted) ORDER BY l.order_key LIMIT $5"},
+	"AND l.order_key IS DISTINCT FROM $4 AND ($6 OR l.live OR NOT l.deleted) ORDER BY l.order_key LIMIT $5"},
 	[BO_READ_PARKED] = {-1, 2, {TEXTOID, INT4OID},
 	"SELECT p.order_key FROM backorder.parked p WHERE p.tenant = $1 AND p.source_id = $2 AND p.order_key <> ''"},
 	[BO_READ_SOURCE_BY_TABLE] = {-1, 3, {OIDOID, TEXTOID, TEXTOID},

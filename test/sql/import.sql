@@ -191,6 +191,20 @@ SELECT backorder.attach('line', item => 'item', quantity => 'qty', order_key => 
 SELECT state FROM backorder.import_progress WHERE tenant = 'imports';
 SELECT * FROM backorder.verify();
 
+-- An order of which deleted lines are left from an attachment before comes back after the import.
+CREATE TABLE back (order_id integer, n integer, item text, qty numeric, shipped numeric NOT NULL DEFAULT 0, PRIMARY KEY (order_id, n));
+SELECT backorder.attach('back', item => 'item', quantity => 'qty', order_key => 'order_id', line_key => 'n', shipped => 'shipped', tenant => 'imports') > 0 AS attached;
+INSERT INTO back VALUES (1, 1, 'I back', 5), (2, 1, 'I back', 1);
+UPDATE back SET shipped = 3 WHERE order_id = 1;
+DELETE FROM back WHERE order_id = 1;
+SELECT backorder.detach('back');
+SELECT backorder.attach('back', item => 'item', quantity => 'qty', order_key => 'order_id', line_key => 'n', shipped => 'shipped', tenant => 'imports', import => false) > 0 AS attached;
+CALL backorder.import('back');
+INSERT INTO back VALUES (1, 1, 'I back', 4);
+SELECT l.order_key, l.live, l.ordered, l.shipped, l.allocated FROM backorder.order_line l WHERE l.item = 'I back' ORDER BY 1;
+SELECT backorder.detach('back');
+SELECT * FROM backorder.verify();
+
 -- Refused.
 BEGIN;
 CALL backorder.import('line');
