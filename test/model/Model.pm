@@ -14,6 +14,7 @@ use POSIX qw(ceil);
 sub new
 {
 	return bless { headers => {}, lines => {}, recorded => {}, stock => {}, orders => {}, supply => {}, po_lines => {}, references => {},
+		bins => {}, keeps => 1, counted => {}, importing => {}, unseen => {},
 		problems => [], serial => 0, settlings => 0 }, shift;
 }
 
@@ -65,6 +66,8 @@ sub transaction
 	my ($self, @entries) = @_;
 
 	$self->{pending} = {};		# "shop|order" => when first noted
+	$self->{counts} = {};		# "item|location" => 1: the bins of which changed
+	$self->{before} = {};		# "shop|order" => its lines as they were, where an import has not come to it
 	$self->{moves} = [];
 	$self->{images} = {};		# purchase order lines written since the last settling
 	$self->{statement} = 0;
@@ -85,7 +88,7 @@ sub transaction
 		$self->$method(split(/\|/, $d, -1));
 	}
 	$self->{facts} = {};
-	$self->settle if %{ $self->{pending} };
+	$self->settle if %{ $self->{pending} } || %{ $self->{counts} };
 	return;
 }
 
@@ -99,6 +102,18 @@ sub note
 	return;
 }
 
+# An order is about to change: keeps what it was, if an import has not come to it.
+sub keep
+{
+	my ($self, $shop, @orders) = @_;
+
+	foreach my $order (grep { $self->{unseen}{$shop}{$_} } @orders)
+	{
+		$self->{before}{"$shop|$order"} //= [ $self->lines_now($shop, $order) ];
+	}
+	return;
+}
+
 sub log_U { my $self = shift; $self->{statement}++; return }
 
 sub log_L
@@ -106,6 +121,8 @@ sub log_L
 	my ($self, $shop, $op, $rid, $old_order, $old_line, $order, $line, $item, $location, $quantity, $cancelled, $shipped, $picked, $since) = @_;
 	my $row = { line => $line, item => $item, location => $location, quantity => $quantity + 0, cancelled => $cancelled + 0, shipped => $shipped + 0,
 		picked => $picked + 0, since => $since };
+
+	$self->keep($shop, $old_order, $order);
 	my $before = $op eq 'INSERT' ? undef : delete $self->{lines}{$shop}{$old_order}{$rid};
 
 	return $self->problem("a row that is not there was written: $shop $old_order/$old_line") if $op ne 'INSERT' && !$before;
@@ -126,6 +143,8 @@ sub log_H
 	my ($self, $shop, $op, $id, $status, $urgency, $hold) = @_;
 	my $before = $self->{headers}{$shop}{$id};
 
+	$self->keep($shop, $id);
+
 	if ($op eq 'DELETE')
 	{
 		delete $self->{headers}{$shop}{$id};
@@ -136,6 +155,31 @@ sub log_H
 		return if $op eq 'UPDATE' && !grep { $before->{$_} ne $row->{$_} } keys %$row;
 	}
 	$self->note($shop, $id);
+	return;
+}
+
+# All lines of a shop went.
+sub log_X
+{
+	my ($self, $shop) = @_;
+
+	$self->keep($shop, keys %{ $self->{lines}{$shop} // {} });
+	$self->note($shop, $_) foreach sort { $a <=> $b } grep { %{ $self->{recorded}{$shop}{$_} } } keys %{ $self->{recorded}{$shop} // {} };
+	$self->{lines}{$shop} = {};
+	return;
+}
+
+# A bin.
+sub log_N
+{
+	my ($self, $op, $old_item, $old_location, $old_bin, $item, $location, $bin, $quantity) = @_;
+	my ($from, $to) = ("$old_item|$old_location", "$item|$location");
+	my $before = $op eq 'INSERT' ? undef : delete $self->{bins}{$from}{$old_bin};
+
+	$self->{bins}{$to}{$bin} = $quantity + 0 if $op ne 'DELETE';
+	return if !$self->{keeps} || ($op eq 'UPDATE' && $from eq $to && $before == $quantity);
+	$self->{counts}{$from} = 1 if $op ne 'INSERT';
+	$self->{counts}{$to} = 1 if $op ne 'DELETE';
 	return;
 }
 
@@ -161,6 +205,44 @@ sub lines_now
 sub log_I { my $self = shift; $self->settle if grep { /^b/ } keys %{ $self->{pending} }; return }
 sub log_S { my $self = shift; $self->settle; return }
 sub log_T { return }
+
+# The table of bins: attached (again), detached, or all of it looked at.
+sub log_V
+{
+	my ($self, $what) = @_;
+
+	$self->settle;
+	$self->{keeps} = $what ne 'detach';
+	if ($self->{keeps})
+	{
+		$self->{counts} = { map { $_ => 1 } keys %{ $self->{counted} }, grep { %{ $self->{bins}{$_} } } keys %{ $self->{bins} } };
+		$self->settle(anew => $what eq 'attach');
+	}
+	else { $self->{counted} = {} }
+	return;
+}
+
+# One order is looked at, without need or because an import has not come to it.
+sub log_Y
+{
+	my ($self, $shop, $order) = @_;
+
+	$self->note($shop, $order);
+	$self->settle;
+	return;
+}
+
+# Compacted: a reference (R) is free again, a deleted line (L) is not recorded any more.
+sub log_Z
+{
+	my ($self, $what, $shop, $order, $line) = @_;
+
+	return delete $self->{references}{$shop} if $what eq 'R';
+	my $r = delete $self->{recorded}{$shop}{$order}{$line};
+	return $self->problem("not deleted, but compacted: $shop $order/$line") if !$r || $r->{live} || !$r->{deleted};
+	delete $self->stock($r->{item}, $r->{location})->{lines}{$r};
+	return;
+}
 
 # Movements: item, location, quantity, unavailable, purchase order, line, reference; each.
 sub log_M
@@ -261,6 +343,7 @@ sub log_D
 	my %stocks;
 
 	$self->settle;
+	$self->imported($shop);
 	foreach my $r (map { values %$_ } values %{ $self->{recorded}{$shop} // {} })
 	{
 		$stocks{"$r->{item}|$r->{location}"} = 1;
@@ -270,15 +353,99 @@ sub log_D
 	return;
 }
 
-# Attached: what was shipped is taken as it is.
-sub log_A
+# All orders of a shop are looked at.
+sub note_all
 {
 	my ($self, $shop) = @_;
 	my %orders = (%{ $self->{recorded}{$shop} // {} }, %{ $self->{lines}{$shop} // {} });
 
-	$self->settle;
 	$self->note($shop, $_) foreach sort { $a <=> $b } keys %orders;
-	$self->settle(baseline => 1);
+	return;
+}
+
+# Attached: what was shipped is taken as it is.
+sub log_A
+{
+	my ($self, $shop) = @_;
+
+	$self->settle;
+	$self->imported($shop);
+	$self->note_all($shop);
+	$self->settle(whole => 1, baseline => 1);
+	return;
+}
+
+# Attached again: what an import had not come to is recorded, and was known.
+sub log_E
+{
+	my ($self, $shop) = @_;
+
+	$self->settle;
+	$self->note_all($shop);
+	$self->settle(whole => 1, import => 1);
+	$self->imported($shop);
+	return;
+}
+
+# Resynced.
+sub log_J
+{
+	my ($self, $shop) = @_;
+
+	$self->settle;
+	$self->note_all($shop);
+	$self->settle(whole => 1);
+	return;
+}
+
+# Attached, its orders are left to an import.
+sub log_W
+{
+	my ($self, $shop) = @_;
+	my $lines = $self->{lines}{$shop} // {};
+
+	$self->settle;
+	$self->{before} = {};
+	$self->{importing}{$shop} = 1;
+	$self->{unseen}{$shop} = { map { $_ => 1 } grep { %{ $lines->{$_} } } keys %$lines };
+	return;
+}
+
+sub imported
+{
+	my ($self, $shop) = @_;
+
+	delete $self->{$_}{$shop} foreach qw(importing unseen);
+	return;
+}
+
+# A batch of an import: orders up to a position, or at its end stock from one place to another that is dealt by rank.
+sub log_B
+{
+	my ($self, $shop, $state, $phase, $position, $item, $location, $to_item, $to_location) = @_;
+
+	return if !$self->{importing}{$shop};
+	if ($phase eq 'table' && $position ne '')
+	{
+		$self->note($shop, $_) foreach sort { $a <=> $b } grep { $_ <= $position } keys %{ $self->{unseen}{$shop} };
+		$self->settle(whole => 1, import => 1, batch => 1);
+	}
+	elsif ($phase eq 'ranks' && "$item|$location" ne "$to_item|$to_location")
+	{
+		foreach my $place (keys %{ $self->{stock} })
+		{
+			my ($i, $l) = split(/\|/, $place);
+			next if ($i cmp $item || $l cmp $location) <= 0 || ($i cmp $to_item || $l cmp $to_location) > 0;
+			my @mine = by_rank(grep { $_->{shop} eq $shop && $_->{imported} && !$_->{served} && !$_->{held} } values %{ $self->{stock}{$place}{lines} });
+			my $left = sum0(map { $_->{allocated} } @mine);
+			foreach my $r (@mine)
+			{
+				$r->{allocated} = min(&open($r), $left);
+				$left -= $r->{allocated};
+			}
+		}
+	}
+	$self->imported($shop) if $state eq 'imported';
 	return;
 }
 
@@ -291,10 +458,13 @@ sub settle
 	my %overshipped;	# by stock: what was shipped beyond allocations, of lines that adjust, and that refuse
 
 	$self->{settlings}++;
+	$self->{fresh} = {};
+	my %figure;			# on hand of stock that the application keeps
 	foreach my $m (@{ $with{movements} // [] })
 	{
 		my $s = $self->stock($m->{item}, $m->{location});
 		$stocks{"$m->{item}|$m->{location}"} = 1;
+		$figure{"$m->{item}|$m->{location}"} //= $s->{on_hand} if $self->{counted}{"$m->{item}|$m->{location}"};
 		$s->{on_hand} += $m->{quantity};
 		$s->{unavailable} += $m->{unavailable};
 		next if !$m->{po};
@@ -303,6 +473,16 @@ sub settle
 		$self->problem("received below 0: $m->{po}") if $y->{received} < 0;
 		$self->problem("closed, but received: $m->{po}") if $y->{closed} && $m->{quantity} > 0;
 	}
+	my %counted;
+	foreach my $place (keys %{ $self->{counts} })
+	{
+		my @bins = values %{ $self->{bins}{$place} // {} };
+		next if !@bins && !$self->{counted}{$place};
+		$stocks{$place} = $self->{counted}{$place} = $counted{$place} = 1;
+		$figure{$place} = sum0(@bins);
+	}
+	$self->stock(split(/\|/, $_))->{on_hand} = $figure{$_} foreach keys %figure;
+	$self->{counts} = {};
 	foreach my $c (@{ $with{supplies} // [] })
 	{
 		my $y = $self->{supply}{ $c->{key} };
@@ -314,12 +494,16 @@ sub settle
 
 	my @orders = sort { $self->{pending}{$a} <=> $self->{pending}{$b} } keys %{ $self->{pending} };
 	# Where each recorded line is now, after moves.
-	my %at;
+	my (%at, %known);
 	foreach my $key (@orders)
 	{
 		my ($shop, $order) = split(/\|/, $key);
 		$at{$key} = [ map { { row => $_, order => $_->{order}, line => $_->{line} } }
 			sort { $a->{age} <=> $b->{age} } values %{ $self->{recorded}{$shop}{$order} // {} } ];
+		next if !$self->{unseen}{$shop}{$order};
+		if ($with{baseline} || $with{import}) { $known{$key} = 1 }
+		else { $self->take_as_recorded($at{$key}, $order, @{ $self->{before}{$key} // [ $self->lines_now($shop, $order) ] }) }
+		delete $self->{unseen}{$shop}{$order};
 	}
 	foreach my $move (@{ $self->{moves} })
 	{
@@ -346,14 +530,14 @@ sub settle
 	foreach my $change (@changes)
 	{
 		my ($what, $r, $now, $shop, $order) = @$change{qw(what recorded now shop order)};
-		my $baseline = $with{baseline} || $change->{baseline};
+		my $baseline = $with{baseline} || $known{"$shop|$order"} || $change->{baseline};
 		my $over = 0;
 
 		if ($what eq 'end')
 		{
 			$stocks{"$r->{item}|$r->{location}"} = 1;
 			@$r{qw(order line)} = ($order, $now->{line}) if $now;
-			$over = $self->ship($r, $now->{shipped} - $r->{shipped}) if $now && !$baseline;
+			$over = $self->ship($r, $now->{shipped} - ($change->{known} // $r->{shipped})) if $now && !$baseline;
 			$r->{shipped} = $now->{shipped} if $now;
 			$overshipped{"$r->{item}|$r->{location}"}{$shop} += $over if $over > 0;
 			$self->end_line($r, $now, $change->{displaced});
@@ -362,10 +546,10 @@ sub settle
 		if ($what eq 'new' || $what eq 'renew')
 		{
 			my $place = "$now->{item}|$now->{location}";
-			my $difference = $now->{shipped} - ($r ? $r->{shipped} : 0);
+			my $difference = $now->{shipped} - ($change->{known} // ($r ? $r->{shipped} : 0));
 			my $old = $r;
 
-			$difference = 0 if $r && $r->{deleted} && $difference < 0;
+			$difference = 0 if $r && $r->{deleted} && !defined $change->{known} && $difference < 0;
 			if ($old)
 			{
 				$stocks{"$old->{item}|$old->{location}"} = 1;
@@ -373,6 +557,8 @@ sub settle
 			}
 			$r = { shop => $shop, age => ++$self->{serial}, allocated => 0, live => $now->{demand}, deleted => 0, shipped => 0, queued_at => 0, line_id => 0 };
 			push @fresh, $r;
+			$self->{fresh}{$r} = 1;
+			$r->{imported} = $with{batch} && $baseline;
 			@$r{qw(order line)} = ($order, $now->{line});
 			$self->values_of($r, $now);
 			$r->{shipped} = $now->{shipped};
@@ -380,13 +566,13 @@ sub settle
 			$stocks{$place} = 1;
 			if (!$baseline && $difference < 0 && $old && "$old->{item}|$old->{location}" ne $place)
 			{
-				$self->stock($old->{item}, $old->{location})->{on_hand} -= $difference;
+				$self->stock($old->{item}, $old->{location})->{on_hand} -= $difference if !$self->{counted}{"$old->{item}|$old->{location}"};
 			}
 			elsif (!$baseline)
 			{
 				$over = $self->ship($r, $difference);
 				$overshipped{$place}{$shop} += $over if $over > 0;
-				$r->{allocated} += min(-$over, waits($r)) if $over < 0;
+				$self->give($r, min(-$over, waits($r))) if $over < 0;
 			}
 		}
 		else
@@ -398,22 +584,23 @@ sub settle
 			$overshipped{$place}{$shop} += $over if $over > 0;
 			$self->values_of($r, $now);
 			$r->{shipped} = $now->{shipped};
-			$r->{allocated} = &open($r) if $r->{allocated} > &open($r);
-			$r->{allocated} += min(-$over, waits($r)) if $over < 0;
+			$self->give($r, min(waits($r), 0));
+			$self->give($r, min(-$over, waits($r))) if $over < 0;
 		}
 		$self->{recorded}{$shop}{ $r->{order} }{ $r->{line} } = $r;
 	}
-	$self->ranks(\@changes, \@fresh, $with{baseline});
+	$self->ranks(\@changes, \@fresh, $with{whole});
 	$self->{pending} = {};
 	$self->{moves} = [];
-	$self->deal(\%stocks, \%overshipped);
+	$self->deal(\%stocks, \%overshipped, \%counted);
+	delete @{ $self->{counted} }{ grep { !%{ $self->{bins}{$_} // {} } } keys %counted } if $with{anew};
 	return;
 }
 
 # Ranks of lines whose queued_at is not mapped: as recorded, but new only where the line is.
 sub ranks
 {
-	my ($self, $changes, $fresh, $baseline) = @_;
+	my ($self, $changes, $fresh, $unordered) = @_;
 	my $last = 0;
 
 	foreach my $r (@$fresh)
@@ -425,7 +612,7 @@ sub ranks
 		}
 		my $fact = $self->{facts}{"$r->{shop}|$r->{order}|$r->{line}"} or next;
 		@$r{qw(line_id queued_at)} = @$fact;
-		$self->problem("line ids are not drawn in order: $r->{shop} $r->{order}/$r->{line}") if $r->{line_id} <= $last && !$baseline;
+		$self->problem("line ids are not drawn in order: $r->{shop} $r->{order}/$r->{line}") if $r->{line_id} <= $last && !$unordered;
 		$self->problem("line id $r->{line_id} was used before") if $self->{line_ids}{ $r->{line_id} }++;
 		$last = $r->{line_id};
 	}
@@ -454,14 +641,47 @@ sub values_of
 	return;
 }
 
+# What an order was that an import has not come to counts as recorded: what it had shipped is known.
+sub take_as_recorded
+{
+	my ($self, $at, $order, @before) = @_;
+
+	foreach my $line (@before)
+	{
+		next if !$line->{demand} && $line->{shipped} == 0;
+		my ($e) = grep { $_->{line} == $line->{line} } @$at;
+		push @$at, $e = { row => { %$line, order => $order, live => $line->{demand}, unrecorded => 1 }, order => $order, line => $line->{line} } if !$e;
+		$e->{known} = $line->{shipped};
+	}
+	return;
+}
+
+# More, or less, is allocated to a line; of one that was there before, that is in the ledger.
+sub give
+{
+	my ($self, $r, $quantity) = @_;
+
+	$r->{allocated} += $quantity;
+	$r->{served} = 1 if $quantity != 0 && !$self->{fresh}{$r};
+	return;
+}
+
 # Goods leave (or come back): from the line's allocation first. Returns what is beyond it, or below 0 what is back.
 sub ship
 {
 	my ($self, $r, $difference) = @_;
 	my $own = $difference > 0 ? min($difference, $r->{allocated}) : 0;
+	my $s = $self->stock($r->{item}, $r->{location});
 
-	$self->stock($r->{item}, $r->{location})->{on_hand} -= $difference;
-	$r->{allocated} -= $own;
+	if ($self->{counted}{"$r->{item}|$r->{location}"})
+	{
+		# on hand is for the application to say
+		$self->give($r, -$own);
+		return max($difference, min(allocated($s) + $s->{unavailable} - $s->{on_hand}, 0)) if $difference < 0;
+		return 0;
+	}
+	$s->{on_hand} -= $difference;
+	$self->give($r, -$own);
 	return $difference - $own;
 }
 
@@ -536,17 +756,18 @@ sub compare
 	foreach my $n (@now)
 	{
 		my $r = $n->{is};
-		my $change = { now => $n, shop => $shop, order => $order, $r ? (recorded => $r->{row}) : () };
+		my $change = { now => $n, shop => $shop, order => $order, $r && !$r->{row}{unrecorded} ? (recorded => $r->{row}) : (),
+			$r && defined $r->{known} ? (known => $r->{known}) : () };
 
-		if (!$r)
+		if (!$r || $r->{row}{unrecorded})
 		{
-			push @changes, { %$change, what => 'new' } if ($n->{demand} || $n->{shipped} > 0) && !$n->{gone};
+			push @changes, { %$change, what => 'new' } if ($n->{demand} || $n->{shipped} > 0 || ($r && $r->{known} > 0)) && !$n->{gone};
 		}
 		elsif (!$n->{demand}) { push @changes, { %$change, what => 'end' } }
 		elsif (!$r->{row}{live} || !$same_place->($r, $n)) { push @changes, { %$change, what => 'renew' } }
 		else { push @changes, { %$change, what => 'same' } }
 	}
-	foreach my $r (grep { !$_->{is} } @$recorded)
+	foreach my $r (grep { !$_->{is} && !$_->{row}{unrecorded} } @$recorded)
 	{
 		push @changes, { what => 'end', recorded => $r->{row}, shop => $shop, order => $order, displaced => $self->has_line($shop, $r->{row}) };
 	}
@@ -556,7 +777,7 @@ sub compare
 # Serves the touched stock, or takes back from the lowest ranks.
 sub deal
 {
-	my ($self, $stocks, $overshipped) = @_;
+	my ($self, $stocks, $overshipped, $counted) = @_;
 
 	foreach my $place (sort keys %$stocks)
 	{
@@ -568,8 +789,21 @@ sub deal
 		{
 			last if $free >= 0;
 			my $part = min(-$free, max($r->{allocated} - $r->{picked}, 0));
-			$r->{allocated} -= $part;
+			$self->give($r, -$part);
 			$free += $part;
+		}
+		if ($free < 0 && $counted->{$place})
+		{
+			# the application has fewer: what is held, then what is picked
+			my $held = min(-$free, $s->{unavailable});
+			$s->{unavailable} -= $held;
+			$free += $held;
+			foreach my $r (reverse @queue)
+			{
+				my $part = min(-$free, $r->{allocated});
+				$self->give($r, -$part);
+				$free += $part;
+			}
 		}
 		if ($free < 0)
 		{
@@ -589,7 +823,7 @@ sub deal
 			last if $free <= 0;
 			next if $r->{held} || waits($r) <= 0;
 			my $part = min($free, waits($r));
-			$r->{allocated} += $part;
+			$self->give($r, $part);
 			$free -= $part;
 		}
 	}

@@ -40,7 +40,7 @@ sub random
 
 sub one_of { my $self = shift; return $_[ $self->random(scalar @_) ] }
 sub chance { my ($self, $percent) = @_; return $self->random(100) < $percent }
-sub item { my $self = shift; return 'I' . $self->random(10) }
+sub item { my $self = shift; return 'I' . $self->random(12) }
 sub location { my $self = shift; return $self->one_of('N', 'N', 'S') }
 sub order { my $self = shift; return 1 + $self->random($ORDERS) }
 sub line { my $self = shift; return 1 + $self->random(4) }
@@ -303,6 +303,7 @@ sub adjust
 	my ($self) = @_;
 	my ($item, $location, $n) = ($self->item, $self->location, $self->quantity(5) * $self->one_of(1, -1));
 
+	return $self->moved("adjust('$item', $n, 'because', '$location', held => true)", $item, $location, $n, $n, '', '', '') if $self->chance(20);
 	return $self->moved("adjust('$item', $n, 'because', '$location')", $item, $location, $n, 0, '', '', '');
 }
 
@@ -395,9 +396,10 @@ sub receive_line
 {
 	my ($self, $sign, $where) = @_;
 	my $n = $self->quantity(12) * ($sign // 1);
+	my $held = $self->chance(10);
 
-	return sprintf(q{SELECT model.did('M', format('||%3$s|0|%%s|%%s|', p.po_id, p.line_no)) FROM %1$s p, LATERAL (SELECT count(*) AS n FROM backorder.%2$s) r WHERE r.n >= 0},
-		$self->nth_supply($where // 'open > 0'), "receive_purchase_line(p.po_id, p.line_no, $n)", $n);
+	return sprintf(q{SELECT model.did('M', format('||%3$s|%4$s|%%s|%%s|', p.po_id, p.line_no)) FROM %1$s p, LATERAL (SELECT count(*) AS n FROM backorder.%2$s) r WHERE r.n >= 0},
+		$self->nth_supply($where // 'open > 0'), "receive_purchase_line(p.po_id, p.line_no, $n" . ($held ? ', held => true)' : ')'), $n, $held ? $n : 0);
 }
 
 sub reverse_line { my $self = shift; return $self->receive_line(-1, 'received > 0') }
@@ -478,20 +480,100 @@ sub resync
 	my $shop = $self->shop;
 
 	$self->{touched}{$shop} = 1;
-	return "SELECT model.did('S') FROM (SELECT backorder.resync('$shop.lines', '${\ $self->order}')) r";
+	my $order = $self->order;
+	return "SELECT model.did('Y', '$shop|$order') FROM (SELECT backorder.resync('$shop.lines', '$order')) r";
 }
 
-sub resync_all { my $self = shift; return sprintf(q{SELECT model.did('S') FROM (SELECT backorder.resync('%s.lines')) r}, $self->shop) }
-sub attach_again { my $self = shift; return sprintf(q{SELECT model.did('S') FROM (SELECT model.attach('%s')) r}, $self->shop) }
+# All orders of a shop are looked at, also those that an import has not come to.
+sub resync_all { my $self = shift; return sprintf(q{SELECT model.did_all('J', '%1$s') FROM (SELECT backorder.resync('%1$s.lines')) r}, $self->shop) }
+sub attach_again { my $self = shift; return sprintf(q{SELECT model.did_all('E', '%1$s') FROM (SELECT model.attach('%1$s')) r}, $self->shop) }
 
+# Its orders are recorded at once, or left to import().
 sub detach_and_attach
 {
 	my ($self) = @_;
 	my $shop = $self->shop;
+	my $attach = $self->chance(60) ? "SELECT model.did_all('W', '$shop') FROM (SELECT model.attach('$shop', false)) r"
+		: "SELECT model.did_all('A', '$shop') FROM (SELECT model.attach('$shop')) r";
 
 	# what is settled first loses its ranks with its lines, before anybody could log them
 	return $shop eq 'c' && $self->{touched}{c} ? $self->flush : (), "SELECT model.did('D', '$shop') FROM (SELECT backorder.detach('$shop.lines')::text) r",
-	  "SELECT model.did_all('A', '$shop') FROM (SELECT model.attach('$shop')) r";
+	  $attach;
+}
+
+# In batches that commit; without an import to do, all orders are looked at again.
+sub import_orders { my $self = shift; return sprintf(q{CALL backorder.import('%s.lines', %d)}, $self->shop, 1 + $self->random(30)) }
+
+sub truncate_lines
+{
+	my ($self) = @_;
+	my $shop = $self->shop;
+
+	return ($self->dml($shop, "TRUNCATE $shop.lines"))[0], $shop eq 'b' ? q{SELECT model.did('S')} : ();
+}
+
+# Folds what is older than a few seconds. One snapshot shows what went.
+sub compact
+{
+	my ($self) = @_;
+
+	return 'SELECT model.before_compact()',
+	  sprintf(q{SELECT model.did_compact() FROM backorder.compact(now() - interval '%d seconds', places => %s) r}, 1 + $self->random(10), $self->one_of('NULL', 5));
+}
+
+# Stock that the application keeps: bins of two items.
+sub bins
+{
+	my ($self) = @_;
+	my ($item, $location, $bin, $n) = ('I1' . $self->random(2), $self->location, $self->random(3), $self->random(25));
+
+	$self->{touched}{s} = 1;
+	return $self->one_of(
+		"INSERT INTO s.bins VALUES ('$item', '$location', $bin, $n) ON CONFLICT (item, location, bin) DO UPDATE SET quantity = excluded.quantity",
+		"INSERT INTO s.bins VALUES ('$item', '$location', $bin, $n) ON CONFLICT (item, location, bin) DO UPDATE SET quantity = bins.quantity + 3",
+		"UPDATE s.bins SET quantity = greatest(quantity - 4, 0) WHERE item = '$item' AND location = '$location'",
+		"UPDATE s.bins SET location = '$location' WHERE item = '$item' AND bin = $bin AND NOT EXISTS (SELECT FROM s.bins WHERE item = '$item' AND location = '$location' AND bin = $bin)",
+		"UPDATE s.bins SET note = 'seen' WHERE item = '$item'",
+		"DELETE FROM s.bins WHERE item = '$item' AND location = '$location' AND bin = $bin");
+}
+
+# Goods leave the shelf and are shipped in one transaction.
+sub ship_from_bin
+{
+	my ($self) = @_;
+	my ($shop, $item, $location) = ($self->shop, 'I1' . $self->random(2), $self->location);
+
+	return $self->dml($shop,
+		"UPDATE s.bins SET quantity = quantity - 1 WHERE item = '$item' AND location = '$location' AND quantity > 0 AND bin = " . $self->random(3),
+		"UPDATE $shop.lines SET shipped = shipped + 1 WHERE item = '$item' AND location = '$location' AND order_id = ${\ $self->order} AND shipped < quantity");
+}
+
+sub resync_stock { return q{SELECT model.did('V', 'resync') FROM (SELECT backorder.resync_stock('s.bins')) r} }
+sub attach_stock_again { return q{SELECT model.did('V', 'attach') FROM (SELECT model.attach_stock()) r} }
+
+sub detach_and_attach_stock
+{
+	my ($self) = @_;
+
+	return q{SELECT model.did('V', 'detach') FROM (SELECT backorder.detach_stock('s.bins')::text) r},
+	  $self->chance(50) ? $self->adjust : (), q{SELECT model.did('V', 'attach') FROM (SELECT model.attach_stock()) r};
+}
+
+# What only reads, must not fail and not change anything.
+sub look
+{
+	my ($self) = @_;
+	my ($shop, $order, $item) = ($self->shop, $self->order, $self->item);
+
+	return 'DO $$ BEGIN PERFORM ' . $self->one_of(
+		"backorder.explain('$order', '$shop.lines')",
+		"backorder.available_from('$item', ${\ $self->quantity}, '${\ $self->location}')",
+		"n FROM backorder.attach_preview('$shop.lines', item => 'item', quantity => 'quantity + 1', order_key => 'order_id', line_key => 'line_no', shipped => 'shipped') n",
+		"n FROM backorder.mapped_lines(${\ (1 + $self->random(3))}) n",
+		"n FROM backorder.wanted_purchases('$item', NULL, '') n",
+		map { "v FROM backorder.$_" } "backlog v WHERE item = '$item'", "shortage v WHERE item = '$item'", "pegging v WHERE item = '$item'",
+			"order_status v WHERE order_key = '$order'", "availability v WHERE item = '$item'", "purchases v WHERE item = '$item'",
+			map { "$_ v" } qw(unsourced aging fill_rate import_progress inventory_position)) . '; END $$';
 }
 
 sub take_events { my $self = shift; return 'INSERT INTO model.taken SELECT id FROM backorder.take_events(' . (5 + $self->random(200)) . ')' }
@@ -518,7 +600,7 @@ sub terms
 		"UPDATE backorder.supplier SET lead_time = ${\ $self->random(3)} * 10000 WHERE supplier = 'west'"), q{SELECT model.did('T')};
 }
 
-# NAME => [weight, kinds of transactions]: once: may be alone in a transaction of which no error is expected
+# NAME => [weight, kinds of transactions]: alone: in a transaction of its own, that it begins itself or under REPEATABLE READ; once: may be alone in a transaction of which no error is expected
 # but refusals (not where the shop's own foreign keys may end in a deadlock, or a purchase order is deleted with its
 # lines); more: may stand among others.
 our %operations = (
@@ -573,6 +655,15 @@ our %operations = (
 	resync_all => [ 1, 'more' ],
 	attach_again => [ 1, 'more' ],
 	detach_and_attach => [ 1, 'more' ],
+	import_orders => [ 3, 'alone' ],
+	compact => [ 3, 'alone' ],
+	truncate_lines => [ 1, 'more' ],
+	bins => [ 40, 'once more' ],
+	ship_from_bin => [ 10, 'more' ],
+	resync_stock => [ 2, 'once more' ],
+	attach_stock_again => [ 1, 'more' ],
+	detach_and_attach_stock => [ 1, 'more' ],
+	look => [ 12, 'once more' ],
 	take_events => [ 8, 'once more' ],
 	repromise => [ 4, 'once more' ],
 	flush => [ 6, 'more' ],
@@ -581,6 +672,7 @@ our %operations = (
 	terms => [ 4, 'once more' ],
 );
 
+my $alone = 6;		# of a thousand transactions
 my %choices;	# kind => the names, each as often as it weighs
 
 sub operation
@@ -594,6 +686,16 @@ sub operation
 	return $function->($self);
 }
 
+# An operation that is not to stand among others.
+sub alone
+{
+	my ($self) = @_;
+	my @sql = $self->operation('alone');
+
+	@sql = ('BEGIN ISOLATION LEVEL REPEATABLE READ', @sql, 'COMMIT') if @sql > 1;
+	return { sql => join('', map { "$_;\n" } @sql), operations => 1, names => "@{ $self->{done} }", calm => 0, read_committed => @sql == 1 };
+}
+
 # The next transaction: { sql => text, operations => how many, calm => no deadlock may end it, once => ... }.
 sub transaction
 {
@@ -604,6 +706,7 @@ sub transaction
 
 	$self->{touched} = {};
 	$self->{done} = [];
+	return $self->alone if $self->random(1000) < $alone;
 	if ($calm)
 	{
 		@sql = $self->operation('once');

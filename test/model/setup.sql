@@ -1,6 +1,6 @@
 -- The shops of the random runs, and the log of what committed transactions did.
 --
--- Three attached tables feed one stock: a is deferred and maps queued_at, b is settled at the end of each
+-- Three attached tables take from one stock: a is deferred and maps queued_at, b is settled at the end of each
 -- statement, c is deferred and refuses to ship what is not there. Triggers of our own log what became of the application's rows and of purchase
 -- orders, in the same transaction; the rest is logged by the operation itself. Nothing here reads what
 -- the extension computed, but the rank (line_id, queued_at) of lines whose queued_at is not mapped.
@@ -15,6 +15,7 @@ CREATE TABLE model.log (
 );
 CREATE INDEX ON model.log (xid) WHERE orders IS NOT NULL;
 CREATE TABLE model.taken (id bigint);
+CREATE TABLE model.compacted (id bigint);		-- events
 
 -- did(KIND, D): an operation was done; then the ranks of the lines of b and c that this transaction touched.
 CREATE FUNCTION model.did(kind text, d text DEFAULT '', flush boolean DEFAULT false) RETURNS void LANGUAGE plpgsql AS $$
@@ -22,16 +23,16 @@ BEGIN
 	IF flush THEN
 		PERFORM backorder.flush();
 	END IF;
-	INSERT INTO model.log (kind, d) VALUES (did.kind, did.d);
+	INSERT INTO model.log (kind, d, orders) VALUES (did.kind, did.d, CASE WHEN did.kind = 'Y' AND did.d !~ '^a' THEN ARRAY[replace(did.d, '|', '')] END);
 	INSERT INTO model.log (kind, d)
 	SELECT 'K', concat_ws('|', left(t.o, 1), l.order_key, l.line_key, l.line_id, (extract(epoch FROM l.queued_at) * 1000000)::bigint)
 	FROM (SELECT DISTINCT unnest(g.orders) AS o FROM model.log g WHERE g.xid = pg_current_xact_id() AND g.orders IS NOT NULL) t
 	JOIN backorder.order_line l ON l.tenant = '' AND l.source_id = position(left(t.o, 1) IN 'abc') AND l.order_key = substr(t.o, 2);
 END $$;
 
--- did_all(KIND, SOURCE): the same with the ranks of all lines of a source.
-CREATE FUNCTION model.did_all(kind text, source text) RETURNS void LANGUAGE sql AS $$
-	INSERT INTO model.log (kind, d) VALUES (did_all.kind, did_all.source);
+-- did_all(KIND, SOURCE, more): the same with the ranks of all lines of a source.
+CREATE FUNCTION model.did_all(kind text, source text, VARIADIC more text[] DEFAULT '{}') RETURNS void LANGUAGE sql AS $$
+	SELECT model.did(did_all.kind, array_to_string(source || more, '|', ''));
 	INSERT INTO model.log (kind, d)
 	SELECT 'K', concat_ws('|', source, l.order_key, l.line_key, l.line_id, (extract(epoch FROM l.queued_at) * 1000000)::bigint)
 	FROM backorder.order_line l WHERE l.source_id = position(source IN 'abc') AND source <> 'a';
@@ -43,6 +44,45 @@ CREATE FUNCTION model.did_receive(po bigint, lines integer[]) RETURNS void LANGU
 BEGIN
 	PERFORM model.did('R', concat_ws('|', po, (SELECT string_agg(n::text, '|') FROM (
 		SELECT unnest(lines) UNION SELECT m.po_line_no FROM backorder.stock_movement m WHERE m.po_id = po) l (n))));
+END $$;
+
+-- compact(), under one snapshot: what is there no more of references and deleted lines, and which events.
+CREATE FUNCTION model.before_compact() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	CREATE TEMP TABLE before_compact ON COMMIT DROP AS
+	SELECT 'R|' || m.reference AS what FROM backorder.stock_movement m WHERE m.reference IS NOT NULL
+	UNION ALL SELECT concat_ws('|', 'L', substr('abc', l.source_id, 1), l.order_key, l.line_key) FROM backorder.order_line l WHERE l.deleted
+	UNION ALL SELECT 'E|' || e.id FROM backorder.event e;
+END $$;
+CREATE FUNCTION model.did_compact() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	DELETE FROM before_compact b USING (
+		SELECT 'R|' || m.reference AS what FROM backorder.stock_movement m WHERE m.reference IS NOT NULL
+		UNION ALL SELECT concat_ws('|', 'L', substr('abc', l.source_id, 1), l.order_key, l.line_key) FROM backorder.order_line l WHERE l.deleted
+		UNION ALL SELECT 'E|' || e.id FROM backorder.event e) a WHERE a.what = b.what;
+	PERFORM model.did('Z', b.what) FROM before_compact b WHERE b.what !~ '^E';
+	INSERT INTO model.compacted SELECT substr(b.what, 3)::bigint FROM before_compact b WHERE b.what ~ '^E';
+END $$;
+
+-- A batch of import(): how far it came.
+CREATE FUNCTION model.log_import() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+	shop CONSTANT text := substr('abc', NEW.source_id, 1);
+BEGIN
+	PERFORM model.did_all('B', shop, NEW.state, OLD.phase, NEW.position, OLD.ranked_item, OLD.ranked_location, NEW.ranked_item, NEW.ranked_location);
+	RETURN NULL;
+END $$;
+
+CREATE FUNCTION model.log_bin() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO model.log (kind, d) VALUES ('N', concat_ws('|', TG_OP, coalesce(OLD.item, ''), coalesce(OLD.location, ''), coalesce(OLD.bin, 0),
+		coalesce(NEW.item, ''), coalesce(NEW.location, ''), coalesce(NEW.bin, 0), coalesce(NEW.quantity, 0)));
+	RETURN NULL;
+END $$;
+CREATE FUNCTION model.log_truncate() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO model.log (kind, d) VALUES ('X', TG_ARGV[0]);
+	RETURN NULL;
 END $$;
 
 CREATE FUNCTION model.log_line() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -90,22 +130,34 @@ BEGIN
 			PRIMARY KEY (order_id, line_no)%2$s);
 		CREATE TRIGGER model_log_line AFTER INSERT OR UPDATE OR DELETE ON %1$I.lines FOR EACH ROW EXECUTE FUNCTION model.log_line(%1$L);
 		CREATE TRIGGER model_log_header AFTER INSERT OR UPDATE OR DELETE ON %1$I.orders FOR EACH ROW EXECUTE FUNCTION model.log_header(%1$L);
+		CREATE TRIGGER model_log_truncate BEFORE TRUNCATE ON %1$I.lines FOR EACH STATEMENT EXECUTE FUNCTION model.log_truncate(%1$L);
 		CREATE TRIGGER model_log_statement BEFORE UPDATE ON %1$I.lines FOR EACH STATEMENT EXECUTE FUNCTION model.log_statement(%1$L);
 		$f$, s, CASE s WHEN 'c' THEN ' DEFERRABLE' END);
 END $$;
-CREATE FUNCTION model.attach(s text) RETURNS integer LANGUAGE sql AS $$
+CREATE FUNCTION model.attach(s text, import boolean DEFAULT true) RETURNS integer LANGUAGE sql AS $$
 	SELECT backorder.attach(format('%I.lines', s)::regclass, item => 'item', location => 'location', quantity => 'quantity', cancelled => 'cancelled',
 		shipped => 'shipped', picked => 'picked', order_key => 'order_id', line_key => 'line_no', header_table => format('%I.orders', s)::regclass,
 		header_key => 'id', live => $e$header.status = 'open'$e$, priority => 'urgency', held => 'hold',
 		queued_at => CASE s WHEN 'a' THEN 'to_timestamp(since)' END, timing => CASE s WHEN 'b' THEN 'immediate' ELSE 'deferred' END,
-		overship => CASE s WHEN 'c' THEN 'refuse' ELSE 'adjust' END)
+		overship => CASE s WHEN 'c' THEN 'refuse' ELSE 'adjust' END,
+		import => attach.import)
 $$;
 SELECT model.create_shop(s), model.attach(s) FROM unnest(ARRAY['a', 'b', 'c']) s;
 DO $$ BEGIN ASSERT (SELECT array_agg(source_id || line_schema ORDER BY source_id) FROM backorder.source) = '{1a,2b,3c}'; END $$;
 
+-- Bins of the items I10 and I11, of which the application keeps on hand: what they add up to.
+CREATE SCHEMA s;
+CREATE TABLE s.bins (item text, location text, bin integer, quantity numeric NOT NULL CHECK (quantity >= 0), note text, PRIMARY KEY (item, location, bin));
+CREATE TRIGGER model_log_bin AFTER INSERT OR UPDATE OR DELETE ON s.bins FOR EACH ROW EXECUTE FUNCTION model.log_bin();
+CREATE FUNCTION model.attach_stock() RETURNS integer LANGUAGE sql AS $$
+	SELECT backorder.attach_stock('s.bins', item => 'item', on_hand => 'quantity', location => 'location')
+$$;
+SELECT model.attach_stock();
+
 -- In the order of names these fire before the extension's own.
 CREATE TRIGGER a_model_log AFTER INSERT OR UPDATE OR DELETE ON backorder.purchase_order FOR EACH ROW EXECUTE FUNCTION model.log_purchase_order();
 CREATE TRIGGER a_model_log AFTER INSERT OR UPDATE OR DELETE ON backorder.purchase_order_line FOR EACH ROW EXECUTE FUNCTION model.log_purchase_order_line();
+CREATE TRIGGER a_model_log AFTER UPDATE ON backorder.source_import FOR EACH ROW EXECUTE FUNCTION model.log_import();
 
 INSERT INTO backorder.supplier (supplier, lead_time) VALUES ('north', 30000), ('south', 20000), ('west', NULL);
 INSERT INTO backorder.supplier_item (supplier, item, rank, minimum_quantity, order_multiple, maximum_quantity, lead_time)
