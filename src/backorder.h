@@ -194,6 +194,7 @@ typedef enum BoStatement
 	BO_READ_IMPORT,
 	BO_LOCK_IMPORT,
 	BO_ADD_IMPORT,
+	BO_READ_IMPORT_BEGIN,
 	BO_STEP_IMPORT,
 	BO_FORGET_IMPORT,
 	BO_RANK_IMPORTED,
@@ -529,6 +530,7 @@ extern bool bo_pause_commit_work(bool pause);
 extern void bo_unpause_commit_work(bool before);
 extern uint32 bo_note_key_hash(const void *key, Size size);
 extern int	bo_note_key_match(const void *a, const void *b, Size size);
+extern void bo_unlock_notes(int32 source_id);
 extern void bo_note_recorded(Mapping *mapping);
 extern void bo_note_rows(Mapping *mapping, Oid attached, Oid partition);
 extern void bo_notes_init(void);
@@ -540,6 +542,7 @@ extern void bo_import_later(int32 source_id, bool again);
 extern void bo_import_lock(int32 source_id);
 extern void bo_import_forget(int32 source_id);
 extern void bo_import_resynced(int32 source_id);
+extern CommandId bo_import_begin(int32 source_id);
 extern void bo_import_seen(int32 source_id);
 extern int32 bo_attached_argument(FunctionCallInfo fcinfo);	/* attach.c */
 

@@ -13,6 +13,7 @@
 #include "backorder.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_operator.h"
 #include "funcapi.h"
@@ -63,7 +64,10 @@ bo_import_later(int32 source_id, bool again)
 	orders[0] = bo_text(mapping->tenant);
 	orders[1] = args[0];
 	if (!again)
+	{
 		args[2] = BoolGetDatum(bo_exec(BO_UNSEE_ORDERS, NULL, orders, false) > 0);
+		bo_unlock_notes(source_id);
+	}
 	(void) bo_exec(BO_ADD_IMPORT, NULL, args, false);
 	bo_leave(&section);
 	bo_mapping_forget(source_id);
@@ -130,6 +134,22 @@ bo_import_seen(int32 source_id)
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("could not serialize access due to concurrent attachment of source %d", source_id)));
 	PopActiveSnapshot();
+}
+
+/*
+ * Up to which command what this transaction did counts as done before the
+ * attachment.  Expects a section.
+ */
+CommandId
+bo_import_begin(int32 source_id)
+{
+	Datum		arg = Int32GetDatum(source_id);
+	bool		isnull;
+
+	if (bo_exec(BO_READ_IMPORT_BEGIN, NULL, &arg, true) > 0 &&
+		TransactionIdIsCurrentTransactionId(DatumGetTransactionId(bo_get(0, 1, &isnull))))
+		return DatumGetCommandId(bo_get(0, 2, &isnull));
+	return FirstCommandId;
 }
 
 /* ---------- order keys, in the order of their type ---------- */

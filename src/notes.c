@@ -181,6 +181,25 @@ bo_note_spellings(Mapping *mapping, OrderNote *note)
 	note->state.spellings = true;
 }
 
+/* Orders of a source whose rows were written since they were locked, and count as not recorded: they are looked at anew. */
+void
+bo_unlock_notes(int32 source_id)
+{
+	ListCell   *lc;
+
+	if (bo_pending == NULL)
+		return;
+	foreach(lc, bo_pending->order)
+	{
+		OrderNote  *entry = lfirst(lc);
+
+		if (entry->key.source_id != source_id || !entry->state.locked)
+			continue;
+		bo_save(&entry->state, sizeof(entry->state));
+		entry->state.locked = false;
+	}
+}
+
 /* Has the transaction this order's lock? */
 bool
 bo_order_is_locked(int32 source_id, const char *order_key)

@@ -329,14 +329,15 @@ take_before(Mapping *mapping, MappedLine *line, void *arg)
 		order->before = lappend(order->before, line);
 }
 
-/* The active snapshot, without anything that this transaction did. */
+/* The active snapshot, without anything that this transaction did since the attachment. */
 static void
 read_before(void *arg)
 {
 	Reading    *reading = arg;
+	CommandId	begin = bo_import_begin(reading->mapping->source_id);
 
 	PushCopiedSnapshot(GetActiveSnapshot());
-	GetActiveSnapshot()->curcid = FirstCommandId;
+	GetActiveSnapshot()->curcid = begin;
 	bo_mapping_read(reading->mapping, list_length(reading->notes) < MANY_ORDERS ? MAPPING_FEW : MAPPING_MANY,
 					reading->notes, take_before, reading->r);
 	PopActiveSnapshot();

@@ -376,6 +376,8 @@ const Statement bo_statements[] = {
 		"recorded_position = NULL, ranked_item = NULL, ranked_location = NULL, "
 		"line_ids = CASE WHEN $2 IN ('outdated', 'resyncing') THEN '{}' ELSE source_import.line_ids END, "
 	"orders = 0, lines = 0, started_at = NULL, updated_at = NULL, finished_at = NULL"},
+	[BO_READ_IMPORT_BEGIN] = {-1, 1, {INT4OID},
+	"SELECT i.xmin, i.cmin FROM backorder.source_import i WHERE i.source_id = $1"},
 	[BO_STEP_IMPORT] = {-1, 8, {INT4OID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID, TEXTOID, TEXTOID},
 		"UPDATE backorder.source_import SET state = $2, phase = $7, "
 		"line_ids = CASE WHEN $2 = 'imported' THEN '{}' ELSE line_ids + coalesce($8::int8multirange, '{}') END, position = coalesce($3, position), "

@@ -205,6 +205,25 @@ SELECT l.order_key, l.live, l.ordered, l.shipped, l.allocated FROM backorder.ord
 SELECT backorder.detach('back');
 SELECT * FROM backorder.verify();
 
+-- An order that one transaction writes before and after it attaches its table anew: what it shipped before is known.
+DELETE FROM back;
+INSERT INTO back VALUES (3, 1, 'I same', 5), (3, 2, 'I same', 5), (4, 1, 'I same', 1);
+SELECT backorder.attach('back', item => 'item', quantity => 'qty', order_key => 'order_id', line_key => 'n', shipped => 'shipped', tenant => 'imports') > 0 AS attached;
+SELECT count(*) FROM backorder.receive('I same', 20, tenant => 'imports');
+BEGIN;
+UPDATE back SET shipped = 3 WHERE order_id = 3 AND n = 1;
+SELECT backorder.detach('back');
+SELECT backorder.attach('back', item => 'item', quantity => 'qty', order_key => 'order_id', line_key => 'n', shipped => 'shipped', tenant => 'imports', import => false) > 0 AS attached;
+UPDATE back SET shipped = 4 WHERE order_id = 3 AND n = 1;
+INSERT INTO back VALUES (3, 3, 'I same', 8);
+COMMIT;
+SELECT l.order_key, l.line_key, l.ordered, l.shipped, l.allocated FROM backorder.order_line l WHERE l.item = 'I same' ORDER BY 1, 2;
+SELECT kind, quantity FROM backorder.stock_movement WHERE item = 'I same' ORDER BY movement_id;
+SELECT * FROM backorder.verify();
+CALL backorder.import('back');
+SELECT * FROM backorder.verify();
+SELECT backorder.detach('back');
+
 -- Refused.
 BEGIN;
 CALL backorder.import('line');
