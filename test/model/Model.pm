@@ -621,6 +621,7 @@ sub ranks
 		my $r = $change->{recorded};
 		next if $change->{what} ne 'same' || $r->{shop} eq 'a';
 		my $fact = $self->{facts}{"$r->{shop}|$r->{order}|$r->{line}"};
+		next if !$fact && $unordered;		# recorded by another since all were looked at
 		$self->problem("line $r->{shop} $r->{order}/$r->{line} did not keep its place: line_id $r->{line_id} became " . ($fact ? $fact->[0] : 'none'))
 		  if !$fact || $fact->[0] != $r->{line_id} || $fact->[1] != $r->{queued_at};
 	}
