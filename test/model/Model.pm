@@ -15,7 +15,7 @@ sub new
 {
 	return bless { headers => {}, lines => {}, recorded => {}, stock => {}, orders => {}, supply => {}, po_lines => {}, references => {},
 		bins => {}, keeps => 1, counted => {}, importing => {}, unseen => {},
-		problems => [], serial => 0, settlings => 0 }, shift;
+		problems => [], serial => 0, settlings => 0, last => 0 }, shift;
 }
 
 sub problem

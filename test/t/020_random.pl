@@ -10,7 +10,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use BackorderTest;
 
-my $operations = $ENV{BO_RANDOM_OPERATIONS} // 3_000;
+my $operations = $ENV{BO_RANDOM_OPERATIONS} // 100_000;
 my $seed = $ENV{BO_RANDOM_SEED} // int(rand(1_000_000));
 my $node = new_node('random', conf => [ 'track_commit_timestamp = on', 'deadlock_timeout = 20ms', 'synchronous_commit = off', 'max_prepared_transactions = 40' ]);
 
