@@ -27,6 +27,15 @@
 
 static HTAB *mappings;			/* by source_id */
 
+/* The sources that are being loaded, the innermost first. */
+typedef struct Loading
+{
+	bool	   *valid;
+	struct Loading *outer;
+} Loading;
+
+static Loading *loading;
+
 /* Invalidation only sets flags; relid InvalidOid means everything. */
 static void
 relation_changed(Datum arg, Oid relid)
@@ -34,6 +43,9 @@ relation_changed(Datum arg, Oid relid)
 	HASH_SEQ_STATUS seq;
 	Mapping    *mapping;
 
+	/* What is being loaded does not say yet of which tables it is. */
+	for (Loading *l = loading; l != NULL; l = l->outer)
+		*l->valid = false;
 	hash_seq_init(&seq, mappings);
 	while ((mapping = hash_seq_search(&seq)) != NULL)
 		if (relid == InvalidOid || mapping->line.relid == relid || mapping->header.relid == relid || bo_watches(mapping, relid))
@@ -463,14 +475,17 @@ bool
 bo_load_source(int32 source_id, bool *valid, bool (*load) (void *entry, int32 source_id), void *entry)
 {
 	volatile bool exists = false;
+	Loading		this = {valid, loading};
 
 	*valid = true;				/* an invalidation while loading clears it again */
+	loading = &this;
 	PG_TRY();
 	{
 		exists = load(entry, source_id);
 	}
 	PG_FINALLY();
 	{
+		loading = this.outer;
 		*valid &= exists;
 	}
 	PG_END_TRY();
