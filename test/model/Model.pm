@@ -66,6 +66,8 @@ sub transaction
 	my ($self, @entries) = @_;
 
 	$self->{pending} = {};		# "shop|order" => when first noted
+	$self->{noted} = {};		# the same, whether settled since or not
+	$self->{unordered} = 0;		# more was noted than the log says, who knows when
 	$self->{counts} = {};		# "item|location" => 1: the bins of which changed
 	$self->{before} = {};		# "shop|order" => its lines as they were, where an import has not come to it
 	$self->{moves} = [];
@@ -98,7 +100,7 @@ sub note
 {
 	my ($self, $shop, $order) = @_;
 
-	$self->{pending}{"$shop|$order"} //= ++$self->{serial};
+	$self->{pending}{"$shop|$order"} //= $self->{noted}{"$shop|$order"} //= ++$self->{serial};
 	return;
 }
 
@@ -166,6 +168,7 @@ sub log_X
 	$self->keep($shop, keys %{ $self->{lines}{$shop} // {} });
 	$self->note($shop, $_) foreach sort { $a <=> $b } grep { %{ $self->{recorded}{$shop}{$_} } } keys %{ $self->{recorded}{$shop} // {} };
 	$self->{lines}{$shop} = {};
+	$self->{unordered} = 1;
 	return;
 }
 
@@ -360,8 +363,12 @@ sub note_all
 	my %orders = (%{ $self->{recorded}{$shop} // {} }, %{ $self->{lines}{$shop} // {} });
 
 	$self->note($shop, $_) foreach sort { $a <=> $b } keys %orders;
+	$self->{unordered} = 1;
 	return;
 }
+
+# A savepoint was rolled back: what it noted stays noted.
+sub log_O { my $self = shift; $self->{unordered} = 1; return }
 
 # Attached: what was shipped is taken as it is.
 sub log_A
@@ -405,6 +412,7 @@ sub log_W
 	my $lines = $self->{lines}{$shop} // {};
 
 	$self->settle;
+	$self->{unordered} = 1;
 	$self->{before} = {};
 	$self->{importing}{$shop} = 1;
 	$self->{unseen}{$shop} = { map { $_ => 1 } grep { %{ $lines->{$_} } } keys %$lines };
@@ -601,7 +609,7 @@ sub settle
 sub ranks
 {
 	my ($self, $changes, $fresh, $unordered) = @_;
-	my $last = 0;
+	my ($last, $order) = (0, '');
 
 	foreach my $r (@$fresh)
 	{
@@ -612,9 +620,10 @@ sub ranks
 		}
 		my $fact = $self->{facts}{"$r->{shop}|$r->{order}|$r->{line}"} or next;
 		@$r{qw(line_id queued_at)} = @$fact;
-		$self->problem("line ids are not drawn in order: $r->{shop} $r->{order}/$r->{line}") if $r->{line_id} <= $last && !$unordered;
+		$self->problem("line ids are not drawn in order: $r->{shop} $r->{order}/$r->{line}")
+		  if $r->{line_id} <= $last && ($order eq "$r->{shop} $r->{order}" || !($unordered || $self->{unordered}));
 		$self->problem("line id $r->{line_id} was used before") if $self->{line_ids}{ $r->{line_id} }++;
-		$last = $r->{line_id};
+		($last, $order) = ($r->{line_id}, "$r->{shop} $r->{order}");
 	}
 	foreach my $change (@$changes)
 	{

@@ -702,6 +702,7 @@ sub transaction
 	my ($self, $calm) = @_;
 	my @sql;
 	my $level = 'READ COMMITTED';
+	my $undone = q{INSERT INTO model.log (kind, d) VALUES ('O', '')};
 	my $end = 'COMMIT';
 
 	$self->{touched} = {};
@@ -720,8 +721,8 @@ sub transaction
 			if ($self->chance(25))
 			{
 				unshift @operation, 'SAVEPOINT s';
-				push @operation, $self->chance(30) ? ('SAVEPOINT t', $self->operation('more'), 'ROLLBACK TO t') : () if $self->chance(50);
-				push @operation, $self->chance(40) ? 'ROLLBACK TO s' : 'RELEASE s';
+				push @operation, $self->chance(30) ? ('SAVEPOINT t', $self->operation('more'), 'ROLLBACK TO t', $undone) : () if $self->chance(50);
+				push @operation, $self->chance(40) ? ('ROLLBACK TO s', $undone) : 'RELEASE s';
 			}
 			push @sql, @operation;
 		}
