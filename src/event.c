@@ -33,7 +33,8 @@ read_context(EventSet *set, int32 source_id)
 	Datum		arg = Int32GetDatum(source_id);
 	bool		isnull;
 
-	(void) bo_exec(BO_READ_EVENT_CONTEXT, NULL, &arg, true);
+	/* With a new snapshot: the source may have been attached while this transaction waited for stock. */
+	(void) bo_exec(BO_READ_EVENT_CONTEXT, NULL, &arg, false);
 	set->source = bo_get_text(0, 1);
 	set->generation = bo_get(0, 2, &isnull);
 	set->source_id = source_id;
