@@ -399,6 +399,8 @@ extern char *bo_aliased(const char *side, const MappedTable *table);
 extern char *bo_from_clause(const MappedTable *line, const MappedTable *header, const char *joins);
 extern Oid	bo_resolve_table(Oid cached, char *schema, char *name, int32 source_id);
 extern Bitmapset *bo_mapping_columns_read(Mapping *mapping, Oid relid);
+extern void bo_mapping_lock(Mapping *mapping);	/* rewritten.c */
+extern void bo_mapping_check_rewritten(Mapping *mapping);	/* rewritten.c */
 extern void bo_mapping_run(Mapping *mapping, SPIPlanPtr *plan, const char *query, int nargs, Oid *types, Datum *values, bool custom, const char *what);
 extern Query *bo_mapping_analyze(Mapping *mapping, const char *text);
 extern int	bo_allow_all_plans(void);

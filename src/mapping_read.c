@@ -114,7 +114,8 @@ bo_mapping_analyze(Mapping *mapping, const char *text)
  * Runs a query of a mapping as the owner of its tables, in a security-
  * restricted operation, with the active snapshot; prepares it first where
  * *plan is none that is valid.  what names it in errors, NULL: the mapped
- * columns name themselves (evaluating()).  Expects a section; the rows are in
+ * columns name themselves (evaluating()).  Raises 40001 where the transaction's
+ * snapshot is older than the tables are.  Expects a section; the rows are in
  * SPI_tuptable.
  */
 void
@@ -151,6 +152,7 @@ bo_mapping_run(Mapping *mapping, SPIPlanPtr *plan, const char *query, int nargs,
 		if (made && !custom)
 			bo_plan_by_index(*plan);
 		BO_POINT("read");
+		bo_mapping_check_rewritten(mapping);
 		if (SPI_execute_plan(*plan, values, NULL, true, 0) < 0)
 			elog(ERROR, "mapping query failed");
 		SetUserIdAndSecContext(userid, sec_context);

@@ -145,8 +145,7 @@ bo_reconcile_and_settle(Settlement *settlement, ReconcileMode mode)
 
 		pieces->notes = list_copy(notes);
 		pieces->mode = mode;
-		bo_lock_orders(notes);
-		pieces->snapshot = bo_snapshot_after_locks(mode);
+		pieces->snapshot = bo_snapshot_after_locks(notes, mode);
 		PushActiveSnapshot(pieces->snapshot);
 		if (!are_recorded(notes, mode))
 		{

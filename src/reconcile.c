@@ -518,10 +518,27 @@ bo_reconcile_orders(Settlement *settlement, ReconcileMode mode, List *notes, Sna
 	bo_pending_done(notes);
 }
 
-/* One snapshot, taken after the locks, for what orders say and for what is recorded of them. */
+/*
+ * One snapshot for what orders say and for what is recorded of them, taken
+ * after the locks: first of the tables that they are read from, so that no
+ * rewrite of them is waited for with it (rewritten.c), then of the orders.
+ */
 Snapshot
-bo_snapshot_after_locks(ReconcileMode mode)
+bo_snapshot_after_locks(List *notes, ReconcileMode mode)
 {
+	int32		source_id = 0;
+	ListCell   *lc;
+
+	foreach(lc, notes)
+	{
+		OrderNote  *note = lfirst(lc);
+
+		if (note->key.source_id == source_id)
+			continue;
+		source_id = note->key.source_id;
+		bo_mapping_lock(bo_mapping_to_use(source_id, mode));
+	}
+	bo_lock_orders(notes);
 	CommandCounterIncrement();
 	return RegisterSnapshot(mode.whole ? GetLatestSnapshot() : GetTransactionSnapshot());
 }
@@ -538,8 +555,7 @@ bo_reconcile(Settlement *settlement, ReconcileMode mode)
 
 	if (notes == NIL)
 		return;
-	bo_lock_orders(notes);
-	snapshot = bo_snapshot_after_locks(mode);
+	snapshot = bo_snapshot_after_locks(notes, mode);
 	bo_reconcile_orders(settlement, mode, notes, snapshot);
 	UnregisterSnapshot(snapshot);
 }

@@ -71,7 +71,7 @@ extern void bo_check_line_keys(Order *order);
 extern void bo_reconcile_order(Reconcile *r, Order *order);
 extern void bo_reconcile_orders(Settlement *settlement, ReconcileMode mode, List *notes, Snapshot snapshot);
 extern Mapping *bo_mapping_to_use(int32 source_id, ReconcileMode mode);
-extern Snapshot bo_snapshot_after_locks(ReconcileMode mode);
+extern Snapshot bo_snapshot_after_locks(List *notes, ReconcileMode mode);
 extern int	bo_compare_seq(const ListCell *a, const ListCell *b);
 
 #endif							/* BO_RECONCILE_H */

@@ -187,6 +187,7 @@ bo_watch_note(Mapping *mapping, Oid relid, TupleTableSlot *slot, Relation rel)
 		row = heap_copy_tuple_as_datum(tuple, RelationGetDescr(rel));
 
 	bo_enter(&section);
+	bo_mapping_lock(mapping);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	bo_mapping_run(mapping, &watched->plan, watched->query, 1, &watched->row_type, &row, false, psprintf("watch of %s", watched->table.name));
 	PopActiveSnapshot();

@@ -1,0 +1,96 @@
+/*
+ * rewritten.c
+ *		Tables that ALTER TABLE wrote anew, against snapshots older than that.
+ *
+ * To such a snapshot a rewritten table is empty, and so an order would look as
+ * if all of its lines had been deleted.  Who takes a snapshot locks the tables
+ * first, so that it has no rewrite to wait for afterwards; where the snapshot
+ * is the transaction's, and too old, the transaction gives way.
+ */
+#include "backorder.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+/*
+ * Locks what a mapping reads, AccessShare, as reading it does: before the
+ * snapshot that it will be read with.
+ */
+void
+bo_mapping_lock(Mapping *mapping)
+{
+	ListCell   *lc;
+
+	foreach(lc, mapping->reads)
+		LockRelationOid(((TableRead *) lfirst(lc))->relid, AccessShareLock);
+}
+
+/* Does the snapshot see the table with other storage than it has? Not if it does not see it at all: rows tell for themselves then. */
+static bool
+stored_elsewhere(Form_pg_class now, Snapshot snapshot)
+{
+	Relation	classes = table_open(RelationRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		result;
+
+	ScanKeyInit(&key, Anum_pg_class_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(now->oid));
+	scan = systable_beginscan(classes, ClassOidIndexId, true, snapshot, 1, &key);
+	tuple = systable_getnext(scan);
+	result = HeapTupleIsValid(tuple) && ((Form_pg_class) GETSTRUCT(tuple))->relfilenode != now->relfilenode;
+	systable_endscan(scan);
+	table_close(classes, AccessShareLock);
+	return result;
+}
+
+static void
+check_table(Oid relid, Snapshot snapshot, bool descend)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Form_pg_class form;
+
+	if (!HeapTupleIsValid(tuple))
+		return;
+	form = (Form_pg_class) GETSTRUCT(tuple);
+	/* Mostly the row of pg_class is older than any snapshot. */
+	if (XidInMVCCSnapshot(HeapTupleHeaderGetXmin(tuple->t_data), snapshot) && stored_elsewhere(form, snapshot))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access due to concurrent rewrite of table %s", quote_qualified_identifier(get_namespace_name(form->relnamespace), NameStr(form->relname)))));
+	if (descend && form->relhassubclass)
+	{
+		ListCell   *lc;
+
+		foreach(lc, find_all_inheritors(relid, NoLock, NULL))
+			check_table(lfirst_oid(lc), snapshot, false);
+	}
+	ReleaseSysCache(tuple);
+}
+
+/*
+ * Raises 40001 where the active snapshot is the transaction's and older than a
+ * rewrite of a table that the mapping reads, or of a partition.  Locks them.
+ */
+void
+bo_mapping_check_rewritten(Mapping *mapping)
+{
+	ListCell   *lc;
+
+	if (!IsolationUsesXactSnapshot())
+		return;
+	bo_mapping_lock(mapping);
+	foreach(lc, mapping->reads)
+		check_table(((TableRead *) lfirst(lc))->relid, GetActiveSnapshot(), true);
+}
