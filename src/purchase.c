@@ -86,6 +86,33 @@ bo_apply_movements(PG_FUNCTION_ARGS)
 }
 
 /*
+ * Locks the purchase orders of lines that were written.  Their states were
+ * checked before each row; what became of them meanwhile counts.
+ */
+static void
+revise_purchase_orders(BoStatement differences)
+{
+	char	   *status;
+
+	if (bo_exec(differences == BO_LINE_INSERTED ? BO_PO_REVISE_INSERTED : differences == BO_LINE_UPDATED ? BO_PO_REVISE_UPDATED : BO_PO_REVISE_DELETED,
+				NULL, NULL, false) == 0)
+		return;
+	status = bo_get_text(0, 3);
+	if (status == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_ARGUMENT),
+				 errmsg("purchase order %lld does not exist", (long long) bo_get_int64(0, 1)),
+				 errdetail("A row of backorder.purchase_order_line names it."),
+				 errhint("Insert it into backorder.purchase_order first.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_BO_PURCHASE),
+			 errmsg(differences == BO_LINE_DELETED ? "cannot delete line %d of purchase order %lld" : "cannot change line %d of purchase order %lld",
+					bo_get_int32(0, 2), (long long) bo_get_int64(0, 1)),
+			 errdetail("It is %s.", status),
+			 differences == BO_LINE_DELETED ? errhint("What was received stays on record.") : errhint("Write a new purchase order.")));
+}
+
+/*
  * After INSERT, UPDATE and DELETE on purchase_order_line, INSERT and UPDATE on
  * purchase_order, per statement: makes supply what is placed, and settles.
  */
@@ -114,18 +141,8 @@ bo_apply_purchases(PG_FUNCTION_ARGS)
 		differences = of_lines ? BO_LINE_UPDATED : BO_PO_UPDATED;
 	else
 		differences = BO_LINE_DELETED;
-	if (differences == BO_LINE_INSERTED)
-	{
-		if (bo_exec(BO_PO_REVISE_INSERTED, NULL, NULL, false) > 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_BO_ARGUMENT),
-					 errmsg("purchase order %lld does not exist", (long long) bo_get_int64(0, 1)),
-					 errdetail("A row of backorder.purchase_order_line names it."),
-					 errhint("Insert it into backorder.purchase_order first.")));
-	}
-	else if (of_lines)
-		(void) bo_exec(differences == BO_LINE_UPDATED ? BO_PO_REVISE_UPDATED : BO_PO_REVISE_DELETED,
-					   NULL, NULL, false);
+	if (of_lines)
+		revise_purchase_orders(differences);
 	n = bo_exec(differences, NULL, NULL, false);
 	table = SPI_tuptable;
 	old = MemoryContextSwitchTo(cx);

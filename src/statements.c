@@ -90,12 +90,15 @@ const RowsKind bo_rows_kinds[] = {
 
 /*
  * The write on the purchase order is its lock: a line changed here and a
- * status changed there meet on it, in REPEATABLE READ too.
+ * status changed there meet on it, in REPEATABLE READ too.  What it returns is
+ * the status after the wait.
  */
 #define REVISE_PURCHASE_ORDERS(rows) \
-	"UPDATE backorder.purchase_order p SET applied_at = now() " \
-	"FROM (SELECT DISTINCT tenant, po_id FROM (" rows ") r ORDER BY tenant, po_id) k " \
-	"WHERE p.tenant = k.tenant AND p.po_id = k.po_id"
+	"WITH given AS MATERIALIZED (" rows "), " \
+	"revised AS (UPDATE backorder.purchase_order p SET applied_at = now() " \
+	"FROM (SELECT DISTINCT tenant, po_id FROM given ORDER BY tenant, po_id) k " \
+	"WHERE p.tenant = k.tenant AND p.po_id = k.po_id RETURNING p.tenant, p.po_id, p.status) " \
+	"SELECT g.po_id, g.line_no, v.status FROM given g LEFT JOIN revised v ON v.tenant = g.tenant AND v.po_id = g.po_id "
 
 /* What events are written with. */
 #define GENERATION "(SELECT max(i.generation) FROM backorder.installation i)"
@@ -230,16 +233,16 @@ const Statement bo_statements[] = {
 	[BO_PO_UPDATED] = {-1, 0, {0},
 		PURCHASE_DIFFERENCES("SELECT o.tenant, o.po_id, o.line_no FROM new_rows r "
 		"JOIN backorder.purchase_order_line o ON o.tenant = r.tenant AND o.po_id = r.po_id")},
-	/* Lines of a purchase order that could not be written: it is not there. */
+	/* The first line that may not be written: its purchase order is not there, or came to a state in which that is refused. */
 	[BO_PO_REVISE_INSERTED] = {-1, 0, {0},
-		"WITH given AS MATERIALIZED (SELECT DISTINCT r.tenant, r.po_id FROM new_rows r WHERE r.applied_at = now() ORDER BY 1, 2), "
-		"revised AS (" REVISE_PURCHASE_ORDERS("SELECT g.tenant, g.po_id FROM given g") " RETURNING p.tenant, p.po_id) "
-		"SELECT g.po_id FROM given g WHERE NOT EXISTS (SELECT FROM revised v WHERE v.tenant = g.tenant AND v.po_id = g.po_id) "
-	"ORDER BY 1 LIMIT 1"},
+		REVISE_PURCHASE_ORDERS("SELECT r.tenant, r.po_id, r.line_no FROM new_rows r WHERE r.applied_at = now()")
+	"WHERE v.po_id IS NULL OR v.status IN ('closed', 'cancelled') ORDER BY 1, 2 LIMIT 1"},
 	[BO_PO_REVISE_UPDATED] = {-1, 0, {0},
-	REVISE_PURCHASE_ORDERS("SELECT r.tenant, r.po_id FROM new_rows r")},
+		REVISE_PURCHASE_ORDERS("SELECT r.tenant, r.po_id, r.line_no FROM new_rows r")
+	"WHERE v.status IN ('closed', 'cancelled') ORDER BY 1, 2 LIMIT 1"},
 	[BO_PO_REVISE_DELETED] = {-1, 0, {0},
-	REVISE_PURCHASE_ORDERS("SELECT r.tenant, r.po_id FROM old_rows r")},
+		REVISE_PURCHASE_ORDERS("SELECT r.tenant, r.po_id, r.line_no FROM old_rows r")
+	"WHERE v.status = 'closed' ORDER BY 1, 2 LIMIT 1"},
 	[BO_SUPPLIER_REFERENCES] = {-1, 2, {TEXTOID, TEXTOID},
 		"SELECT (SELECT min(p.po_id) FROM backorder.purchase_order p WHERE p.tenant = $1 AND p.supplier = $2), "
 		"(SELECT min(i.item) FROM backorder.supplier_item i WHERE i.tenant = $1 AND i.supplier = $2) "
