@@ -68,9 +68,8 @@ bo_apt_update() {
 
 # Print, one per line, the Debian packages that are missing. With "tests", those the suite needs too.
 bo_missing() {
-	local nn=NN share
+	local nn=NN
 	if [[ $PG_CONFIG =~ ^/usr/lib/postgresql/([0-9]+)/ ]]; then nn=${BASH_REMATCH[1]}; fi
-	share=$("$PG_CONFIG" --sharedir 2>/dev/null) || share=/usr/share/postgresql/$nn
 
 	command -v make >/dev/null || echo make
 	echo '#include <stdio.h>' | gcc -E - >/dev/null 2>&1 || printf '%s\n' gcc libc6-dev
@@ -79,8 +78,6 @@ bo_missing() {
 	if [ "${1:-}" = tests ]; then
 		perl -MTest::More -e 1 2>/dev/null || echo perl
 		perl -MIPC::Run -e 1 2>/dev/null || echo libipc-run-perl
-		command -v pg_prove >/dev/null || echo libtap-parser-sourcehandler-pgtap-perl
-		[ -f "$share/extension/pgtap.control" ] || echo "postgresql-$nn-pgtap"
 	fi
 }
 
