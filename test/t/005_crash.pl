@@ -49,10 +49,10 @@ my $before = 0;
 # Compare with what pgbench saw committed; each client may have had one more on its way.
 sub recovered_ok
 {
-	my ($load, $name) = @_;
+	my ($load, $from, $name) = @_;
 	my $seen = finish_load($load);
 
-	$node->poll_query_until('postgres', 'SELECT true') or BAIL_OUT('the server does not come back');
+	back_again($node, $from);
 	my $done = $node->safe_psql('postgres', 'SELECT count(*) FROM shop.done') - $before;
 	cmp_ok($seen, '>', 0, "$name: there was load");
 	cmp_ok($done, '>=', $seen, "$name: what was committed is there");
@@ -118,8 +118,9 @@ foreach my $cycle (0 .. $cycles - 1)
 	my ($name, $die) = @{ $deaths[ $cycle < @deaths ? $cycle : int(rand(@deaths)) ] };
 	my $load = start_and_wait();
 	sleep(rand(0.5));
+	my $from = -s $node->logfile;
 	$die->();
-	recovered_ok($load, "$cycle, $name");
+	recovered_ok($load, $from, "$cycle, $name");
 }
 
 # Life goes on.

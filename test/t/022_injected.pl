@@ -166,9 +166,10 @@ foreach my $phase ('captured', 'mapping', 'read', 'statement', 'locked', 'dealt'
 {
 	$node->safe_psql('postgres', q{SELECT backorder.receive('A', 1)});
 	my $received = $node->safe_psql('postgres', q{SELECT on_hand FROM backorder.stock WHERE item = 'A'});
+	my $from = -s $node->logfile;
 	my ($status, $out, $err) = $node->psql('postgres', "SET backorder.debug_point = '$phase kill 1'; $order");
 	isnt($status, 0, "killed when $phase");
-	$node->poll_query_until('postgres', 'SELECT true') or BAIL_OUT('the server does not come back');
+	back_again($node, $from);
 	is($node->safe_psql('postgres', q{SELECT (SELECT count(*) FROM shop.orders), on_hand FROM backorder.stock WHERE item = 'A'}),
 		"$orders|$received", "killed when $phase: what was committed is there, and nothing else");
 	consistent_ok($node, "killed when $phase");

@@ -11,7 +11,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(new_node create_shop fill_shop consistent_ok sums_ok load_ok start_load finish_load refused_ok contents same_ok);
+our @EXPORT = qw(new_node create_shop fill_shop consistent_ok sums_ok load_ok start_load finish_load back_again refused_ok contents same_ok);
 
 # new_node(NAME, new => {...}, init => {...}, conf => [...]): a running server, the extension in database postgres.
 sub new_node
@@ -175,6 +175,16 @@ sub finish_load
 	$load->{out} =~ /number of transactions actually processed: (\d+)/
 	  or BAIL_OUT("pgbench: $load->{out} $load->{err}");
 	return $1;
+}
+
+# Wait until the server has recovered from a crash after its log was FROM long. Not by asking it: a client that
+# is turned away may end before the query reaches its input, and one may be let in before the crash is noticed.
+sub back_again
+{
+	my ($node, $from) = @_;
+
+	$node->wait_for_log(qr/database system is ready to accept connections/, $from);
+	return;
 }
 
 # The statement fails, with this SQLSTATE. OPTIONS go to psql, e.g. '-U', 'clerk'.
