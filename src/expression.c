@@ -98,7 +98,10 @@ parse_expression(const char *name, const char *text, const char *hint)
 	return target->val;
 }
 
-/* Raises what the parser said of a text of attach() in words that name the argument; other errors as they are. */
+/*
+ * Raises what the parser said of a text of attach() in words that name the argument, what, which was allocated
+ * before the error; other errors as they are.
+ */
 static void
 report_syntax(const char *what, const char *hint, MemoryContext cx)
 {
@@ -123,6 +126,7 @@ static Query *
 analyze_expression(const char *name, const char *text, const char *from, const char *hint)
 {
 	MemoryContext cx = CurrentMemoryContext;
+	char	   *what = psprintf("mapping \"%s\"", name);
 	Query	   *query = NULL;
 
 	PG_TRY();
@@ -135,13 +139,13 @@ analyze_expression(const char *name, const char *text, const char *from, const c
 	}
 	PG_CATCH();
 	{
-		report_syntax(psprintf("mapping \"%s\"", name), hint, cx);
+		report_syntax(what, hint, cx);
 	}
 	PG_END_TRY();
 	if (list_length(query->targetList) != 1)	/* a star */
-		bo_refuse(psprintf("mapping \"%s\" is not one expression", name), "Give a column, or one SQL expression over line, header and joins.");
+		bo_refuse(psprintf("%s is not one expression", what), "Give a column, or one SQL expression over line, header and joins.");
 	if (query->hasAggs || query->hasWindowFuncs || query->hasTargetSRFs)
-		bo_refuse(psprintf("mapping \"%s\" has aggregates, window functions or set-returning functions", name),
+		bo_refuse(psprintf("%s has aggregates, window functions or set-returning functions", what),
 			   "Give one scalar expression.");
 	return query;
 }
