@@ -223,6 +223,7 @@ read_source(void *arg)
 	BoSection	section;
 	List	   *orders = NIL;
 	ListCell   *lc;
+	int64		norders;
 	int64		keyless;
 
 	p->source_id = bo_attach_source(&p->a);
@@ -238,13 +239,14 @@ read_source(void *arg)
 	PushActiveSnapshot(GetLatestSnapshot());
 	for (int from = 0; from < list_length(orders); from += 1000)
 		read_orders(p, list_copy_head(list_copy_tail(orders, from), 1000));
+	norders = list_length(orders);
 	keyless = count_without_key(p->mapping);
 	PopActiveSnapshot();
 	bo_leave(&section);
 	p->nunusable += keyless;
 	if (keyless > 0)
 		put(p, "problem", keyless, NULL, "lines whose order or line key is NULL are not recorded");
-	put(p, "count", list_length(orders), NULL, "orders");
+	put(p, "count", norders, NULL, "orders");
 	put(p, "count", p->nlines, NULL, "lines");
 	put(p, "count", p->nlive, NULL, "live");
 	put(p, "count", p->nopen, NULL, "open");
