@@ -81,5 +81,6 @@ lint:
 	clang-tidy -quiet -warnings-as-errors='*' -checks='$(TIDY)' $(OBJS:.o=.c) -- $(CPPFLAGS)
 	cppcheck --include=test/cppcheck.h --enable=warning,performance,portability -q --std=c11 -I src --error-exitcode=1 \
 	  --suppress=missingInclude --suppress=nullPointerRedundantCheck:src/difference.c --suppress=nullPointer:src/store.c $(OBJS:.o=.c)
+	scan-build --status-bugs $(MAKE) -s -B with_llvm=no PG_CONFIG=$(PG_CONFIG) PG_CPPFLAGS=-DUSE_ASSERT_CHECKING=1 $(OBJS)
 
 .PHONY: FORCE clang lint

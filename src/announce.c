@@ -261,6 +261,7 @@ compare(const LineState *was, const LineState *now)
 	Comparison	c = {.was = was,.now = now};
 	LineBefore *before = NULL;
 
+	Assert(was != NULL || now != NULL);
 	if (was == NULL && lines_before != NULL)
 		before = hash_search(lines_before, &now->line_id, HASH_FIND, NULL);
 	if (before && !before->counts)
@@ -293,7 +294,7 @@ event_kinds(const Comparison *c)
 		kinds |= 1 << EVENT_ALLOCATED;
 	if (more < 0 && qty_cmp(qty_add(covered, backordered), qty_add(c->old_covered, old_backordered)) < 0)
 		kinds |= 1 << EVENT_CANCELLED;
-	if (qty_sign(backordered) > 0)
+	if (now != NULL && qty_sign(backordered) > 0)
 	{
 		if (!was->has_promised_at)
 			kinds |= now->has_promised_at ? 1 << EVENT_PROMISED : 0;
@@ -312,6 +313,7 @@ append_change(StringInfo buf, const Comparison *c)
 	const LineState *now = c->now;
 	const LineState *line = now ? now : was;
 
+	Assert(line != NULL);
 	appendStringInfoString(buf, buf->len > 0 ? ", {" : "{");
 	json_text(buf, "line", line->line_key);
 	json_text(buf, "item", line->item);

@@ -270,23 +270,24 @@ missing_keys(Mapping *mapping, List *keys)
 	Datum	   *natives[BO_MAX_KEYS];
 	Datum		values[BO_MAX_KEYS];
 	SPIPlanPtr	plan = NULL;
+	int			nkeys = mapping->line.nkeys;
 	ListCell   *lc;
 	ListCell   *fc;
 	int			n = 0;
 	StringInfoData s;
 
-	for (int i = 0; i < mapping->line.nkeys; i++)
+	for (int i = 0; i < nkeys; i++)
 		natives[i] = palloc(sizeof(Datum) * Max(list_length(keys), 1));
 	foreach(lc, keys)
 		if (bo_key_native(mapping, lfirst(lc), values))
 		{
-			for (int i = 0; i < mapping->line.nkeys; i++)
+			for (int i = 0; i < nkeys; i++)
 				natives[i][n] = values[i];
 			n++;
 		}
 	initStringInfo(&s);
 	appendStringInfoString(&s, "SELECT DISTINCT ");
-	for (int i = 0; i < mapping->line.nkeys; i++)
+	for (int i = 0; i < nkeys; i++)
 	{
 		Oid			type = mapping->line.key_type[i];
 		int16		typlen;
@@ -298,7 +299,7 @@ missing_keys(Mapping *mapping, List *keys)
 		appendStringInfo(&s, "%s%s", i ? ", " : "", key_column(mapping, i));
 	}
 	appendStringInfo(&s, " FROM %s%s", bo_aliased("line", &mapping->line), mapping->where_keys);
-	bo_mapping_run(mapping, &plan, s.data, mapping->line.nkeys, mapping->array_type, values, false, "order key");
+	bo_mapping_run(mapping, &plan, s.data, nkeys, mapping->array_type, values, false, "order key");
 	SPI_freeplan(plan);
 	for (uint64 row = 0; row < SPI_processed; row++)
 	{
@@ -422,7 +423,8 @@ note_from_table(Mapping *mapping, char **position, int limit, int64 *orders)
 static bool
 note_from_records(Mapping *mapping, char **position, int limit, bool first)
 {
-	Datum		args[6] = {bo_text(mapping->tenant), Int32GetDatum(mapping->source_id), bo_text(*position), bo_text((*position)[0] ? *position : NULL),
+	const char *behind = (*position)[0] ? *position : NULL;
+	Datum		args[6] = {bo_text(mapping->tenant), Int32GetDatum(mapping->source_id), bo_text(*position), bo_text(behind),
 	Int64GetDatum(limit), BoolGetDatum(first)};
 	uint64		n = bo_exec(BO_READ_RECORDED_ORDERS, NULL, args, false);
 	List	   *keys = NIL;
