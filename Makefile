@@ -31,6 +31,14 @@ ifeq ($(DEBUG_POINTS),1)
 PG_CFLAGS += -DBO_DEBUG_POINTS
 endif
 
+# With sanitizers; script/test, told so too, starts servers that can load it.
+# Instrumented, a variable of PG_TRY itself looks clobbered to gcc.
+ifeq ($(SANITIZE),1)
+SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all
+PG_CFLAGS += $(SANITIZERS) -fno-omit-frame-pointer -O1 -Wno-clobbered
+SHLIB_LINK += $(SANITIZERS)
+endif
+
 # For script/coverage.
 ifeq ($(COVERAGE),1)
 PG_CFLAGS += --coverage -O0

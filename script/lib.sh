@@ -16,6 +16,7 @@
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 BO_TMP=			# the directory of the throwaway cluster
+BO_SERVER_ENV=()	# what servers need in their environment
 BO_NOCLUSTER=	# the file that keeps apt from creating a cluster
 
 # Nothing of the caller's may lead a client to a real server. PG_CONFIG and PG_TEST_... may stay.
@@ -132,6 +133,13 @@ bo_allow_clusters() {
 	fi
 }
 
+# A library with sanitizers is loaded only where theirs was first. What one finds is a crash; that memory
+# is not given back at a server's end is none.
+if [ "${SANITIZE:-}" = 1 ]; then
+	BO_SERVER_ENV=(LD_PRELOAD="$("${CC:-gcc}" -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0:abort_on_error=1
+		UBSAN_OPTIONS=print_stacktrace=1:abort_on_error=1)
+fi
+
 # Quiet unless something is wrong; arguments go to make.
 bo_build() {
 	bo_say "building for $("$PG_CONFIG" --version)"
@@ -193,7 +201,7 @@ bo_start() {
 		for setting in "$@"; do echo "${setting%%=*} = '${setting#*=}'"; done
 	} >>"$BO_TMP/data/postgresql.conf"
 
-	bo_as_server "$bin/pg_ctl" start -s -w -D "$BO_TMP/data" -l "$BO_TMP/server.log" >/dev/null ||
+	bo_as_server env ${BO_SERVER_ENV[@]+"${BO_SERVER_ENV[@]}"} "$bin/pg_ctl" start -s -w -D "$BO_TMP/data" -l "$BO_TMP/server.log" >/dev/null ||
 		{ cat "$BO_TMP/server.log" >&2; bo_die "the server does not start"; }
 
 	export PGHOST=$BO_TMP PGPORT=5432 PGUSER=postgres PGDATABASE=postgres PATH="$bin:$PATH"
