@@ -9,6 +9,7 @@
  *		error	an error
  *		cancel	as if the query was cancelled
  *		sleep	a minute, in which anything may interrupt
+ *		wait	for whoever holds advisory lock 1
  *		kill	SIGKILL, to itself
  *
  * backorder.debug_hits says how many points were passed since it was set.
@@ -22,6 +23,7 @@
 
 #include "miscadmin.h"
 #include "storage/latch.h"
+#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/wait_event.h"
 
@@ -76,6 +78,8 @@ bo_debug_point(const char *name)
 			CHECK_FOR_INTERRUPTS();
 		}
 	}
+	else if (strcmp(action, "wait") == 0)
+		(void) DirectFunctionCall1(pg_advisory_xact_lock_int8, Int64GetDatum(1));
 	else if (strcmp(action, "kill") == 0)
 		kill(MyProcPid, SIGKILL);
 }

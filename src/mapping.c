@@ -286,6 +286,7 @@ load(void *entry, int32 source_id)
 
 	bo_enter(&section);
 	read_source(source_id);
+	BO_POINT("loading");
 	old = MemoryContextSwitchTo(mapping->cx);
 	mapping->tenant = bo_get_text(0, 1);
 	mapping->source_id = source_id;

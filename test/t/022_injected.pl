@@ -136,6 +136,27 @@ is($sweeps, 4 * @work, "$points points in all");
 consistent_ok($node, 'errors and cancels');
 sums_ok($node, 'errors and cancels');
 
+# A table is attached anew while a session loads what it was attached with: the session loads it anew too.
+my $attach = q{SELECT backorder.attach('shop.later', order_key => 'order_no', line_key => 'order_no', item => 'item', quantity => '%s')};
+$node->safe_psql('postgres', q{CREATE TABLE shop.later (order_no integer PRIMARY KEY, item text, quantity integer);
+	INSERT INTO shop.later SELECT n, 'C', 1 FROM generate_series(1, 2) n; } . sprintf($attach, 'quantity'));
+my ($attach_out, $attach_err) = ('', '');
+my $anew = IPC::Run::start([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), map { ('-c', $_) } 'SELECT pg_advisory_lock(1)',
+		q{DO $$ BEGIN FOR i IN 1 .. 6000 LOOP EXIT WHEN EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted); PERFORM pg_sleep(0.01); END LOOP; END $$},
+		sprintf($attach, 'quantity * 10'), 'SELECT pg_advisory_unlock(1)' ], '<', \undef, '>', \$attach_out, '2>', \$attach_err);
+$node->poll_query_until('postgres', q{SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory')}) or BAIL_OUT('no lock');
+my (undef, undef, $later_err) = $node->psql('postgres', <<'EOS');
+SET backorder.debug_point = 'loading wait 1';
+SELECT count(*) FROM backorder.source s, backorder.mapped_lines(s.source_id) WHERE s.line_table = 'later';
+UPDATE shop.later SET quantity = 2 WHERE order_no = 2;
+EOS
+$anew->finish;
+is($attach_err . $later_err, '', 'attached anew while its mapping is loaded');
+is($node->safe_psql('postgres', q{SELECT string_agg(ordered::text, ' ' ORDER BY order_key) FROM backorder.order_line
+	WHERE backorder.source_relation(source_id) = 'shop.later'::regclass}), '10 20', 'what is written then goes by the new mapping');
+consistent_ok($node, 'attached anew while its mapping is loaded');
+$node->safe_psql('postgres', q{DROP TABLE shop.later});
+
 # A timeout, and a cancel at commit, which has no timeout, in each phase.
 my $order = q{BEGIN; INSERT INTO shop.orders (customer) VALUES ('late'); INSERT INTO shop.lines SELECT max(id), 1, 'A', 3 FROM shop.orders; COMMIT;};
 foreach my $phase ('captured', 'mapping', 'read', 'statement', 'locked', 'dealt', 'written', 'announced')
