@@ -18,9 +18,6 @@
 PG_FUNCTION_INFO_V1(bo_wanted_purchases);
 PG_FUNCTION_INFO_V1(bo_write_drafts);
 
-/* So many rows are written at once. */
-#define PIECE_ROWS 1000
-
 /*
  * What is short, with everybody who sells it, in no order: needs are numbered,
  * suppliers in the order of their names.  An item without a reorder level is
@@ -135,7 +132,7 @@ typedef struct Matching
 	char	   *supplier;		/* of the line that was looked at last, where it is known */
 	char	   *location;
 	char	   *item;
-	BoRows	   *inserted;		/* NULL: none to write */
+	BoRows	   *inserted;		/* written after the pass: SPI runs no statement while another one's rows come */
 	BoRows	   *rewritten;
 	BoRows	   *removed;
 } Matching;
@@ -457,11 +454,10 @@ draft_of(Matching *m, const char *supplier, const char *location)
 	return NULL;
 }
 
-/* Puts a line to one of the sets, and writes the set when it is full. w is NULL for a line that goes. */
+/* Puts a line to one of the sets. w is NULL for a line that goes. */
 static void
-put_line(Matching *m, BoStatement statement, const Draft *d, int32 line_no, const Wanted *w)
+put_line(Matching *m, BoRows *rows, const Draft *d, int32 line_no, const Wanted *w)
 {
-	BoRows	  **rows = statement == BO_INSERT_PLANNED ? &m->inserted : statement == BO_UPDATE_PLANNED ? &m->rewritten : &m->removed;
 	Datum		values[10] = {m->tenant, Int64GetDatum(d->po_id), Int32GetDatum(line_no)};
 	bool		nulls[10] = {0};
 
@@ -477,13 +473,7 @@ put_line(Matching *m, BoStatement statement, const Draft *d, int32 line_no, cons
 		values[8] = NumericGetDatum(w->for_reorder);
 		values[9] = NumericGetDatum(w->for_rounding);
 	}
-	if (*rows == NULL)
-		*rows = bo_rows(BO_ROWS_PLANNED);
-	if (bo_rows_put(*rows, values, nulls) == PIECE_ROWS)
-	{
-		bo_write(statement, *rows);
-		*rows = NULL;
-	}
+	(void) bo_rows_put(rows, values, nulls);
 }
 
 /* A new line for the wanted one that is next. */
@@ -495,7 +485,7 @@ add_line(Matching *m)
 
 	m->next++;
 	if (d != NULL)
-		put_line(m, BO_INSERT_PLANNED, d, ++d->last_line_no, w);
+		put_line(m, m->inserted, d, ++d->last_line_no, w);
 }
 
 static bool
@@ -533,7 +523,7 @@ take_present(const Datum *values, const bool *nulls, void *arg)
 			same_qty(w->for_rounding, nulls[8], values[8]))
 			return;
 	}
-	put_line(m, order == 0 ? BO_UPDATE_PLANNED : BO_DELETE_PLANNED, draft_of(m, supplier, location), DatumGetInt32(values[3]),
+	put_line(m, order == 0 ? m->rewritten : m->removed, draft_of(m, supplier, location), DatumGetInt32(values[3]),
 			 order == 0 ? w : NULL);
 }
 
@@ -566,6 +556,9 @@ bo_write_drafts(PG_FUNCTION_ARGS)
 	if (m.wants.wanted.n > 0)
 		qsort(m.wants.wanted.items, m.wants.wanted.n, sizeof(Wanted), compare_wanted);
 	add_drafts(&m);
+	m.inserted = bo_rows(BO_ROWS_PLANNED);
+	m.rewritten = bo_rows(BO_ROWS_PLANNED);
+	m.removed = bo_rows(BO_ROWS_PLANNED);
 	read_rows(drafts_sql, &scope, false, take_draft, &m);
 	read_rows(present_sql, &scope, false, take_present, &m);
 	while (next_wanted(&m) != NULL)

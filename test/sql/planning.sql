@@ -227,6 +227,18 @@ UPDATE backorder.supplier_item SET unit_cost = 1.5, minimum_quantity = 2 WHERE i
 SELECT * FROM plan WHERE item = 'pl rope';
 SELECT item, ordered, unit_cost, cost, order_value, minimum_order_value, currency FROM backorder.purchases WHERE item = 'pl rope';
 
+-- More lines than memory keeps as they are: written, rewritten and taken away.
+INSERT INTO backorder.supplier (tenant, supplier) VALUES ('pl many', 'acme');
+INSERT INTO backorder.supplier_item (tenant, supplier, item) SELECT 'pl many', 'acme', n::text FROM generate_series(1, 1100) n;
+INSERT INTO backorder.item_policy (tenant, item, reorder_point) SELECT 'pl many', n::text, 2 FROM generate_series(1, 1100) n;
+SELECT count(*), sum(ordered) FROM backorder.plan_purchases(tenant => 'pl many');
+UPDATE backorder.item_policy SET order_up_to = 5 WHERE tenant = 'pl many';
+SELECT count(*), sum(ordered) FROM backorder.plan_purchases(tenant => 'pl many');
+DELETE FROM backorder.item_policy WHERE tenant = 'pl many';
+SELECT count(*), sum(ordered) FROM backorder.plan_purchases(tenant => 'pl many');
+DELETE FROM backorder.supplier_item WHERE tenant = 'pl many';
+DELETE FROM backorder.supplier WHERE tenant = 'pl many';
+
 -- Nothing is left behind for other plans.
 TRUNCATE orders;
 TABLE plan;
