@@ -127,6 +127,7 @@ typedef struct Matching
 	Datum		tenant;
 	Wants		wants;
 	int			next;			/* of what is wanted */
+	Vector		locked;			/* po_id of each draft that was written, sorted */
 	Vector		drafts;
 	int			draft;			/* that of the line before */
 	char	   *supplier;		/* of the line that was looked at last, where it is known */
@@ -403,12 +404,22 @@ supplier_of(Matching *m, const Wanted *w)
 	return *AT(m->wants.suppliers, char *, w->supplier);
 }
 
+static int
+compare_po_id(const void *a, const void *b)
+{
+	int64		x = *(const int64 *) a;
+	int64		y = *(const int64 *) b;
+
+	return x < y ? -1 : x > y;
+}
+
 /* Creates the drafts that are missing, and writes those that are there, so that nobody places one as it was before. */
 static void
 add_drafts(Matching *m)
 {
 	BoRows	   *rows = bo_rows(BO_ROWS_DRAFTS);
 	Datum		args[] = {m->tenant, bo_text(m->scope->location), bo_text(m->scope->supplier)};
+	int			n;
 
 	for (int i = 0; i < m->wants.wanted.n; i++)
 	{
@@ -422,24 +433,32 @@ add_drafts(Matching *m)
 			(void) bo_rows_put(rows, values, nulls);
 		}
 	}
-	(void) bo_exec(BO_ADD_DRAFTS, rows, args, false);
+	n = bo_exec(BO_ADD_DRAFTS, rows, args, false);
+	for (int i = 0; i < n; i++)
+		*AT(m->locked, int64, i) = bo_get_int64(i, 1);
+	if (n > 0)
+		qsort(m->locked.items, n, sizeof(int64), compare_po_id);
 	bo_rows_drop(rows);
 }
 
-/* A row of drafts_sql. */
+/* A row of drafts_sql.  Drafts that others wrote meanwhile, as for a supplier that is new, are theirs. */
 static void
 take_draft(const Datum *values, const bool *nulls, void *arg)
 {
 	Matching   *m = arg;
-	Draft	   *d = AT(m->drafts, Draft, m->drafts.n);
+	int64		po_id = DatumGetInt64(values[2]);
+	Draft	   *d;
 
+	if (m->locked.n == 0 || bsearch(&po_id, m->locked.items, m->locked.n, sizeof(int64), compare_po_id) == NULL)
+		return;
+	d = AT(m->drafts, Draft, m->drafts.n);
 	d->supplier = TextDatumGetCString(values[0]);
 	d->location = TextDatumGetCString(values[1]);
-	d->po_id = DatumGetInt64(values[2]);
+	d->po_id = po_id;
 	d->last_line_no = DatumGetInt32(values[3]);
 }
 
-/* The draft of a supplier and location, at or after the one before; NULL where somebody's trigger did not let it be. */
+/* The draft of a supplier and location, at or after the one before; NULL where there is none that is written here. */
 static Draft *
 draft_of(Matching *m, const char *supplier, const char *location)
 {
@@ -496,7 +515,7 @@ same_qty(Qty a, bool isnull, Datum b)
 	return qty_cmp(a, DatumGetNumeric(b)) == 0;
 }
 
-/* A row of present_sql: it becomes the next wanted line of the item, or goes where there is none. */
+/* A row of present_sql: it becomes the next wanted line of the item, or goes where there is none; not in a draft of others. */
 static void
 take_present(const Datum *values, const bool *nulls, void *arg)
 {
@@ -505,6 +524,7 @@ take_present(const Datum *values, const bool *nulls, void *arg)
 	char	   *location = m->location = text_like(values[1], m->location);
 	char	   *item = m->item = text_like(values[2], m->item);
 	Wanted	   *w = NULL;
+	Draft	   *d;
 	int			order = -1;
 
 	while (order < 0 && (w = next_wanted(m)) != NULL)
@@ -523,8 +543,9 @@ take_present(const Datum *values, const bool *nulls, void *arg)
 			same_qty(w->for_rounding, nulls[8], values[8]))
 			return;
 	}
-	put_line(m, order == 0 ? m->rewritten : m->removed, draft_of(m, supplier, location), DatumGetInt32(values[3]),
-			 order == 0 ? w : NULL);
+	d = draft_of(m, supplier, location);
+	if (d != NULL)
+		put_line(m, order == 0 ? m->rewritten : m->removed, d, DatumGetInt32(values[3]), order == 0 ? w : NULL);
 }
 
 /*

@@ -256,7 +256,8 @@ const Statement bo_statements[] = {
 		"SELECT o.tenant, o.supplier, o.location FROM backorder.purchase_order o WHERE o.tenant = $1 AND o.planner AND o.status = 'draft' "
 		"AND ($2 IS NULL OR o.location = $2) AND ($3 IS NULL OR o.supplier = $3)) d "
 		"ORDER BY d.supplier, d.location "
-	"ON CONFLICT (tenant, supplier, location) WHERE planner AND status = 'draft' DO UPDATE SET planner = true"},
+		"ON CONFLICT (tenant, supplier, location) WHERE planner AND status = 'draft' DO UPDATE SET planner = true "
+	"RETURNING po_id"},
 	[BO_INSERT_PLANNED] = {BO_ROWS_PLANNED, 0, {0},
 		"INSERT INTO backorder.purchase_order_line (tenant, po_id, line_no, item, ordered, planned, unit_cost, for_backorders, for_reorder, for_rounding) "
 		"SELECT g.tenant, g.po_id, g.line_no, g.item, g.ordered, g.planned, g.unit_cost, g.for_backorders, g.for_reorder, g.for_rounding "
