@@ -16,12 +16,31 @@
 #include "catalog/indexing.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "partitioning/partdesc.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
+
+/* Partitions too: one may be rewritten alone, under no lock on its parent that a reader would wait for. */
+static void
+lock_table(Oid relid)
+{
+	Relation	rel;
+	PartitionDesc partitions;
+
+	LockRelationOid(relid, AccessShareLock);
+	if (get_rel_relkind(relid) != RELKIND_PARTITIONED_TABLE)
+		return;
+	rel = table_open(relid, NoLock);
+	partitions = RelationGetPartitionDesc(rel, true);
+	for (int i = 0; i < partitions->nparts; i++)
+		lock_table(partitions->oids[i]);
+	table_close(rel, NoLock);
+}
 
 /*
  * Locks what a mapping reads, AccessShare, as reading it does: before the
@@ -33,7 +52,7 @@ bo_mapping_lock(Mapping *mapping)
 	ListCell   *lc;
 
 	foreach(lc, mapping->reads)
-		LockRelationOid(((TableRead *) lfirst(lc))->relid, AccessShareLock);
+		lock_table(((TableRead *) lfirst(lc))->relid);
 }
 
 /* Does the snapshot see the table with other storage than it has? Not if it does not see it at all: rows tell for themselves then. */
