@@ -11,12 +11,15 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/relation.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "miscadmin.h"
 #include "partitioning/partdesc.h"
+#include "rewrite/rewriteHandler.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -24,36 +27,6 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
-
-/* Partitions too: one may be rewritten alone, under no lock on its parent that a reader would wait for. */
-static void
-lock_table(Oid relid)
-{
-	Relation	rel;
-	PartitionDesc partitions;
-
-	LockRelationOid(relid, AccessShareLock);
-	if (get_rel_relkind(relid) != RELKIND_PARTITIONED_TABLE)
-		return;
-	rel = table_open(relid, NoLock);
-	partitions = RelationGetPartitionDesc(rel, true);
-	for (int i = 0; i < partitions->nparts; i++)
-		lock_table(partitions->oids[i]);
-	table_close(rel, NoLock);
-}
-
-/*
- * Locks what a mapping reads, AccessShare, as reading it does: before the
- * snapshot that it will be read with.
- */
-void
-bo_mapping_lock(Mapping *mapping)
-{
-	ListCell   *lc;
-
-	foreach(lc, mapping->reads)
-		lock_table(((TableRead *) lfirst(lc))->relid);
-}
 
 /* Does the snapshot see the table with other storage than it has? Not if it does not see it at all: rows tell for themselves then. */
 static bool
@@ -75,7 +48,7 @@ stored_elsewhere(Form_pg_class now, Snapshot snapshot)
 }
 
 static void
-check_table(Oid relid, Snapshot snapshot, bool descend)
+check_table(Oid relid, Snapshot snapshot)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 	Form_pg_class form;
@@ -88,19 +61,69 @@ check_table(Oid relid, Snapshot snapshot, bool descend)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("could not serialize access due to concurrent rewrite of table %s", quote_qualified_identifier(get_namespace_name(form->relnamespace), NameStr(form->relname)))));
-	if (descend && form->relhassubclass)
-	{
-		ListCell   *lc;
-
-		foreach(lc, find_all_inheritors(relid, NoLock, NULL))
-			check_table(lfirst_oid(lc), snapshot, false);
-	}
 	ReleaseSysCache(tuple);
 }
 
 /*
+ * Locks a table and what is read with it, its partitions or what a view is
+ * over: any of them may be rewritten alone, and nobody waits for that who
+ * locks the table only.  With a snapshot, checks each against it.
+ */
+static void
+lock_table(Oid relid, Snapshot snapshot)
+{
+	char		relkind;
+
+	check_stack_depth();
+	LockRelationOid(relid, AccessShareLock);
+	if (snapshot != NULL)
+		check_table(relid, snapshot);
+	relkind = get_rel_relkind(relid);
+	if (relkind == RELKIND_PARTITIONED_TABLE)
+	{
+		Relation	rel = table_open(relid, NoLock);
+		PartitionDesc partitions = RelationGetPartitionDesc(rel, true);
+
+		for (int i = 0; i < partitions->nparts; i++)
+			lock_table(partitions->oids[i], snapshot);
+		table_close(rel, NoLock);
+	}
+	else if (relkind == RELKIND_VIEW)
+	{
+		Relation	rel = relation_open(relid, NoLock);
+		ListCell   *lc;
+
+		/* As OLD and NEW it names itself. */
+		foreach(lc, bo_tables_read(get_view_query(rel)))
+			if (((TableRead *) lfirst(lc))->relid != relid)
+				lock_table(((TableRead *) lfirst(lc))->relid, snapshot);
+		relation_close(rel, NoLock);
+	}
+	else
+	{
+		ListCell   *lc;
+
+		foreach(lc, find_inheritance_children(relid, NoLock))
+			lock_table(lfirst_oid(lc), snapshot);
+	}
+}
+
+/*
+ * Locks what a mapping reads, AccessShare, as reading it does: before the
+ * snapshot that it will be read with.
+ */
+void
+bo_mapping_lock(Mapping *mapping)
+{
+	ListCell   *lc;
+
+	foreach(lc, mapping->reads)
+		lock_table(((TableRead *) lfirst(lc))->relid, NULL);
+}
+
+/*
  * Raises 40001 where the active snapshot is the transaction's and older than a
- * rewrite of a table that the mapping reads, or of a partition.  Locks them.
+ * rewrite of a table that the mapping reads.  Locks them.
  */
 void
 bo_mapping_check_rewritten(Mapping *mapping)
@@ -109,7 +132,6 @@ bo_mapping_check_rewritten(Mapping *mapping)
 
 	if (!IsolationUsesXactSnapshot())
 		return;
-	bo_mapping_lock(mapping);
 	foreach(lc, mapping->reads)
-		check_table(((TableRead *) lfirst(lc))->relid, GetActiveSnapshot(), true);
+		lock_table(((TableRead *) lfirst(lc))->relid, GetActiveSnapshot());
 }
