@@ -192,8 +192,8 @@ BEGIN
 	LOOP
 		said := true;
 		source_ := other.relation;
-		why := format('parked: %s', other.parked);
-		IF other.parked IS NULL THEN
+		why := coalesce('parked: ' || other.parked, 'its table does not exist any more');
+		IF other.parked IS NULL AND other.relation IS NOT NULL THEN
 			RETURN QUERY
 			SELECT other.relation, m.line_key, m.item, m.location, m.quantity, m.shipped, 0::numeric, 0::numeric, NULL::bigint, NULL::numeric, NULL::text, NULL::date,
 				CASE

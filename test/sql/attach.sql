@@ -242,9 +242,13 @@ CREATE TABLE body (id integer PRIMARY KEY, order_id integer, item text, qty inte
 SELECT backorder.attach('body', 'item', 'qty', order_key => 'order_id', header_table => 'head', live => $$state = 'open'$$) > 0 AS attached;
 INSERT INTO head VALUES (1);
 INSERT INTO body VALUES (1, 1, 'at I', 1);
+INSERT INTO head VALUES (7701, 'paid');
+INSERT INTO body VALUES (2, 7701, 'at I', 1);
+SELECT why FROM backorder.explain('7701');
 BEGIN;
 ALTER EVENT TRIGGER backorder_drop DISABLE;
 DROP TABLE body;
+SELECT source_, why FROM backorder.explain('7701');
 UPDATE head SET state = 'paid';
 SELECT check_name, regexp_replace(object, '\d+', 'N') AS object, expected, actual FROM backorder.verify();
 SELECT try(format('SELECT backorder.mapped_lines(%s)', source_id)) FROM backorder.source WHERE line_schema = 'attach' AND line_table = 'body';
