@@ -527,6 +527,7 @@ import_batch(int32 source_id, int limit)
 
 	/* Before its row: whoever drops, detaches or attaches the table has it locked then, and waits for us or we for him. */
 	LockRelationOid(mapping->line.relid, RowExclusiveLock);
+	bo_mapping_lock(bo_mapping(source_id));
 	mapping = bo_mapping(source_id);
 	bo_enter(&section);
 	if (!lock_import(source_id, &import, cx))

@@ -391,6 +391,7 @@ bo_mapping_note_all(Mapping *mapping)
 	SPITupleTable *table;
 	uint64		n;
 
+	bo_mapping_lock(mapping);
 	GetUserIdAndSecContext(&userid, &sec_context);
 	level = bo_allow_all_plans();
 	SetUserIdAndSecContext(mapping->owner,
