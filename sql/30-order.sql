@@ -36,7 +36,7 @@ CREATE TABLE backorder.order_line (
 	CHECK (allocated <= greatest(ordered - cancelled - auto_cancelled - shipped, 0)),
 	CHECK (live OR ordered - cancelled - auto_cancelled <= shipped),
 	CHECK (fulfilment IN ('partial'))
-) WITH (fillfactor = 90);
+) WITH (fillfactor = 92);
 -- No two entries are equal, as line_id is in them: there is nothing to deduplicate.
 CREATE INDEX order_line_queue_idx ON backorder.order_line (tenant, item, location, priority DESC, queued_at, line_id) WITH (deduplicate_items = off) WHERE backordered > 0 AND NOT held;
 -- Read whole when stock has to be taken back, which is rare; every order in stock writes it: so its key is one number, which

@@ -156,6 +156,7 @@ bo_mapping_run(Mapping *mapping, SPIPlanPtr *plan, const char *query, int nargs,
 		if (SPI_execute_plan(*plan, values, NULL, true, 0) < 0)
 			elog(ERROR, "mapping query failed");
 		SetUserIdAndSecContext(userid, sec_context);
+		MemoryContextSwitchTo(cx);
 	}
 	PG_CATCH();
 	{

@@ -196,6 +196,7 @@ bo_exec(BoStatement statement, BoRows *rows, const Datum *args, bool read_only)
 	EphemeralNamedRelationData enr;
 	char		nulls[lengthof(s->args)];
 	bool		save_writing = bo_writing;
+	MemoryContext cx = CurrentMemoryContext;
 	int			rc;
 
 	Assert((rows == NULL) == (s->rows < 0));
@@ -218,6 +219,8 @@ bo_exec(BoStatement statement, BoRows *rows, const Datum *args, bool read_only)
 		elog(ERROR, "statement %d failed: %s", statement, SPI_result_code_string(rc));
 	if (rows)
 		SPI_unregister_relation(enr.md.name);
+	/* SPI leaves its own behind, which lives as long as the section. */
+	MemoryContextSwitchTo(cx);
 	return SPI_processed;
 }
 
