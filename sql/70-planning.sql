@@ -43,12 +43,12 @@ LANGUAGE c STABLE SET enable_nestloop = off SET jit = off AS 'MODULE_PATHNAME', 
 COMMENT ON FUNCTION backorder.wanted_purchases(text, text, text) IS 'Which quantities planning would have in drafts now; NULL for all items or locations.';
 
 CREATE FUNCTION backorder.write_drafts(item text, supplier text, location text, tenant text) RETURNS void
-LANGUAGE c AS 'MODULE_PATHNAME', 'bo_write_drafts';
+LANGUAGE c SET enable_nestloop = off SET jit = off AS 'MODULE_PATHNAME', 'bo_write_drafts';
 COMMENT ON FUNCTION backorder.write_drafts(text, text, text, text) IS 'Internal, of plan_purchases(): makes the planner''s drafts ask for what is wanted.';
 
 CREATE FUNCTION backorder.plan_purchases(item text DEFAULT NULL, supplier text DEFAULT NULL, location text DEFAULT NULL, tenant text DEFAULT '')
 RETURNS SETOF backorder.purchase_order_line
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off SET jit = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
 	p_item CONSTANT text := item;
