@@ -124,7 +124,8 @@ CREATE TABLE backorder.purchase_order_line (
 	applied_at timestamptz DEFAULT now(),
 	PRIMARY KEY (tenant, po_id, line_no)
 );
-CREATE INDEX purchase_order_line_item_idx ON backorder.purchase_order_line (tenant, item);
+-- Not tenant first: a plan made while the table was empty must not take it for the key of a line.
+CREATE INDEX purchase_order_line_item_idx ON backorder.purchase_order_line (item, tenant);
 COMMENT ON TABLE backorder.purchase_order_line IS 'A line of a purchase order.';
 COMMENT ON COLUMN backorder.purchase_order_line.tenant IS 'Company or stock pool.';
 COMMENT ON COLUMN backorder.purchase_order_line.po_id IS 'The purchase order.';
