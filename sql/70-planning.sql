@@ -48,7 +48,7 @@ COMMENT ON FUNCTION backorder.write_drafts(text, text, text, text) IS 'Internal,
 
 CREATE FUNCTION backorder.plan_purchases(item text DEFAULT NULL, supplier text DEFAULT NULL, location text DEFAULT NULL, tenant text DEFAULT '')
 RETURNS SETOF backorder.purchase_order_line
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
 	p_item CONSTANT text := item;
@@ -130,15 +130,16 @@ SELECT s.tenant, s.item, s.location,
 	s.surplus AS told, b.purchase_orders
 FROM backorder.stock s
 LEFT JOIN backorder.item_policy p ON p.tenant = s.tenant AND p.item = s.item AND p.location = s.location
-LEFT JOIN LATERAL (
-	SELECT sum(l.for_rounding) AS rounding, sum(least(u.open, l.for_backorders + l.for_reorder)) AS bought,
+LEFT JOIN (
+	SELECT u.tenant, u.item, u.location, sum(l.for_rounding) AS rounding, sum(least(u.open, l.for_backorders + l.for_reorder)) AS bought,
 		jsonb_agg(jsonb_build_object('po_id', u.po_id, 'line_no', u.line_no, 'supplier', o.supplier, 'open', u.open,
 			'expected_at', u.expected_at) ORDER BY u.po_id, u.line_no) AS purchase_orders
 	FROM backorder.supply u
 	JOIN backorder.purchase_order_line l ON l.tenant = u.tenant AND l.po_id = u.po_id AND l.line_no = u.line_no
 	JOIN backorder.purchase_order o ON o.tenant = u.tenant AND o.po_id = u.po_id
-	WHERE u.tenant = s.tenant AND u.item = s.item AND u.location = s.location AND u.open > 0
-) b ON s.on_order > 0
+	WHERE u.open > 0
+	GROUP BY u.tenant, u.item, u.location
+) b ON b.tenant = s.tenant AND b.item = s.item AND b.location = s.location AND s.on_order > 0
 WHERE s.on_order > 0 OR s.surplus <> 0;
 COMMENT ON VIEW backorder.purchase_surplus IS 'What placed purchase orders have too much of: planned for need that is gone, rounding not counted.';
 COMMENT ON COLUMN backorder.purchase_surplus.tenant IS 'Company or stock pool.';

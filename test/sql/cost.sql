@@ -116,6 +116,24 @@ COMMIT;
 SELECT count(*), sum(allocated) FROM backorder.order_line l JOIN backorder.source s USING (tenant, source_id) WHERE s.line_schema = 'cost' AND line_table = 'now_line' AND l.order_key = '40';
 SELECT * FROM backorder.verify();
 
+-- Planning and placing read each purchase order line, and its supply, some times: not all of them for each.
+INSERT INTO backorder.supplier (tenant, supplier, lead_time) VALUES ('cost', 'co supplier', 5);
+INSERT INTO backorder.supplier_item (tenant, supplier, item) SELECT 'cost', 'co supplier', 'co buy ' || n FROM generate_series(1, 400) n;
+INSERT INTO backorder.item_policy (tenant, item, reorder_point) SELECT 'cost', 'co buy ' || n, 5 FROM generate_series(1, 400) n;
+BEGIN;
+SELECT count(*) FROM backorder.plan_purchases(tenant => 'cost');
+UPDATE backorder.purchase_order SET status = 'placed' WHERE tenant = 'cost';
+UPDATE backorder.item_policy SET reorder_point = 1 WHERE tenant = 'cost';
+SELECT count(*) FROM backorder.plan_purchases(tenant => 'cost');
+SELECT relname, seq_tup_read + idx_tup_fetch < 20000 AS linear FROM pg_stat_xact_all_tables
+WHERE relid IN ('backorder.purchase_order_line'::regclass, 'backorder.supply'::regclass) ORDER BY 1;
+SELECT count(*) FROM backorder.event WHERE tenant = 'cost' AND type = 'surplus';
+SELECT * FROM backorder.verify();
+ROLLBACK;
+DELETE FROM backorder.item_policy WHERE tenant = 'cost';
+DELETE FROM backorder.supplier_item WHERE tenant = 'cost';
+DELETE FROM backorder.supplier WHERE tenant = 'cost';
+
 SELECT count(backorder.detach(backorder.source_relation(source_id))) AS detached FROM backorder.source WHERE line_schema = 'cost' AND detached_at IS NULL;
 SELECT * FROM backorder.verify();
 DROP SCHEMA cost CASCADE;
