@@ -1,6 +1,6 @@
 /*
  * direct.c
- *		The rows of the hot tables, locked and written without a statement.
+ *		The rows of the hot tables, written without a statement.
  *
  * Part of store: an order writes a row for each of its lines and updates one
  * of stock for each of its items.  As statements, most of what that costs is
@@ -10,14 +10,9 @@
  */
 #include "direct_table.h"
 
-#include "access/genam.h"
 #include "access/heapam.h"
 #include "access/tableam.h"
-#include "catalog/pg_collation.h"
-#include "catalog/pg_type.h"
 #include "executor/executor.h"
-#include "storage/lmgr.h"
-#include "utils/fmgroids.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -273,6 +268,8 @@ bo_direct_insert(BoDirect *direct, BoRows *rows)
 	Reading		given;
 	MemoryContext cx = AllocSetContextCreate(CurrentMemoryContext, "backorder row", ALLOCSET_SMALL_SIZES);
 	const int8 *from = given_columns(direct->table, rows->kind, rows->desc);
+	/* Slots of the table's own descriptor are noted with the resource owner, which gets slow from a few dozen on. */
+	TupleDesc	desc = rows->n < 32 ? RelationGetDescr(direct->rel) : CreateTupleDescCopy(RelationGetDescr(direct->rel));
 	Computed	computed;
 
 	start_computing(&computed, direct->table - bo_direct_tables);
@@ -285,7 +282,7 @@ bo_direct_insert(BoDirect *direct, BoRows *rows)
 		MemoryContext old;
 
 		if (in.n == in.allocated)
-			in.slots[in.allocated++] = table_slot_create(direct->rel, NULL);
+			in.slots[in.allocated++] = MakeSingleTupleTableSlot(desc, table_slot_callbacks(direct->rel));
 		slot = ExecClearTuple(in.slots[in.n++]);
 		take_given(direct, from, &given, slot->tts_values, slot->tts_isnull);
 		old = MemoryContextSwitchTo(cx);
@@ -317,8 +314,8 @@ raise_concurrent(void)
 }
 
 /* Replaces the row at tid, which is locked, by the one in the slot. */
-static void
-update_row(BoDirect *direct, ItemPointer tid, TupleTableSlot *slot, CommandId cid)
+void
+bo_direct_update_row(BoDirect *direct, ItemPointer tid, TupleTableSlot *slot, CommandId cid)
 {
 	TM_FailureData failure;
 	TM_Result	result;
@@ -370,7 +367,7 @@ bo_direct_update(BoDirect *direct, BoRows *rows)
 		compute(&computed, slot->tts_values, slot->tts_isnull);
 		ExecStoreVirtualTuple(slot);
 		ExecMaterializeSlot(slot);
-		update_row(direct, &tid, slot, cid);
+		bo_direct_update_row(direct, &tid, slot, cid);
 		MemoryContextSwitchTo(save);
 		MemoryContextReset(cx);
 	}
@@ -378,174 +375,4 @@ bo_direct_update(BoDirect *direct, BoRows *rows)
 	ExecDropSingleTupleTableSlot(old);
 	ExecDropSingleTupleTableSlot(slot);
 	MemoryContextDelete(cx);
-}
-
-/* ---------- locking ---------- */
-
-/* A scan by primary key, for one key after another. */
-static IndexScanDesc
-begin_key_scan(BoDirect *direct, int nkeys)
-{
-	for (int i = 0; i < direct->table->nindexes; i++)
-		if (direct->table->indexes[i] == direct->table->primary_key)
-			return bo_index_beginscan(direct->rel, direct->indexes[i], GetActiveSnapshot(), nkeys);
-	elog(ERROR, "table %s has no primary key", direct->table->name);
-	return NULL;
-}
-
-static void
-set_text_key(ScanKey key, AttrNumber attnum, const char *value)
-{
-	ScanKeyEntryInitialize(key, 0, attnum, BTEqualStrategyNumber, InvalidOid, C_COLLATION_OID, F_TEXTEQ, bo_text(value));
-}
-
-typedef enum LockResult
-{
-	LOCK_MISSING,
-	LOCK_TAKEN,
-	LOCK_CONCURRENT				/* the row was deleted, or changed since a snapshot that must not see it */
-} LockResult;
-
-/*
- * Locks the row with this key, as SELECT ... FOR NO KEY UPDATE does; it is in
- * the slot then, as it is now.
- */
-static LockResult
-lock_row(BoDirect *direct, IndexScanDesc scan, ScanKey keys, int nkeys, CommandId cid, TupleTableSlot *slot)
-{
-	TM_FailureData failure;
-
-	index_rescan(scan, keys, nkeys, NULL, 0);
-	if (!index_getnext_slot(scan, ForwardScanDirection, slot))
-		return LOCK_MISSING;
-	if (table_tuple_lock(direct->rel, &slot->tts_tid, GetActiveSnapshot(), slot, cid, LockTupleNoKeyExclusive, LockWaitBlock,
-						 IsolationUsesXactSnapshot() ? 0 : TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure) != TM_Ok)
-		return LOCK_CONCURRENT;
-	slot_getallattrs(slot);
-	return LOCK_TAKEN;
-}
-
-/* Inserts a row that may be there already. False, and nothing inserted, if it is or may soon be. */
-static bool
-insert_if_new(BoDirect *direct, TupleTableSlot *slot, CommandId cid)
-{
-	Table	   *table = direct->table;
-	uint32		token = SpeculativeInsertionLockAcquire(GetCurrentTransactionId());
-	bool		conflict = false;
-
-	table_tuple_insert_speculative(direct->rel, slot, cid, 0, NULL, token);
-	list_free(bo_insert_index_tuples_if_new(table->rri, slot, table->estate, &conflict));
-	table_tuple_complete_speculative(direct->rel, slot, token, !conflict);
-	SpeculativeInsertionLockRelease(GetCurrentTransactionId());
-	ResetPerTupleExprContext(table->estate);
-	return !conflict;
-}
-
-/*
- * Locks one row of stock after another, in the order given from the first on,
- * and hands each over as it is then; one that does not exist is created in
- * its turn, so that the order of locks is one for all transactions.  Stops at
- * one that another transaction is creating, or just did, or changed since the
- * snapshot of REPEATABLE READ, and returns its number: that is left to the
- * statement.  Expects a new active snapshot.
- */
-int
-bo_direct_lock_stock(BoDirect *direct, int first, int n, BoStockKeyFunc key_of, BoStockRowFunc take, void *arg)
-{
-	TupleTableSlot *slot = table_slot_create(direct->rel, NULL);
-	CommandId	cid = GetCurrentCommandId(true);
-	IndexScanDesc scan = begin_key_scan(direct, 3);
-	int			i;
-
-	for (i = first; i < n; i++)
-	{
-		ScanKeyData keys[3];
-		const char *parts[3];
-		LockResult	locked;
-
-		key_of(i, parts, arg);
-		for (int k = 0; k < 3; k++)
-			set_text_key(&keys[k], k + 1, parts[k]);
-		locked = lock_row(direct, scan, keys, 3, cid, slot);
-		if (locked == LOCK_CONCURRENT)
-			break;
-		if (locked == LOCK_MISSING)
-		{
-			ExecClearTuple(slot);
-			for (int k = 0; k < direct->table->ncolumns; k++)
-			{
-				slot->tts_isnull[k] = strcmp(direct->table->columns[k].name, "counted_by") == 0;
-				slot->tts_values[k] = k < 3 ? keys[k].sk_argument :
-					direct->table->columns[k].type == NUMERICOID ? NumericGetDatum(qty_zero) : (Datum) 0;
-			}
-			ExecStoreVirtualTuple(slot);
-			if (!insert_if_new(direct, slot, cid))
-				break;
-			slot_getallattrs(slot);
-		}
-		take(i, &slot->tts_tid, slot->tts_values, arg);
-	}
-	index_endscan(scan);
-	ExecDropSingleTupleTableSlot(slot);
-	return i;
-}
-
-/*
- * Locks one order after another, in the order given, by writing its row of
- * sales_order, as INSERT ... ON CONFLICT DO UPDATE does, and stores the
- * revisions.  Stops at one that another transaction is inserting, or just
- * did, or changed since the snapshot of REPEATABLE READ, and returns its
- * number: that is left to the statement.  Expects a new active snapshot.
- */
-int
-bo_direct_lock_orders(BoDirect *direct, int first, int n, BoOrderKeyFunc key_of, int64 *revisions, void *arg)
-{
-	TupleTableSlot *slot = table_slot_create(direct->rel, NULL);
-	TupleTableSlot *fresh = table_slot_create(direct->rel, NULL);
-	CommandId	cid = GetCurrentCommandId(true);
-	IndexScanDesc scan = begin_key_scan(direct, 3);
-	int			i;
-
-	CheckCmdReplicaIdentity(direct->rel, CMD_UPDATE);
-	for (i = first; i < n; i++)
-	{
-		ScanKeyData keys[3];
-		const char *tenant;
-		int32		source_id;
-		const char *order_key;
-		LockResult	locked;
-
-		key_of(i, &tenant, &source_id, &order_key, arg);
-		set_text_key(&keys[0], 1, tenant);
-		ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(source_id));
-		set_text_key(&keys[2], 3, order_key);
-		ExecClearTuple(fresh);
-		memset(fresh->tts_isnull, 0, sizeof(bool) * direct->table->ncolumns);
-		for (int k = 0; k < 3; k++)
-			fresh->tts_values[k] = keys[k].sk_argument;
-		locked = lock_row(direct, scan, keys, 3, cid, slot);
-		if (locked == LOCK_CONCURRENT)
-			break;
-		if (locked == LOCK_TAKEN)
-		{
-			ItemPointerData tid = slot->tts_tid;
-
-			revisions[i] = DatumGetInt64(slot->tts_values[3]) + 1;
-			fresh->tts_values[3] = Int64GetDatum(revisions[i]);
-			ExecStoreVirtualTuple(fresh);
-			update_row(direct, &tid, fresh, cid);
-		}
-		else
-		{
-			revisions[i] = 1;
-			fresh->tts_values[3] = Int64GetDatum(1);
-			ExecStoreVirtualTuple(fresh);
-			if (!insert_if_new(direct, fresh, cid))
-				break;
-		}
-	}
-	index_endscan(scan);
-	ExecDropSingleTupleTableSlot(slot);
-	ExecDropSingleTupleTableSlot(fresh);
-	return i;
 }

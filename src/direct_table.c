@@ -32,7 +32,7 @@ Table		bo_direct_tables[] = {
 			{"fulfilment", TEXTOID}, {"customer", TEXTOID}, {"requested_at", DATEOID}, {"first_promised_at", DATEOID}, {"promised_at", DATEOID},
 			{"first_shipped", NUMERICOID}, {"folded", NUMERICOID}
 	}},
-	[BO_TABLE_STOCK] = {.name = "stock",.nchecks = 7,.nullable = {"available", "counted_by"},.columns = {
+	[BO_TABLE_STOCK] = {.name = "stock",.nchecks = 7,.remember = true,.nullable = {"available", "counted_by"},.columns = {
 			{"tenant", TEXTOID}, {"item", TEXTOID}, {"location", TEXTOID}, {"on_hand", NUMERICOID}, {"unavailable", NUMERICOID},
 			{"allocated", NUMERICOID}, {"backordered", NUMERICOID}, {"backordered_held", NUMERICOID}, {"on_order", NUMERICOID},
 			{"available", NUMERICOID}, {"surplus", NUMERICOID}, {"promises_stale", BOOLOID},
@@ -167,7 +167,7 @@ learn(Table *table, Relation rel)
 		MemoryContextDelete(table->cx);
 		table->cx = NULL;
 	}
-	if (rel->rd_rel->relkind != RELKIND_RELATION || !triggers_fit(table, rel->trigdesc) || rel->rd_rules != NULL ||
+	if (rel->rd_rel->relkind != RELKIND_RELATION || rel->rd_rel->relam != HEAP_TABLE_AM_OID || !triggers_fit(table, rel->trigdesc) || rel->rd_rules != NULL ||
 		rel->rd_rel->relrowsecurity || rel->rd_rel->relhassubclass || !columns_fit(table, RelationGetDescr(rel)))
 		return false;
 	table->cx = AllocSetContextCreate(CacheMemoryContext, "backorder direct", ALLOCSET_SMALL_SIZES);

@@ -14,6 +14,9 @@
 #define MAX_COLUMNS 32
 #define MAX_INDEXES 8
 
+/* Of so many rows of a table a session remembers where they are. */
+#define REMEMBERED_ROWS 32768
+
 typedef struct Column
 {
 	const char *name;
@@ -26,6 +29,7 @@ typedef struct Table
 	int			nchecks;		/* CHECK constraints that the extension created */
 	const char *nullable[8];	/* columns that may be NULL */
 	const char *triggers[3];	/* functions of the extension's own triggers, which have nothing to do for rows written here */
+	bool		remember;		/* where rows are: they stay, and are locked often */
 	Column		columns[MAX_COLUMNS];	/* in the order of the table; all of them */
 
 	/* filled when first used, and again after a change */
@@ -38,6 +42,7 @@ typedef struct Table
 	int			nindexes;
 	Oid			indexes[MAX_INDEXES];
 	Oid			primary_key;
+	ItemPointerData *seen;		/* where rows were seen, by a hash of their keys; NULL: none yet */
 	int			ncolumns;
 	int8		from[BO_ROWS_KINDS][MAX_COLUMNS];	/* position + 1 of each column in row sets of a kind; -1: not given */
 } Table;
@@ -51,5 +56,7 @@ struct BoDirect
 };
 
 extern Table bo_direct_tables[];	/* by BoTable */
+
+extern void bo_direct_update_row(BoDirect *direct, ItemPointer tid, TupleTableSlot *slot, CommandId cid);
 
 #endif							/* BO_DIRECT_TABLE_H */

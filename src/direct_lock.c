@@ -1,0 +1,308 @@
+/*
+ * direct_lock.c
+ *		Rows of stock and of orders, locked without a statement.
+ *
+ * Part of store.  Rows are found by primary key: through the index, and those
+ * of stock first of all where this session saw them last.  Pages are pruned
+ * when they are nearly full, while an index scan prunes whenever it meets less
+ * free space than the table's fillfactor leaves: of stock, which leaves half of
+ * each page free for new versions, once for every update.
+ */
+#include "direct_table.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/tableam.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "executor/executor.h"
+#include "storage/bufmgr.h"
+#include "storage/lmgr.h"
+#include "utils/fmgroids.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+/* Both tables have keys of three columns. */
+#define KEY_COLUMNS 3
+
+/* ---------- finding ---------- */
+
+/* Looks for rows of one table, one key after another. */
+typedef struct Search
+{
+	BoDirect   *direct;
+	IndexScanDesc scan;			/* NULL: not yet needed */
+	ScanKeyData keys[KEY_COLUMNS];
+	BlockNumber blocks;			/* of the table when the search began; none of them goes while we have it open */
+	TupleTableSlot *slot;		/* of the row that was found */
+} Search;
+
+/* A scan by primary key. */
+static IndexScanDesc
+begin_key_scan(BoDirect *direct)
+{
+	for (int i = 0; i < direct->table->nindexes; i++)
+		if (direct->table->indexes[i] == direct->table->primary_key)
+			return bo_index_beginscan(direct->rel, direct->indexes[i], GetActiveSnapshot(), KEY_COLUMNS);
+	elog(ERROR, "table %s has no primary key", direct->table->name);
+	return NULL;
+}
+
+static void
+begin_search(Search *search, BoDirect *direct)
+{
+	search->direct = direct;
+	search->scan = NULL;
+	search->blocks = direct->table->remember ? RelationGetNumberOfBlocks(direct->rel) : 0;
+	search->slot = table_slot_create(direct->rel, NULL);
+}
+
+static void
+end_search(Search *search)
+{
+	if (search->scan != NULL)
+		index_endscan(search->scan);
+	ExecDropSingleTupleTableSlot(search->slot);
+}
+
+static void
+set_text_key(ScanKey key, AttrNumber attnum, const char *value)
+{
+	ScanKeyEntryInitialize(key, 0, attnum, BTEqualStrategyNumber, InvalidOid, C_COLLATION_OID, F_TEXTEQ, bo_text(value));
+}
+
+/* The row that a version chain begins with at root, as the active snapshot sees it, goes into the slot; false: there is none. */
+static bool
+fetch_row(Search *search, ItemPointerData root)
+{
+	Relation	rel = search->direct->rel;
+	BufferHeapTupleTableSlot *slot = (BufferHeapTupleTableSlot *) ExecClearTuple(search->slot);
+	Buffer		buffer = ReadBuffer(rel, ItemPointerGetBlockNumber(&root));
+	Page		page = BufferGetPage(buffer);
+	bool		found;
+
+	/* As table scans do: without a lock, what is read wrongly only prunes sooner or later. */
+	if (PageIsFull(page) || PageGetHeapFreeSpace(page) < BLCKSZ / 10)
+		heap_page_prune_opt(rel, buffer);
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	found = heap_hot_search_buffer(&root, rel, buffer, GetActiveSnapshot(), &slot->base.tupdata, NULL, true);
+	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+	if (found)
+	{
+		slot->base.tupdata.t_self = root;
+		ExecStoreBufferHeapTuple(&slot->base.tupdata, &slot->base.base, buffer);
+	}
+	ReleaseBuffer(buffer);
+	return found;
+}
+
+/* Has the row in the slot the key, all of text, that is looked for? */
+static bool
+has_key(Search *search)
+{
+	slot_getsomeattrs(search->slot, KEY_COLUMNS);
+	for (int k = 0; k < KEY_COLUMNS; k++)
+	{
+		struct varlena *is = (struct varlena *) DatumGetPointer(search->slot->tts_values[k]);
+		struct varlena *wanted = (struct varlena *) DatumGetPointer(search->keys[k].sk_argument);
+		Size		length = VARSIZE_ANY_EXHDR(wanted);
+
+		if (VARATT_IS_COMPRESSED(is) || VARATT_IS_EXTERNAL(is) || VARSIZE_ANY_EXHDR(is) != length || memcmp(VARDATA_ANY(is), VARDATA_ANY(wanted), length) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* Where a row with this key may have been seen: any place is right, as what is found there has to have the key. */
+static ItemPointer
+place_to_remember(Search *search)
+{
+	Table	   *table = search->direct->table;
+	uint32		hash = 0;
+
+	if (table->seen == NULL)
+		table->seen = MemoryContextAllocZero(TopMemoryContext, sizeof(ItemPointerData) * REMEMBERED_ROWS);
+	for (int k = 0; k < KEY_COLUMNS; k++)
+	{
+		struct varlena *part = (struct varlena *) DatumGetPointer(search->keys[k].sk_argument);
+
+		hash = hash_combine(hash, hash_bytes((unsigned char *) VARDATA_ANY(part), VARSIZE_ANY_EXHDR(part)));
+	}
+	return &table->seen[hash % REMEMBERED_ROWS];
+}
+
+/* The row with this key, as the active snapshot sees it, goes into the slot; false: there is none. */
+static bool
+find_row(Search *search)
+{
+	ItemPointer seen = search->direct->table->remember ? place_to_remember(search) : NULL;
+	ItemPointer root;
+
+	if (seen != NULL && ItemPointerIsValid(seen) && ItemPointerGetBlockNumber(seen) < search->blocks &&
+		fetch_row(search, *seen) && has_key(search))
+		return true;
+	if (search->scan == NULL)
+		search->scan = begin_key_scan(search->direct);
+	index_rescan(search->scan, search->keys, KEY_COLUMNS, NULL, 0);
+	while ((root = index_getnext_tid(search->scan, ForwardScanDirection)) != NULL)
+		if (fetch_row(search, *root))
+		{
+			if (seen != NULL)
+				*seen = *root;
+			return true;
+		}
+	return false;
+}
+
+/* ---------- locking ---------- */
+
+typedef enum LockResult
+{
+	LOCK_MISSING,
+	LOCK_TAKEN,
+	LOCK_CONCURRENT				/* the row was deleted, or changed since a snapshot that must not see it */
+} LockResult;
+
+/*
+ * Locks the row with this key, as SELECT ... FOR NO KEY UPDATE does; it is in
+ * the slot then, as it is now.
+ */
+static LockResult
+lock_row(Search *search, CommandId cid)
+{
+	TupleTableSlot *slot = search->slot;
+	TM_FailureData failure;
+
+	if (!find_row(search))
+		return LOCK_MISSING;
+	if (table_tuple_lock(search->direct->rel, &slot->tts_tid, GetActiveSnapshot(), slot, cid, LockTupleNoKeyExclusive, LockWaitBlock,
+						 IsolationUsesXactSnapshot() ? 0 : TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure) != TM_Ok)
+		return LOCK_CONCURRENT;
+	slot_getallattrs(slot);
+	return LOCK_TAKEN;
+}
+
+/* Inserts a row that may be there already. False, and nothing inserted, if it is or may soon be. */
+static bool
+insert_if_new(BoDirect *direct, TupleTableSlot *slot, CommandId cid)
+{
+	Table	   *table = direct->table;
+	uint32		token = SpeculativeInsertionLockAcquire(GetCurrentTransactionId());
+	bool		conflict = false;
+
+	table_tuple_insert_speculative(direct->rel, slot, cid, 0, NULL, token);
+	list_free(bo_insert_index_tuples_if_new(table->rri, slot, table->estate, &conflict));
+	table_tuple_complete_speculative(direct->rel, slot, token, !conflict);
+	SpeculativeInsertionLockRelease(GetCurrentTransactionId());
+	ResetPerTupleExprContext(table->estate);
+	return !conflict;
+}
+
+/*
+ * Locks one row of stock after another, in the order given from the first on,
+ * and hands each over as it is then; one that does not exist is created in
+ * its turn, so that the order of locks is one for all transactions.  Stops at
+ * one that another transaction is creating, or just did, or changed since the
+ * snapshot of REPEATABLE READ, and returns its number: that is left to the
+ * statement.  Expects a new active snapshot.
+ */
+int
+bo_direct_lock_stock(BoDirect *direct, int first, int n, BoStockKeyFunc key_of, BoStockRowFunc take, void *arg)
+{
+	CommandId	cid = GetCurrentCommandId(true);
+	Search		search;
+	TupleTableSlot *slot;
+	int			i;
+
+	begin_search(&search, direct);
+	slot = search.slot;
+	for (i = first; i < n; i++)
+	{
+		const char *parts[KEY_COLUMNS];
+		LockResult	locked;
+
+		key_of(i, parts, arg);
+		for (int k = 0; k < KEY_COLUMNS; k++)
+			set_text_key(&search.keys[k], k + 1, parts[k]);
+		locked = lock_row(&search, cid);
+		if (locked == LOCK_CONCURRENT)
+			break;
+		if (locked == LOCK_MISSING)
+		{
+			ExecClearTuple(slot);
+			for (int k = 0; k < direct->table->ncolumns; k++)
+			{
+				slot->tts_isnull[k] = strcmp(direct->table->columns[k].name, "counted_by") == 0;
+				slot->tts_values[k] = k < KEY_COLUMNS ? search.keys[k].sk_argument :
+					direct->table->columns[k].type == NUMERICOID ? NumericGetDatum(qty_zero) : (Datum) 0;
+			}
+			ExecStoreVirtualTuple(slot);
+			if (!insert_if_new(direct, slot, cid))
+				break;
+			slot_getallattrs(slot);
+		}
+		take(i, &slot->tts_tid, slot->tts_values, arg);
+	}
+	end_search(&search);
+	return i;
+}
+
+/*
+ * Locks one order after another, in the order given, by writing its row of
+ * sales_order, as INSERT ... ON CONFLICT DO UPDATE does, and stores the
+ * revisions.  Stops at one that another transaction is inserting, or just
+ * did, or changed since the snapshot of REPEATABLE READ, and returns its
+ * number: that is left to the statement.  Expects a new active snapshot.
+ */
+int
+bo_direct_lock_orders(BoDirect *direct, int first, int n, BoOrderKeyFunc key_of, int64 *revisions, void *arg)
+{
+	TupleTableSlot *fresh = table_slot_create(direct->rel, NULL);
+	CommandId	cid = GetCurrentCommandId(true);
+	Search		search;
+	int			i;
+
+	begin_search(&search, direct);
+	CheckCmdReplicaIdentity(direct->rel, CMD_UPDATE);
+	for (i = first; i < n; i++)
+	{
+		const char *tenant;
+		int32		source_id;
+		const char *order_key;
+		LockResult	locked;
+
+		key_of(i, &tenant, &source_id, &order_key, arg);
+		set_text_key(&search.keys[0], 1, tenant);
+		ScanKeyInit(&search.keys[1], 2, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(source_id));
+		set_text_key(&search.keys[2], 3, order_key);
+		ExecClearTuple(fresh);
+		memset(fresh->tts_isnull, 0, sizeof(bool) * direct->table->ncolumns);
+		for (int k = 0; k < KEY_COLUMNS; k++)
+			fresh->tts_values[k] = search.keys[k].sk_argument;
+		locked = lock_row(&search, cid);
+		if (locked == LOCK_CONCURRENT)
+			break;
+		if (locked == LOCK_TAKEN)
+		{
+			ItemPointerData tid = search.slot->tts_tid;
+
+			revisions[i] = DatumGetInt64(search.slot->tts_values[3]) + 1;
+			fresh->tts_values[3] = Int64GetDatum(revisions[i]);
+			ExecStoreVirtualTuple(fresh);
+			bo_direct_update_row(direct, &tid, fresh, cid);
+		}
+		else
+		{
+			revisions[i] = 1;
+			fresh->tts_values[3] = Int64GetDatum(1);
+			ExecStoreVirtualTuple(fresh);
+			if (!insert_if_new(direct, fresh, cid))
+				break;
+		}
+	}
+	end_search(&search);
+	ExecDropSingleTupleTableSlot(fresh);
+	return i;
+}
