@@ -86,15 +86,37 @@ bo_try(void (*func) (void *arg), void *arg)
 
 /* ---------- names ---------- */
 
-/* OID of a table or sequence of the extension. */
+/* Relations as they were found, until one is created, renamed or dropped. */
+static struct
+{
+	const char *name;			/* a literal, compared by address: another one with the same text is found once more */
+	Oid			relid;
+}			found[32];
+static int	nfound = 0;
+
+static void
+names_changed(Datum arg, int cacheid, uint32 hashvalue)
+{
+	nfound = 0;
+}
+
+/* OID of a table or sequence of the extension, whose name is a literal. */
 Oid
 bo_relation(const char *name)
 {
-	Oid			nsp = get_namespace_oid("backorder", false);
-	Oid			relid = get_relname_relid(name, nsp);
+	Oid			relid;
 
+	for (int i = 0; i < nfound; i++)
+		if (found[i].name == name)
+			return found[i].relid;
+	relid = get_relname_relid(name, get_namespace_oid("backorder", false));
 	if (!OidIsValid(relid))
 		elog(ERROR, "relation backorder.%s does not exist", name);
+	if (nfound < (int) lengthof(found))
+	{
+		found[nfound].name = name;
+		found[nfound++].relid = relid;
+	}
 	return relid;
 }
 
@@ -151,6 +173,8 @@ void
 bo_section_init(void)
 {
 	CacheRegisterSyscacheCallback(PROCOID, function_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(RELNAMENSP, names_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACENAME, names_changed, (Datum) 0);
 }
 
 /* Refuses to work with objects that this library was not written for. */
