@@ -294,6 +294,25 @@ typedef struct TableRead
 	Bitmapset  *used;			/* attnums; 0: the whole row */
 } TableRead;
 
+/* What a mapping says of a line, in the order in which a source is read. */
+typedef enum MappedColumn
+{
+	MAPPED_ITEM,
+	MAPPED_QUANTITY,
+	MAPPED_LIVE,
+	MAPPED_SHIPPED,
+	MAPPED_PICKED,
+	MAPPED_CANCELLED,
+	MAPPED_LOCATION,
+	MAPPED_CUSTOMER,
+	MAPPED_PRIORITY,
+	MAPPED_QUEUED_AT,
+	MAPPED_REQUESTED_AT,
+	MAPPED_HELD
+} MappedColumn;
+
+#define MAPPED_COLUMNS (MAPPED_HELD + 1)
+
 /* An attached table: its mapping as SQL text and plans. */
 typedef struct Mapping
 {
@@ -324,6 +343,8 @@ typedef struct Mapping
 	AttrNumber	line_key[BO_MAX_KEYS];
 	Oid			line_key_type[BO_MAX_KEYS];
 	char	   *queries[5];		/* by MappingScope */
+	int8		at[MAPPED_COLUMNS];	/* by MappedColumn: which column of these queries it is; -1: not mapped */
+	int8		header_key_at;	/* the first column of the header's spelling of the key; -1: there is none */
 	char	   *where_keys;		/* by arrays of order keys, $1 ... */
 	char	   *places_query;	/* items and locations of several orders */
 	char	   *keys_query;		/* all order keys */

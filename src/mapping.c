@@ -190,18 +190,40 @@ cannot_fail(Mapping *mapping, const char *expression, const char *type)
 	}
 }
 
-/* One mapped expression, marked so that an error in it can be named. */
-static void
-append_expression(StringInfo s, Mapping *mapping, const char *column, const char *expression, const char *type, const char *fallback)
+/* The mapped columns, by MappedColumn. */
+static const struct
 {
-	if (expression == NULL)
-		appendStringInfo(s, ", %s", fallback);
-	else if (cannot_fail(mapping, expression, type))
+	const char *name;
+	const char *type;
+}			mapped_columns[MAPPED_COLUMNS] =
+{
+	[MAPPED_ITEM] = {"item", "text"},
+	[MAPPED_QUANTITY] = {"quantity", "numeric"},
+	[MAPPED_LIVE] = {"live", "boolean"},
+	[MAPPED_SHIPPED] = {"shipped", "numeric"},
+	[MAPPED_PICKED] = {"picked", "numeric"},
+	[MAPPED_CANCELLED] = {"cancelled", "numeric"},
+	[MAPPED_LOCATION] = {"location", "text"},
+	[MAPPED_CUSTOMER] = {"customer", "text"},
+	[MAPPED_PRIORITY] = {"priority", "integer"},
+	[MAPPED_QUEUED_AT] = {"queued_at", "timestamptz"},
+	[MAPPED_REQUESTED_AT] = {"requested_at", "date"},
+	[MAPPED_HELD] = {"held", "boolean"},
+};
+
+/* A mapped expression, marked so that an error in it can be named. */
+static void
+append_expression(StringInfo s, Mapping *mapping, MappedColumn column, const char *expression)
+{
+	const char *name = mapped_columns[column].name;
+	const char *type = mapped_columns[column].type;
+
+	if (cannot_fail(mapping, expression, type))
 		appendStringInfo(s, ", (%s)::%s", expression, type);
 	else
-		appendStringInfo(s, ", CASE WHEN backorder.evaluating('%s', %s::text) THEN (%s)::%s END", column,
+		appendStringInfo(s, ", CASE WHEN backorder.evaluating('%s', %s::text) THEN (%s)::%s END", name,
 						 bo_column_ref("line", &mapping->line, mapping->line.key[0]), expression, type);
-	appendStringInfo(s, " AS mapped_%s", column);
+	appendStringInfo(s, " AS mapped_%s", name);
 }
 
 static ArrayType *
@@ -272,7 +294,8 @@ load(void *entry, int32 source_id)
 	Mapping    *mapping = entry;
 	BoSection	section;
 	MemoryContext old;
-	char	   *expr[12];
+	char	   *expr[MAPPED_COLUMNS];
+	int			ncolumns;
 	StringInfoData s;
 	char	   *line_schema;
 	char	   *line_table;
@@ -294,7 +317,7 @@ load(void *entry, int32 source_id)
 	line_table = bo_get_text(0, 4);
 	line_relid = DatumGetObjectId(bo_get(0, 5, &(bool) {0}));
 	header_relid = DatumGetObjectId(bo_get(0, 8, &(bool) {0}));
-	for (int i = 0; i < 12; i++)
+	for (int i = 0; i < MAPPED_COLUMNS; i++)
 		expr[i] = bo_get_text(0, 12 + i);
 	mapping->immediate = strcmp(bo_get_text(0, 26), "immediate") == 0;
 	mapping->refuse_overship = strcmp(bo_get_text(0, 27), "refuse") == 0;
@@ -303,9 +326,9 @@ load(void *entry, int32 source_id)
 	mapping->park = strcmp(bo_get_text(0, 31), "park") == 0;
 	mapping->importing = bo_get_bool(0, 34);
 	mapping->reattached = bo_get_bool(0, 35);
-	mapping->queued_mapped = expr[9] != NULL;
-	mapping->ranked = expr[8] != NULL || expr[9] != NULL;
-	mapping->picks = expr[4] != NULL;
+	mapping->queued_mapped = expr[MAPPED_QUEUED_AT] != NULL;
+	mapping->ranked = expr[MAPPED_PRIORITY] != NULL || mapping->queued_mapped;
+	mapping->picks = expr[MAPPED_PICKED] != NULL;
 
 	{
 		Oid			found = bo_resolve_table(line_relid, line_schema, line_table, source_id);
@@ -368,19 +391,15 @@ load(void *entry, int32 source_id)
 		appendStringInfo(&s, "%s, ", bo_column_ref("line", &mapping->line, mapping->line.key[i]));
 	for (int i = 0; i < mapping->nline_keys; i++)
 		appendStringInfo(&s, "%s%s", i ? ", " : "", line_key[i]);
-	append_expression(&s, mapping, "item", expr[0], "text", "NULL::text");
-	append_expression(&s, mapping, "location", expr[6], "text", "''::text");
-	append_expression(&s, mapping, "customer", expr[7], "text", "NULL::text");
-	append_expression(&s, mapping, "quantity", expr[1], "numeric", "NULL::numeric");
-	append_expression(&s, mapping, "cancelled", expr[5], "numeric", "NULL::numeric");
-	append_expression(&s, mapping, "shipped", expr[3], "numeric", "NULL::numeric");
-	append_expression(&s, mapping, "picked", expr[4], "numeric", "NULL::numeric");
-	append_expression(&s, mapping, "live", expr[2], "boolean", "true");
-	append_expression(&s, mapping, "priority", expr[8], "integer", "0");
-	append_expression(&s, mapping, "queued_at", expr[9], "timestamptz", "NULL::timestamptz");
-	append_expression(&s, mapping, "requested_at", expr[10], "date", "NULL::date");
-	append_expression(&s, mapping, "held", expr[11], "boolean", "false");
-	if (mapping->spellings && OidIsValid(mapping->header.relid))
+	ncolumns = mapping->line.nkeys + mapping->nline_keys;
+	for (int i = 0; i < MAPPED_COLUMNS; i++)
+	{
+		if (expr[i] != NULL)
+			append_expression(&s, mapping, i, expr[i]);
+		mapping->at[i] = expr[i] != NULL ? ncolumns++ : -1;
+	}
+	mapping->header_key_at = mapping->spellings && OidIsValid(mapping->header.relid) ? ncolumns : -1;
+	if (mapping->header_key_at >= 0)
 		for (int i = 0; i < mapping->header.nkeys; i++)
 			appendStringInfo(&s, ", %s::%s", bo_column_ref("header", &mapping->header, mapping->header.key[i]), format_type_be_qualified(mapping->line.key_type[i]));
 	appendStringInfoString(&s, bo_from_clause(&mapping->line, &mapping->header, joins));
@@ -418,8 +437,11 @@ load(void *entry, int32 source_id)
 	}
 	mapping->where_keys = s.data;
 	mapping->queries[MAPPING_FEW] = mapping->queries[MAPPING_MANY] = psprintf("%s%s%s", query, s.data, order_by);
-	mapping->places_query = psprintf("SELECT DISTINCT q.mapped_item COLLATE pg_catalog.\"C\", coalesce(q.mapped_location, '') COLLATE pg_catalog.\"C\" FROM (%s%s) q "
-									 "WHERE q.mapped_item IS NOT NULL AND (q.mapped_live AND q.mapped_quantity > 0 OR q.mapped_shipped > 0)", query, s.data);
+	mapping->places_query = psprintf("SELECT DISTINCT q.mapped_item COLLATE pg_catalog.\"C\", %s COLLATE pg_catalog.\"C\" FROM (%s%s) q "
+									 "WHERE q.mapped_item IS NOT NULL AND (%sq.mapped_quantity > 0%s)",
+									 mapping->at[MAPPED_LOCATION] < 0 ? "''::text" : "coalesce(q.mapped_location, '')", query, s.data,
+									 mapping->at[MAPPED_LIVE] < 0 ? "" : "q.mapped_live AND ",
+									 mapping->at[MAPPED_SHIPPED] < 0 ? "" : " OR q.mapped_shipped > 0");
 
 	/* One order: by its key, $1 ..., which then finds the header too; and one of its lines, by the next ones. */
 	initStringInfo(&s);

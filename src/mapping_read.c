@@ -13,6 +13,7 @@
 #include "miscadmin.h"
 #include "parser/analyze.h"
 #include "parser/parser.h"
+#include "tcop/dest.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -115,16 +116,18 @@ bo_mapping_analyze(Mapping *mapping, const char *text)
  * restricted operation, with the active snapshot; prepares it first where
  * *plan is none that is valid.  what names it in errors, NULL: the mapped
  * columns name themselves (evaluating()).  Raises 40001 where the transaction's
- * snapshot is older than the tables are.  Expects a section; the rows are in
- * SPI_tuptable.
+ * snapshot is older than the tables are.  Expects a section; the rows go to
+ * dest, NULL: to SPI_tuptable.
  */
-void
-bo_mapping_run(Mapping *mapping, SPIPlanPtr *plan, const char *query, int nargs, Oid *types, Datum *values, bool custom, const char *what)
+static void
+run_query(Mapping *mapping, SPIPlanPtr *plan, const char *query, int nargs, Oid *types, Datum *values, bool custom, const char *what, DestReceiver *dest)
 {
 	Oid			userid;
 	int			sec_context;
 	MemoryContext cx = CurrentMemoryContext;
 	volatile bool made = false;
+	ParamListInfo params = makeParamList(nargs);
+	SPIExecuteOptions options = {0};
 
 	GetUserIdAndSecContext(&userid, &sec_context);
 	evaluating_order[0] = '\0';
@@ -153,7 +156,12 @@ bo_mapping_run(Mapping *mapping, SPIPlanPtr *plan, const char *query, int nargs,
 			bo_plan_by_index(*plan);
 		BO_POINT("read");
 		bo_mapping_check_rewritten(mapping);
-		if (SPI_execute_plan(*plan, values, NULL, true, 0) < 0)
+		for (int i = 0; i < nargs; i++)
+			params->params[i] = (ParamExternData) {.value = values[i],.pflags = PARAM_FLAG_CONST,.ptype = types[i]};
+		options.params = params;
+		options.read_only = true;
+		options.dest = dest;
+		if (SPI_execute_plan_extended(*plan, &options) < 0)
 			elog(ERROR, "mapping query failed");
 		SetUserIdAndSecContext(userid, sec_context);
 		MemoryContextSwitchTo(cx);
@@ -164,6 +172,13 @@ bo_mapping_run(Mapping *mapping, SPIPlanPtr *plan, const char *query, int nargs,
 		report_evaluation(mapping, cx);
 	}
 	PG_END_TRY();
+}
+
+/* The same, with the rows in SPI_tuptable. */
+void
+bo_mapping_run(Mapping *mapping, SPIPlanPtr *plan, const char *query, int nargs, Oid *types, Datum *values, bool custom, const char *what)
+{
+	run_query(mapping, plan, query, nargs, types, values, custom, what, NULL);
 }
 
 /* For many orders the planner chooses; for few, the path by index is fixed.  Returns the GUC nest level to end. */
@@ -178,15 +193,62 @@ bo_allow_all_plans(void)
 	return level;
 }
 
-static void
-check_quantity(Mapping *mapping, const char *column, Qty value, const char *order_key)
+/* ---------- lines ---------- */
+
+/* Takes the rows of a mapping query as they come. */
+typedef struct LineReceiver
 {
-	if (value != NULL && !qty_finite(value))
+	DestReceiver pub;
+	Mapping    *mapping;
+	MemoryContext cx;			/* of the lines */
+	List	   *lines;			/* of MappedLine */
+} LineReceiver;
+
+/* A row of a mapping query. */
+typedef struct MappedRow
+{
+	Mapping    *mapping;
+	Datum	   *values;
+	bool	   *nulls;
+} MappedRow;
+
+/* False where the column is not mapped, or NULL. */
+static bool
+row_has(const MappedRow *row, MappedColumn column, Datum *value)
+{
+	int			at = row->mapping->at[column];
+
+	if (at < 0 || row->nulls[at])
+		return false;
+	*value = row->values[at];
+	return true;
+}
+
+static char *
+row_text(const MappedRow *row, MappedColumn column)
+{
+	Datum		value;
+
+	return row_has(row, column, &value) ? TextDatumGetCString(value) : NULL;
+}
+
+/* NULL for NULL */
+static Qty
+row_quantity(const MappedRow *row, MappedColumn column, const char *name, const char *order_key)
+{
+	Datum		value;
+	Qty			quantity;
+
+	if (!row_has(row, column, &value))
+		return NULL;
+	quantity = DatumGetNumericCopy(value);
+	if (!qty_finite(quantity))
 		ereport(ERROR,
 				(errcode(ERRCODE_BO_QUANTITY),
-				 errmsg("%s of an order line is not finite", column),
-				 errdetail("Order %s in %s has %s.", order_key, mapping->line.name, qty_text(value)),
-				 errhint("Correct the line, or the mapping of \"%s\".", column)));
+				 errmsg("%s of an order line is not finite", name),
+				 errdetail("Order %s in %s has %s.", order_key, row->mapping->line.name, qty_text(quantity)),
+				 errhint("Correct the line, or the mapping of \"%s\".", name)));
+	return quantity;
 }
 
 static Qty
@@ -195,66 +257,76 @@ not_negative(Qty value)
 	return value == NULL || qty_sign(value) < 0 ? qty_zero : value;
 }
 
-static void
-convert(Mapping *mapping, int row, MappedLine *line)
+/* NULL: the line belongs to no order yet. */
+static MappedLine *
+convert(const MappedRow *row)
 {
-	Datum		keys[BO_MAX_KEYS];
-	bool		missing[BO_MAX_KEYS];
-	int			c = 1;
-	bool		isnull;
+	Mapping    *mapping = row->mapping;
+	int			nkeys = mapping->line.nkeys;
+	MappedLine *line;
+	Datum		value;
 
-	memset(line, 0, sizeof(*line));
-	for (int i = 0; i < mapping->line.nkeys; i++)
-	{
-		keys[i] = bo_get(row, c++, &isnull);
-		if (isnull)
-			return;				/* belongs to no order yet */
-	}
-	line->order_key = bo_key_text(keys, mapping->line.key_type, mapping->line.nkeys);
-	for (int i = 0; i < mapping->nline_keys; i++)
-	{
-		keys[i] = bo_get(row, c++, &isnull);
-		if (isnull && i < mapping->nline_columns)
-		{
-			line->order_key = NULL;
-			return;
-		}
-		missing[i] = isnull;	/* of an expression over joins: what a LEFT JOIN did not find */
-	}
-	line->line_key = bo_key_parts_text(keys, missing, mapping->line_key_type, mapping->nline_keys);
-	line->item = bo_get_text(row, c++);
-	line->location = bo_get_text(row, c++);
+	for (int i = 0; i < nkeys + mapping->nline_columns; i++)
+		if (row->nulls[i])
+			return NULL;
+	line = palloc0(sizeof(MappedLine));
+	line->order_key = bo_key_text(row->values, mapping->line.key_type, nkeys);
+	/* NULL may be an expression over joins: what a LEFT JOIN did not find. */
+	line->line_key = bo_key_parts_text(row->values + nkeys, row->nulls + nkeys, mapping->line_key_type, mapping->nline_keys);
+	line->item = row_text(row, MAPPED_ITEM);
+	line->location = row_text(row, MAPPED_LOCATION);
 	if (line->location == NULL)
 		line->location = "";
-	line->customer = bo_get_text(row, c++);
-	line->quantity = bo_get_qty(row, c++);
-	check_quantity(mapping, "quantity", line->quantity, line->order_key);
-	line->cancelled = bo_get_qty(row, c++);
-	check_quantity(mapping, "cancelled", line->cancelled, line->order_key);
-	line->cancelled = not_negative(line->cancelled);
-	line->shipped = bo_get_qty(row, c++);
-	check_quantity(mapping, "shipped", line->shipped, line->order_key);
-	line->shipped = not_negative(line->shipped);
-	line->picked = bo_get_qty(row, c++);
-	check_quantity(mapping, "picked", line->picked, line->order_key);
-	line->picked = not_negative(line->picked);
-	line->live = bo_get_bool(row, c++);
-	line->priority = bo_get_int32(row, c++);
-	line->queued_at = DatumGetTimestampTz(bo_get(row, c++, &isnull));
-	line->has_queued_at = !isnull;
-	line->requested_at = DatumGetDateADT(bo_get(row, c++, &isnull));
-	line->has_requested_at = !isnull;
-	line->held = bo_get_bool(row, c++);
-	if (mapping->spellings && OidIsValid(mapping->header.relid))
+	line->customer = row_text(row, MAPPED_CUSTOMER);
+	line->quantity = row_quantity(row, MAPPED_QUANTITY, "quantity", line->order_key);
+	line->cancelled = not_negative(row_quantity(row, MAPPED_CANCELLED, "cancelled", line->order_key));
+	line->shipped = not_negative(row_quantity(row, MAPPED_SHIPPED, "shipped", line->order_key));
+	line->picked = not_negative(row_quantity(row, MAPPED_PICKED, "picked", line->order_key));
+	line->live = mapping->at[MAPPED_LIVE] < 0 || (row_has(row, MAPPED_LIVE, &value) && DatumGetBool(value));
+	line->priority = row_has(row, MAPPED_PRIORITY, &value) ? DatumGetInt32(value) : 0;
+	line->has_queued_at = row_has(row, MAPPED_QUEUED_AT, &value);
+	line->queued_at = line->has_queued_at ? DatumGetTimestampTz(value) : 0;
+	line->has_requested_at = row_has(row, MAPPED_REQUESTED_AT, &value);
+	line->requested_at = line->has_requested_at ? DatumGetDateADT(value) : 0;
+	line->held = row_has(row, MAPPED_HELD, &value) && DatumGetBool(value);
+	if (mapping->header_key_at >= 0)
 	{
 		bool		none = false;
 
-		for (int i = 0; i < mapping->line.nkeys && !none; i++)
-			keys[i] = bo_get(row, c++, &none);
+		for (int i = 0; i < nkeys; i++)
+			none |= row->nulls[mapping->header_key_at + i];
 		if (!none)
-			line->header_key = bo_key_text(keys, mapping->line.key_type, mapping->line.nkeys);
+			line->header_key = bo_key_text(row->values + mapping->header_key_at, mapping->line.key_type, nkeys);
 	}
 	line->demand = line->live && line->item != NULL && line->quantity != NULL && qty_sign(line->quantity) > 0;
+	return line;
+}
+
+static bool
+receive_line(TupleTableSlot *slot, DestReceiver *self)
+{
+	LineReceiver *receiver = (LineReceiver *) self;
+	MappedRow	row = {receiver->mapping, slot->tts_values, slot->tts_isnull};
+	MemoryContext old = MemoryContextSwitchTo(receiver->cx);
+	MappedLine *line;
+
+	slot_getallattrs(slot);
+	evaluating_column[0] = '\0';	/* no longer */
+	line = convert(&row);
+	if (line != NULL)
+		receiver->lines = lappend(receiver->lines, line);
+	MemoryContextSwitchTo(old);
+	return true;
+}
+
+static void
+start_receiving(DestReceiver *self, int operation, TupleDesc desc)
+{
+}
+
+static void
+end_receiving(DestReceiver *self)
+{
 }
 
 static Datum
@@ -301,12 +373,15 @@ bo_mapping_read(Mapping *mapping, MappingScope scope, List *notes, MappedLineFun
 	int			nargs = 0;
 	int			level = 0;
 	bool		few = scope != MAPPING_MANY && scope != MAPPING_ALL;
+	LineReceiver receiver = {
+		.pub = {.receiveSlot = receive_line,.rStartup = start_receiving,.rShutdown = end_receiving,.rDestroy = end_receiving,.mydest = DestNone},
+		.mapping = mapping,.cx = CurrentMemoryContext
+	};
+	ListCell   *lc;
 
 	/* Only an array of single keys is looked up in an index whatever the statistics say: others one by one. */
 	if (scope == MAPPING_FEW && (mapping->line.nkeys > 1 || mapping->key_as_text[0]))
 	{
-		ListCell   *lc;
-
 		foreach(lc, notes)
 			if (!((OrderNote *) lfirst(lc))->state.unreadable)
 				bo_mapping_read(mapping, MAPPING_ONE, list_make1(lfirst(lc)), func, arg);
@@ -336,24 +411,12 @@ bo_mapping_read(Mapping *mapping, MappingScope scope, List *notes, MappedLineFun
 	if (!few)
 		level = bo_allow_all_plans();
 	/* Prepared as ourselves: names of our own functions are looked up then. */
-	bo_mapping_run(mapping, &mapping->plans[scope], mapping->queries[scope], nargs, types, values, !few, NULL);
+	run_query(mapping, &mapping->plans[scope], mapping->queries[scope], nargs, types, values, !few, NULL, &receiver.pub);
 	if (!few)
 		AtEOXact_GUC(false, level);
-	{
-		SPITupleTable *table = SPI_tuptable;
-		uint64		n = SPI_processed;
-
-		for (uint64 row = 0; row < n; row++)
-		{
-			MappedLine *line = palloc(sizeof(MappedLine));
-
-			SPI_tuptable = table;
-			convert(mapping, row, line);
-			if (line->order_key != NULL)
-				func(mapping, line, arg);
-		}
-		SPI_freetuptable(table);
-	}
+	foreach(lc, receiver.lines)
+		func(mapping, lfirst(lc), arg);
+	list_free(receiver.lines);
 }
 
 /* The items and locations of the lines of these orders, of StockKey, with the active snapshot. Expects a section. */
