@@ -299,6 +299,8 @@ bo_direct_insert(BoDirect *direct, BoRows *rows)
 		FreeBulkInsertState(in.bulk);
 	for (int i = 0; i < in.allocated; i++)
 		ExecDropSingleTupleTableSlot(in.slots[i]);
+	if (desc != RelationGetDescr(direct->rel))
+		FreeTupleDesc(desc);
 	end_reading(&given);
 	MemoryContextDelete(cx);
 }

@@ -4,19 +4,22 @@
  *
  * Part of store.  Rows are found by primary key: through the index, and those
  * of stock first of all where this session saw them last.  Pages are pruned
- * when they are nearly full, while an index scan prunes whenever it meets less
- * free space than the table's fillfactor leaves: of stock, which leaves half of
- * each page free for new versions, once for every update.
+ * when they have no room for what is to be written, while an index scan prunes
+ * whenever it meets less free space than the table's fillfactor leaves: of
+ * stock, which leaves half of each page free for new versions, once for every
+ * update.
  */
 #include "direct_table.h"
 
 #include "access/genam.h"
 #include "access/heapam.h"
+#include "access/relscan.h"
 #include "access/tableam.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/executor.h"
+#include "pgstat.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/fmgroids.h"
@@ -27,6 +30,9 @@
 /* Both tables have keys of three columns. */
 #define KEY_COLUMNS 3
 
+/* About what a new version of a row takes. */
+#define VERSION_SIZE 128
+
 /* ---------- finding ---------- */
 
 /* Looks for rows of one table, one key after another. */
@@ -36,6 +42,7 @@ typedef struct Search
 	IndexScanDesc scan;			/* NULL: not yet needed */
 	ScanKeyData keys[KEY_COLUMNS];
 	BlockNumber blocks;			/* of the table when the search began; none of them goes while we have it open */
+	int			room;			/* a page with less is pruned */
 	TupleTableSlot *slot;		/* of the row that was found */
 } Search;
 
@@ -50,12 +57,14 @@ begin_key_scan(BoDirect *direct)
 	return NULL;
 }
 
+/* For n rows that will be written when all of them are found, perhaps on one page. */
 static void
-begin_search(Search *search, BoDirect *direct)
+begin_search(Search *search, BoDirect *direct, int n)
 {
 	search->direct = direct;
 	search->scan = NULL;
 	search->blocks = direct->table->remember ? RelationGetNumberOfBlocks(direct->rel) : 0;
+	search->room = Max(BLCKSZ / 10, Min(Min(n, BLCKSZ) * VERSION_SIZE, (int) RelationGetTargetPageFreeSpace(direct->rel, HEAP_DEFAULT_FILLFACTOR)));
 	search->slot = table_slot_create(direct->rel, NULL);
 }
 
@@ -73,9 +82,13 @@ set_text_key(ScanKey key, AttrNumber attnum, const char *value)
 	ScanKeyEntryInitialize(key, 0, attnum, BTEqualStrategyNumber, InvalidOid, C_COLLATION_OID, F_TEXTEQ, bo_text(value));
 }
 
-/* The row that a version chain begins with at root, as the active snapshot sees it, goes into the slot; false: there is none. */
+/*
+ * The row that a version chain begins with at root, as the active snapshot
+ * sees it, goes into the slot; false: there is none.  *dead, if asked for: and
+ * nobody else sees one either.
+ */
 static bool
-fetch_row(Search *search, ItemPointerData root)
+fetch_row(Search *search, ItemPointerData root, bool *dead)
 {
 	Relation	rel = search->direct->rel;
 	BufferHeapTupleTableSlot *slot = (BufferHeapTupleTableSlot *) ExecClearTuple(search->slot);
@@ -84,10 +97,10 @@ fetch_row(Search *search, ItemPointerData root)
 	bool		found;
 
 	/* As table scans do: without a lock, what is read wrongly only prunes sooner or later. */
-	if (PageIsFull(page) || PageGetHeapFreeSpace(page) < BLCKSZ / 10)
+	if (PageIsFull(page) || (int) PageGetHeapFreeSpace(page) < search->room)
 		heap_page_prune_opt(rel, buffer);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	found = heap_hot_search_buffer(&root, rel, buffer, GetActiveSnapshot(), &slot->base.tupdata, NULL, true);
+	found = heap_hot_search_buffer(&root, rel, buffer, GetActiveSnapshot(), &slot->base.tupdata, dead, true);
 	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
 	if (found)
 	{
@@ -139,20 +152,25 @@ find_row(Search *search)
 {
 	ItemPointer seen = search->direct->table->remember ? place_to_remember(search) : NULL;
 	ItemPointer root;
+	bool		dead;
 
 	if (seen != NULL && ItemPointerIsValid(seen) && ItemPointerGetBlockNumber(seen) < search->blocks &&
-		fetch_row(search, *seen) && has_key(search))
+		fetch_row(search, *seen, NULL) && has_key(search))
 		return true;
 	if (search->scan == NULL)
 		search->scan = begin_key_scan(search->direct);
 	index_rescan(search->scan, search->keys, KEY_COLUMNS, NULL, 0);
 	while ((root = index_getnext_tid(search->scan, ForwardScanDirection)) != NULL)
-		if (fetch_row(search, *root))
+	{
+		if (fetch_row(search, *root, &dead))
 		{
+			pgstat_count_heap_fetch(search->scan->indexRelation);
 			if (seen != NULL)
 				*seen = *root;
 			return true;
 		}
+		search->scan->kill_prior_tuple = dead;	/* the next search marks its entry */
+	}
 	return false;
 }
 
@@ -216,7 +234,7 @@ bo_direct_lock_stock(BoDirect *direct, int first, int n, BoStockKeyFunc key_of, 
 	TupleTableSlot *slot;
 	int			i;
 
-	begin_search(&search, direct);
+	begin_search(&search, direct, n - first);
 	slot = search.slot;
 	for (i = first; i < n; i++)
 	{

@@ -15,7 +15,7 @@
 #define MAX_INDEXES 8
 
 /* Of so many rows of a table a session remembers where they are. */
-#define REMEMBERED_ROWS 32768
+#define REMEMBERED_ROWS 16384
 
 typedef struct Column
 {

@@ -438,9 +438,8 @@ load(void *entry, int32 source_id)
 	mapping->where_keys = s.data;
 	mapping->queries[MAPPING_FEW] = mapping->queries[MAPPING_MANY] = psprintf("%s%s%s", query, s.data, order_by);
 	mapping->places_query = psprintf("SELECT DISTINCT q.mapped_item COLLATE pg_catalog.\"C\", %s COLLATE pg_catalog.\"C\" FROM (%s%s) q "
-									 "WHERE q.mapped_item IS NOT NULL AND (%sq.mapped_quantity > 0%s)",
+									 "WHERE q.mapped_item IS NOT NULL AND (q.mapped_live AND q.mapped_quantity > 0%s)",
 									 mapping->at[MAPPED_LOCATION] < 0 ? "''::text" : "coalesce(q.mapped_location, '')", query, s.data,
-									 mapping->at[MAPPED_LIVE] < 0 ? "" : "q.mapped_live AND ",
 									 mapping->at[MAPPED_SHIPPED] < 0 ? "" : " OR q.mapped_shipped > 0");
 
 	/* One order: by its key, $1 ..., which then finds the header too; and one of its lines, by the next ones. */

@@ -126,7 +126,7 @@ run_query(Mapping *mapping, SPIPlanPtr *plan, const char *query, int nargs, Oid 
 	int			sec_context;
 	MemoryContext cx = CurrentMemoryContext;
 	volatile bool made = false;
-	ParamListInfo params = makeParamList(nargs);
+	ParamListInfo params = nargs > 0 ? makeParamList(nargs) : NULL;
 	SPIExecuteOptions options = {0};
 
 	GetUserIdAndSecContext(&userid, &sec_context);
@@ -234,30 +234,14 @@ row_text(const MappedRow *row, MappedColumn column)
 
 /* NULL for NULL */
 static Qty
-row_quantity(const MappedRow *row, MappedColumn column, const char *name, const char *order_key)
+row_quantity(const MappedRow *row, MappedColumn column)
 {
 	Datum		value;
-	Qty			quantity;
 
-	if (!row_has(row, column, &value))
-		return NULL;
-	quantity = DatumGetNumericCopy(value);
-	if (!qty_finite(quantity))
-		ereport(ERROR,
-				(errcode(ERRCODE_BO_QUANTITY),
-				 errmsg("%s of an order line is not finite", name),
-				 errdetail("Order %s in %s has %s.", order_key, row->mapping->line.name, qty_text(quantity)),
-				 errhint("Correct the line, or the mapping of \"%s\".", name)));
-	return quantity;
+	return row_has(row, column, &value) ? DatumGetNumericCopy(value) : NULL;
 }
 
-static Qty
-not_negative(Qty value)
-{
-	return value == NULL || qty_sign(value) < 0 ? qty_zero : value;
-}
-
-/* NULL: the line belongs to no order yet. */
+/* NULL: the line belongs to no order yet.  Checks nothing: an error in here would show the query to whom it is not to be shown. */
 static MappedLine *
 convert(const MappedRow *row)
 {
@@ -278,11 +262,11 @@ convert(const MappedRow *row)
 	if (line->location == NULL)
 		line->location = "";
 	line->customer = row_text(row, MAPPED_CUSTOMER);
-	line->quantity = row_quantity(row, MAPPED_QUANTITY, "quantity", line->order_key);
-	line->cancelled = not_negative(row_quantity(row, MAPPED_CANCELLED, "cancelled", line->order_key));
-	line->shipped = not_negative(row_quantity(row, MAPPED_SHIPPED, "shipped", line->order_key));
-	line->picked = not_negative(row_quantity(row, MAPPED_PICKED, "picked", line->order_key));
-	line->live = mapping->at[MAPPED_LIVE] < 0 || (row_has(row, MAPPED_LIVE, &value) && DatumGetBool(value));
+	line->quantity = row_quantity(row, MAPPED_QUANTITY);
+	line->cancelled = row_quantity(row, MAPPED_CANCELLED);
+	line->shipped = row_quantity(row, MAPPED_SHIPPED);
+	line->picked = row_quantity(row, MAPPED_PICKED);
+	line->live = row_has(row, MAPPED_LIVE, &value) && DatumGetBool(value);
 	line->priority = row_has(row, MAPPED_PRIORITY, &value) ? DatumGetInt32(value) : 0;
 	line->has_queued_at = row_has(row, MAPPED_QUEUED_AT, &value);
 	line->queued_at = line->has_queued_at ? DatumGetTimestampTz(value) : 0;
@@ -298,8 +282,38 @@ convert(const MappedRow *row)
 		if (!none)
 			line->header_key = bo_key_text(row->values + mapping->header_key_at, mapping->line.key_type, nkeys);
 	}
-	line->demand = line->live && line->item != NULL && line->quantity != NULL && qty_sign(line->quantity) > 0;
 	return line;
+}
+
+static void
+check_quantity(Mapping *mapping, const char *column, Qty value, const char *order_key)
+{
+	if (value != NULL && !qty_finite(value))
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_QUANTITY),
+				 errmsg("%s of an order line is not finite", column),
+				 errdetail("Order %s in %s has %s.", order_key, mapping->line.name, qty_text(value)),
+				 errhint("Correct the line, or the mapping of \"%s\".", column)));
+}
+
+static Qty
+not_negative(Qty value)
+{
+	return value == NULL || qty_sign(value) < 0 ? qty_zero : value;
+}
+
+/* What a line says must be finite; below zero, or NULL, is nothing but for what is ordered. */
+static void
+check_line(Mapping *mapping, MappedLine *line)
+{
+	check_quantity(mapping, "quantity", line->quantity, line->order_key);
+	check_quantity(mapping, "cancelled", line->cancelled, line->order_key);
+	check_quantity(mapping, "shipped", line->shipped, line->order_key);
+	check_quantity(mapping, "picked", line->picked, line->order_key);
+	line->cancelled = not_negative(line->cancelled);
+	line->shipped = not_negative(line->shipped);
+	line->picked = not_negative(line->picked);
+	line->demand = line->live && line->item != NULL && line->quantity != NULL && qty_sign(line->quantity) > 0;
 }
 
 static bool
@@ -415,7 +429,10 @@ bo_mapping_read(Mapping *mapping, MappingScope scope, List *notes, MappedLineFun
 	if (!few)
 		AtEOXact_GUC(false, level);
 	foreach(lc, receiver.lines)
+	{
+		check_line(mapping, lfirst(lc));
 		func(mapping, lfirst(lc), arg);
+	}
 	list_free(receiver.lines);
 }
 

@@ -199,6 +199,22 @@ foreach my $statement (
 {
 	refused_ok($node, $statement, '42501', "buyer may not: $statement", '-U', 'buyer');
 }
+
+# Who may write a table, but not see how it is mapped, is not shown the mapping with an error in what he wrote.
+$node->safe_psql('postgres', q{
+	CREATE ROLE packer LOGIN;
+	CREATE TABLE public.hidden (id integer PRIMARY KEY, item text, quantity numeric, kind text);
+	GRANT INSERT ON public.hidden TO packer;
+	SELECT backorder.attach('public.hidden', item => 'item', quantity => $e$CASE kind WHEN 'a secret' THEN 0 ELSE quantity END$e$, order_key => 'id');
+});
+foreach my $wrong (q{'NaN'}, q{'Infinity'})
+{
+	my $error = '';
+
+	$node->psql('postgres', "INSERT INTO public.hidden VALUES (1, 'H', $wrong, 'x')", stderr => \$error, extra_params => [ '-U', 'packer' ]);
+	like($error, qr/quantity of an order line is not finite/, "$wrong is refused");
+	unlike($error, qr/secret|CASE|SELECT/, 'without the mapping');
+}
 consistent_ok($node, 'the end');
 
 done_testing();

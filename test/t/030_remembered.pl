@@ -117,5 +117,40 @@ EOS
 order_of('AB', 'no search');
 
 is($node->safe_psql('postgres', $script), join("\n", @expected), 'rows of stock are found wherever they are');
+
+# An order that writes most rows of a page finds room for all of them there.
+$node->safe_psql('postgres', <<'EOS');
+INSERT INTO backorder.stock_movement (item, kind, quantity) SELECT 'page ' || 1000 + n, 'opening', 100000 FROM generate_series(1, 400) n;
+VACUUM FULL backorder.stock;
+CREATE PROCEDURE orders(first integer, n integer, width integer) LANGUAGE plpgsql AS $$
+BEGIN
+	FOR i IN first .. first + n - 1 LOOP
+		INSERT INTO line SELECT i, l, 'page ' || 1001 + i % (400 - width) + l, 1 FROM generate_series(1, width) l;
+		COMMIT;
+	END LOOP;
+END $$;
+SELECT pg_stat_force_next_flush();
+SELECT pg_stat_reset();
+CALL orders(1000, 300, 34);
+SELECT pg_stat_force_next_flush();
+EOS
+is($node->safe_psql('postgres', q{SELECT n_tup_upd, n_tup_upd - n_tup_hot_upd <= 100 FROM pg_stat_user_tables WHERE relid = 'backorder.stock'::regclass}),
+	'10200|t', 'versions of stock stay on their page');
+
+# Entries of rows that nobody sees any more are marked in the index, not visited again and again.
+my $old = $node->background_psql('postgres');
+$old->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM line');
+$node->safe_psql('postgres', 'CALL change(2000)');
+$old->query_safe('COMMIT');
+$old->quit;
+$node->safe_psql('postgres', <<'EOS');
+CALL change(4);
+SELECT pg_stat_force_next_flush();
+SELECT pg_stat_reset();
+CALL change(50);
+SELECT pg_stat_force_next_flush();
+EOS
+cmp_ok($node->safe_psql('postgres', q{SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelid = 'backorder.sales_order_pkey'::regclass}),
+	'<=', 200, 'an order that was written often is found at once');
 consistent_ok($node, 'afterwards');
 done_testing();
