@@ -254,7 +254,7 @@ typedef struct StockCounters
 
 typedef void (*StockLockedFunc) (int i, const StockCounters *counters, void *arg);
 
-extern void bo_lock_order_rows(List *notes, int64 *revisions);
+extern void bo_lock_order_rows(List *notes, int64 *before);
 extern void bo_lock_stock_rows(const StockKey *const *keys, int n, StockLockedFunc func, void *arg);
 
 /* ---------- event.c ---------- */
@@ -331,7 +331,6 @@ typedef struct Mapping
 	bool		spellings;		/* keys that "=" takes for equal may differ as text */
 	bool		detached;
 	bool		importing;		/* orders may not be recorded that were there when it was attached */
-	bool		reattached;		/* and lines of an attachment before may be recorded */
 	bool		unreadable;		/* a stub of a parked source */
 	bool		of_stock;		/* of a table of stock (stock_source.c): errors name items */
 	MappedTable line;
@@ -515,7 +514,8 @@ typedef struct OrderNote
 	struct
 	{
 		bool		locked;		/* its sales_order row is */
-		bool		fresh;		/* the order was new when it was locked, and has no lines yet */
+		bool		fresh;		/* the order was new when it was locked: nothing is recorded of it */
+		bool		unseen;		/* it was, or was not looked at since its table was attached */
 		bool		dirty;		/* to be reconciled */
 		bool		spellings;	/* lines may write the key in other ways: they are looked for */
 		bool		whole;		/* more may have changed than the one line that is noted: */

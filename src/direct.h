@@ -50,6 +50,6 @@ extern void bo_direct_close(BoDirect *direct);
 extern void bo_direct_insert(BoDirect *direct, BoRows *rows);
 extern void bo_direct_update(BoDirect *direct, BoRows *rows);
 extern int	bo_direct_lock_stock(BoDirect *direct, int first, int n, BoStockKeyFunc key_of, BoStockRowFunc take, void *arg);
-extern int	bo_direct_lock_orders(BoDirect *direct, int first, int n, BoOrderKeyFunc key_of, int64 *revisions, void *arg);
+extern int	bo_direct_lock_orders(BoDirect *direct, int first, int n, BoOrderKeyFunc key_of, int64 *before, void *arg);
 
 #endif							/* BO_DIRECT_H */

@@ -269,20 +269,20 @@ bo_direct_lock_stock(BoDirect *direct, int first, int n, BoStockKeyFunc key_of, 
 
 /*
  * Locks one order after another, in the order given, by writing its row of
- * sales_order, as INSERT ... ON CONFLICT DO UPDATE does, and stores the
- * revisions.  Stops at one that another transaction is inserting, or just
+ * sales_order, as INSERT ... ON CONFLICT DO UPDATE does, and stores what the
+ * revisions were, -1 of one that is new.  Stops at one that another transaction is inserting, or just
  * did, or changed since the snapshot of REPEATABLE READ, and returns its
  * number: that is left to the statement.  Expects a new active snapshot.
  */
 int
-bo_direct_lock_orders(BoDirect *direct, int first, int n, BoOrderKeyFunc key_of, int64 *revisions, void *arg)
+bo_direct_lock_orders(BoDirect *direct, int first, int n, BoOrderKeyFunc key_of, int64 *before, void *arg)
 {
 	TupleTableSlot *fresh = table_slot_create(direct->rel, NULL);
 	CommandId	cid = GetCurrentCommandId(true);
 	Search		search;
 	int			i;
 
-	begin_search(&search, direct);
+	begin_search(&search, direct, n - first);
 	CheckCmdReplicaIdentity(direct->rel, CMD_UPDATE);
 	for (i = first; i < n; i++)
 	{
@@ -306,14 +306,14 @@ bo_direct_lock_orders(BoDirect *direct, int first, int n, BoOrderKeyFunc key_of,
 		{
 			ItemPointerData tid = search.slot->tts_tid;
 
-			revisions[i] = DatumGetInt64(search.slot->tts_values[3]) + 1;
-			fresh->tts_values[3] = Int64GetDatum(revisions[i]);
+			before[i] = DatumGetInt64(search.slot->tts_values[3]);
+			fresh->tts_values[3] = Int64GetDatum(before[i] + 1);
 			ExecStoreVirtualTuple(fresh);
 			bo_direct_update_row(direct, &tid, fresh, cid);
 		}
 		else
 		{
-			revisions[i] = 1;
+			before[i] = -1;
 			fresh->tts_values[3] = Int64GetDatum(1);
 			ExecStoreVirtualTuple(fresh);
 			if (!insert_if_new(direct, fresh, cid))

@@ -375,6 +375,8 @@ start_import(int32 source_id)
 
 	analyze_if_never(&mapping->line);
 	analyze_if_never(&mapping->header);
+	/* Before its row is looked at: who attaches the table anew has it locked, and makes another row. */
+	LockRelationOid(mapping->line.relid, RowExclusiveLock);
 	mapping = bo_mapping(source_id);
 	bo_enter(&section);
 	if (bo_exec(BO_LOCK_IMPORT, NULL, args, false) > 0)
@@ -613,6 +615,14 @@ import_batch_and_announce(int32 source_id, int limit)
 	return more;
 }
 
+/* In a new transaction.  Whatever the session's default: to wait for an order, or for who attaches the table, is to see it then. */
+static void
+push_snapshot(void)
+{
+	XactIsoLevel = XACT_READ_COMMITTED;
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
 /*
  * import(line_table, batch): a procedure, for the table's owner; see the
  * reference.  Commits after each batch.  Per batch it locks the source's
@@ -643,7 +653,8 @@ bo_import(PG_FUNCTION_ARGS)
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	cx = AllocSetContextCreate(CurrentMemoryContext, "backorder import", ALLOCSET_DEFAULT_SIZES);
-	PushActiveSnapshot(GetTransactionSnapshot());
+	SPI_commit();				/* which had a snapshot to find the table */
+	push_snapshot();
 	start_import(source_id);
 	PopActiveSnapshot();
 	SPI_commit();
@@ -653,9 +664,7 @@ bo_import(PG_FUNCTION_ARGS)
 		char	   *tenant;
 		bool		detached = false;
 
-		/* Whatever the session's default: to wait for an order is to see it then. */
-		XactIsoLevel = XACT_READ_COMMITTED;
-		PushActiveSnapshot(GetTransactionSnapshot());
+		push_snapshot();
 		/* Between two transactions it may have been detached, or its table dropped. */
 		if (bo_source_of_table(relid, &tenant, &detached) != source_id || detached)
 			ereport(ERROR,

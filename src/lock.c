@@ -51,7 +51,7 @@ lock_rows(BoTable table, int n, LockDirectlyFunc directly, LockByStatementFunc b
 typedef struct OrderLocking
 {
 	List	   *notes;
-	int64	   *revisions;
+	int64	   *before;
 } OrderLocking;
 
 static void
@@ -67,7 +67,7 @@ order_key(int i, const char **tenant, int32 *source_id, const char **order_key, 
 static int
 lock_orders_directly(BoDirect *direct, int first, int n, void *arg)
 {
-	return bo_direct_lock_orders(direct, first, n, order_key, ((OrderLocking *) arg)->revisions, arg);
+	return bo_direct_lock_orders(direct, first, n, order_key, ((OrderLocking *) arg)->before, arg);
 }
 
 static void
@@ -90,19 +90,19 @@ lock_orders_by_statement(int first, int end, void *arg)
 	if (locked != (uint64) (end - first))
 		elog(ERROR, "not all orders were locked");
 	for (uint64 row = 0; row < locked; row++)
-		locking->revisions[first + row] = bo_get_int64(row, 1);
+		locking->before[first + row] = bo_get_int64(row, 1);
 	bo_rows_drop(rows);
 }
 
 /*
  * Locks orders (of OrderNote) by writing their sales_order rows, in the order
- * given, and stores their revisions, 1 for one that is new.  Raises 40001
+ * given, and stores what their revisions were, -1 of one that is new.  Raises 40001
  * where REPEATABLE READ asks for it.  Expects a section.
  */
 void
-bo_lock_order_rows(List *notes, int64 *revisions)
+bo_lock_order_rows(List *notes, int64 *before)
 {
-	OrderLocking locking = {notes, revisions};
+	OrderLocking locking = {notes, before};
 
 	lock_rows(BO_TABLE_SALES_ORDER, list_length(notes), lock_orders_directly, lock_orders_by_statement, &locking);
 }

@@ -325,7 +325,6 @@ load(void *entry, int32 source_id)
 	joins = bo_get_text(0, 29);
 	mapping->park = strcmp(bo_get_text(0, 31), "park") == 0;
 	mapping->importing = bo_get_bool(0, 34);
-	mapping->reattached = bo_get_bool(0, 35);
 	mapping->queued_mapped = expr[MAPPED_QUEUED_AT] != NULL;
 	mapping->ranked = expr[MAPPED_PRIORITY] != NULL || mapping->queued_mapped;
 	mapping->picks = expr[MAPPED_PICKED] != NULL;

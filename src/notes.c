@@ -401,6 +401,7 @@ bo_pending_done(List *notes)
 			bo_pending->state.ndirty--;
 		entry->state.dirty = false;
 		entry->state.fresh = false;
+		entry->state.unseen = false;
 		entry->state.whole = false;
 		entry->state.spellings = false;
 		entry->state.one_line = false;

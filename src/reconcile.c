@@ -25,7 +25,7 @@ bo_lock_orders(List *notes)
 {
 	BoSection	section;
 	List	   *locked = NIL;
-	int64	   *revisions;
+	int64	   *before;
 	ListCell   *lc;
 	int			n = 0;
 
@@ -34,19 +34,20 @@ bo_lock_orders(List *notes)
 			locked = lappend(locked, lfirst(lc));
 	if (locked == NIL)
 		return;
-	revisions = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int64) * list_length(locked));
+	before = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int64) * list_length(locked));
 	bo_enter(&section);
-	bo_lock_order_rows(locked, revisions);
+	bo_lock_order_rows(locked, before);
 	bo_leave(&section);
 	foreach(lc, locked)
 	{
 		OrderNote  *note = lfirst(lc);
 
 		bo_save(&note->state, sizeof(note->state));
-		note->state.fresh = revisions[n++] == 1;
+		note->state.fresh = before[n] < 0;
+		note->state.unseen = before[n++] <= 0;
 		note->state.locked = true;
 	}
-	pfree(revisions);
+	pfree(before);
 	list_free(locked);
 }
 
@@ -127,8 +128,7 @@ read_recorded(Reconcile *r, List *notes)
 		Datum		values[4];
 		bool		nulls[4] = {false};
 
-		if (note->state.fresh && !r->mode.whole &&
-			!(order_of(r, note)->first_sight && order_of(r, note)->mapping->reattached))
+		if (note->state.fresh && !r->mode.whole)
 			continue;			/* recorded by nobody before */
 		values[0] = bo_text(note->tenant);
 		values[1] = Int32GetDatum(note->key.source_id);
@@ -473,10 +473,10 @@ bo_reconcile_orders(Settlement *settlement, ReconcileMode mode, List *notes, Sna
 		order->recorded = NIL;
 		order->error = NULL;
 		order->before = NIL;
-		order->first_sight = mapping->importing && note->state.fresh && !note->state.unreadable;
+		order->first_sight = mapping->importing && note->state.unseen && !note->state.unreadable;
 		order->baseline = mode.baseline || (mode.import && order->first_sight);
 		first_sight = first_sight || (order->first_sight && !order->baseline);
-		order->one_line = list_length(notes) == 1 && note->state.one_line && !note->state.whole && !note->state.fresh &&
+		order->one_line = list_length(notes) == 1 && note->state.one_line && !note->state.whole && !note->state.unseen &&
 			!note->state.unreadable && !mode.whole && mapping->by_line && bo_pending_moves() == NIL;
 	}
 

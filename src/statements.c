@@ -120,7 +120,7 @@ const Statement bo_statements[] = {
 		"INSERT INTO backorder.sales_order (tenant, source_id, order_key) "
 		"SELECT g.tenant, g.source_id, g.order_key FROM given_orders g "
 		"ON CONFLICT (tenant, source_id, order_key) DO UPDATE SET revision = sales_order.revision + 1 "
-	"RETURNING revision"},
+	"RETURNING revision - 1"},
 	[BO_READ_RECORDED] = {BO_ROWS_ORDERS, 0, {0},
 		"SELECT g.n, l.line_key, l.item, l.location, l.customer, l.ordered, l.cancelled, l.shipped, l.picked, l.live, l.deleted, "
 		"l.priority, l.queued_at, l.requested_at, l.held, l.line_id "
@@ -309,8 +309,7 @@ const Statement bo_statements[] = {
 		"s.order_key, s.line_key, s.header_key, s.item, s.quantity, s.live, s.shipped, s.picked, s.cancelled, s.location, s.customer, "
 		"s.priority, s.queued_at, s.requested_at, s.held, s.line_columns, s.header_columns, s.timing, s.overship, s.detached_at IS NOT NULL, "
 		"s.joins, s.line_key_expressions, s.on_error, s.line_names, s.header_names, "
-		"EXISTS (SELECT FROM backorder.source_import i WHERE i.source_id = s.source_id AND i.state IN ('waiting', 'importing')), "
-		"EXISTS (SELECT FROM backorder.source_import i WHERE i.source_id = s.source_id AND i.recheck) "
+		"EXISTS (SELECT FROM backorder.source_import i WHERE i.source_id = s.source_id AND i.state IN ('waiting', 'importing')) "
 	"FROM backorder.source s WHERE s.source_id = $1"},
 	[BO_ADD_SOURCE] = {-1, 32, {TEXTOID, INT4OID, SOURCE_TYPES},
 		"INSERT INTO backorder.source (tenant, source_id, " SOURCE_COLUMNS ") "
