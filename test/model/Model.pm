@@ -277,17 +277,18 @@ sub log_C
 	return;
 }
 
-# All that is open of a purchase order.
+# All that is open of a purchase order; where that is nothing, nothing is settled.
 sub log_R
 {
 	my ($self, $po, @lines) = @_;
 
-	$self->settle;
 	my @movements = map {
 		my $y = $self->{supply}{$_};
 		{ item => $y->{item}, location => $y->{location}, quantity => supply_open($y), unavailable => 0, po => $_ }
 	} grep { $self->{supply}{$_} && supply_open($self->{supply}{$_}) > 0 } map { "$po|$_" } @lines;
-	$self->settle(movements => \@movements) if @movements;
+	return if !@movements;
+	$self->settle;
+	$self->settle(movements => \@movements);
 	return;
 }
 

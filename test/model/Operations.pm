@@ -522,7 +522,7 @@ sub compact
 }
 
 # Stock that the application keeps: bins of two items.
-sub bins
+sub bin
 {
 	my ($self) = @_;
 	my ($item, $location, $bin, $n) = ('I1' . $self->random(2), $self->location, $self->random(3), $self->random(25));
@@ -531,10 +531,21 @@ sub bins
 	return $self->one_of(
 		"INSERT INTO s.bins VALUES ('$item', '$location', $bin, $n) ON CONFLICT (item, location, bin) DO UPDATE SET quantity = excluded.quantity",
 		"INSERT INTO s.bins VALUES ('$item', '$location', $bin, $n) ON CONFLICT (item, location, bin) DO UPDATE SET quantity = bins.quantity + 3",
+		"UPDATE s.bins SET note = 'seen' WHERE item = '$item' AND location = '$location' AND bin = $bin",
+		"DELETE FROM s.bins WHERE item = '$item' AND location = '$location' AND bin = $bin");
+}
+
+# Several, in whatever order the table has them.
+sub bins
+{
+	my ($self) = @_;
+	my ($item, $location, $bin) = ('I1' . $self->random(2), $self->location, $self->random(3));
+
+	$self->{touched}{s} = 1;
+	return $self->one_of(
 		"UPDATE s.bins SET quantity = greatest(quantity - 4, 0) WHERE item = '$item' AND location = '$location'",
 		"UPDATE s.bins SET location = '$location' WHERE item = '$item' AND bin = $bin AND NOT EXISTS (SELECT FROM s.bins WHERE item = '$item' AND location = '$location' AND bin = $bin)",
-		"UPDATE s.bins SET note = 'seen' WHERE item = '$item'",
-		"DELETE FROM s.bins WHERE item = '$item' AND location = '$location' AND bin = $bin");
+		"UPDATE s.bins SET note = 'seen' WHERE item = '$item'");
 }
 
 # Goods leave the shelf and are shipped in one transaction.
@@ -658,7 +669,8 @@ our %operations = (
 	import_orders => [ 3, 'alone' ],
 	compact => [ 3, 'alone' ],
 	truncate_lines => [ 1, 'more' ],
-	bins => [ 40, 'once more' ],
+	bin => [ 25, 'once more' ],
+	bins => [ 15, 'more' ],
 	ship_from_bin => [ 10, 'more' ],
 	resync_stock => [ 2, 'once more' ],
 	attach_stock_again => [ 1, 'more' ],

@@ -17,7 +17,8 @@ CREATE INDEX ON model.log (xid) WHERE orders IS NOT NULL;
 CREATE TABLE model.taken (id bigint);
 CREATE TABLE model.compacted (id bigint);		-- events
 
--- did(KIND, D): an operation was done; then the ranks of the lines of b and c that this transaction touched.
+-- did(KIND, D): an operation was done; then the ranks of the lines of b and c that this transaction touched. (A line that
+-- was deleted may be gone, and another in its place, although an old snapshot has it.)
 CREATE FUNCTION model.did(kind text, d text DEFAULT '', flush boolean DEFAULT false) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	IF flush THEN
@@ -27,7 +28,7 @@ BEGIN
 	INSERT INTO model.log (kind, d)
 	SELECT 'K', concat_ws('|', left(t.o, 1), l.order_key, l.line_key, l.line_id, (extract(epoch FROM l.queued_at) * 1000000)::bigint)
 	FROM (SELECT DISTINCT unnest(g.orders) AS o FROM model.log g WHERE g.xid = pg_current_xact_id() AND g.orders IS NOT NULL) t
-	JOIN backorder.order_line l ON l.tenant = '' AND l.source_id = position(left(t.o, 1) IN 'abc') AND l.order_key = substr(t.o, 2);
+	JOIN backorder.order_line l ON l.tenant = '' AND l.source_id = position(left(t.o, 1) IN 'abc') AND l.order_key = substr(t.o, 2) AND NOT l.deleted;
 END $$;
 
 -- did_all(KIND, SOURCE, more): the same with the ranks of all lines of a source.
@@ -35,7 +36,7 @@ CREATE FUNCTION model.did_all(kind text, source text, VARIADIC more text[] DEFAU
 	SELECT model.did(did_all.kind, array_to_string(source || more, '|', ''));
 	INSERT INTO model.log (kind, d)
 	SELECT 'K', concat_ws('|', source, l.order_key, l.line_key, l.line_id, (extract(epoch FROM l.queued_at) * 1000000)::bigint)
-	FROM backorder.order_line l WHERE l.source_id = position(source IN 'abc') AND source <> 'a';
+	FROM backorder.order_line l WHERE l.source_id = position(source IN 'abc') AND source <> 'a' AND NOT l.deleted;
 $$;
 
 -- All that is open of a purchase order was received: of the lines that were there, and of those that somebody added
