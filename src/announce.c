@@ -63,6 +63,7 @@ typedef struct OrderState
 	LineState  *lines;
 	int			n;
 	char	   *customer;
+	ItemPointerData tid;		/* of its row, where it says what was told */
 } OrderState;
 
 /* Kinds of events, in the order in which those of one order are written. */
@@ -196,31 +197,75 @@ compare_touched(const void *a, const void *b)
 	return cmp != 0 ? cmp : strcmp(x->key.order_key, y->key.order_key);
 }
 
-/*
- * The lines of the touched orders, as a statement returns them: by order and
- * line_id.  Fills one state per order.
- */
+/* What a touched order was told: by line_id, as jsonb sorts shorter keys first. */
 static void
-read_states(BoStatement statement, BoRows *touched, OrderState *states, int norders)
+take_told(Jsonb *told, OrderState *state)
 {
-	uint64		n = bo_exec(statement, touched, NULL, false);
-	SPITupleTable *table = SPI_tuptable;
-	LineState  *lines = palloc0(sizeof(LineState) * Max(n, 1));
+	JsonbIterator *it = JsonbIteratorInit(&told->root);
+	JsonbIteratorToken token;
+	JsonbValue	v;
 
-	memset(states, 0, sizeof(OrderState) * norders);
+	if (!JB_ROOT_IS_OBJECT(told))
+		return;
+	state->lines = palloc0(sizeof(LineState) * Max(JB_ROOT_COUNT(told), 1));
+	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
+	{
+		LineState  *line = &state->lines[state->n];
+		JsonbContainer *object;
+
+		if (token == WJB_KEY)
+			line->line_id = strtoll(pnstrdup(v.val.string.val, v.val.string.len), NULL, 10);
+		if (token != WJB_VALUE || v.type != jbvBinary)
+			continue;
+		object = v.val.binary.data;
+		line->line_key = json_get_text(object, "line");
+		line->item = json_get_text(object, "item");
+		line->location = json_get_text(object, "location");
+		line->ordered = json_get_qty(object, "ordered");
+		line->shipped = json_get_qty(object, "shipped");
+		line->allocated = json_get_qty(object, "allocated");
+		line->backordered = json_get_qty(object, "backordered");
+		line->has_promised_at = json_get_date(object, "promised_at", &line->promised_at);
+		state->n++;
+	}
+}
+
+/* What the touched orders were told; each has its row, which is locked. */
+static void
+read_told(BoRows *touched, OrderState *states)
+{
+	uint64		n = bo_exec(BO_READ_TOLD, touched, NULL, false);
+	SPITupleTable *table = SPI_tuptable;
+
 	for (uint64 row = 0; row < n; row++)
 	{
 		OrderState *state = &states[bo_get_int32(row, 1)];
-		LineState  *line;
+		bool		isnull;
+
+		state->customer = bo_get_text(row, 2);
+		state->tid = *(ItemPointer) DatumGetPointer(bo_get(row, 4, &isnull));
+		take_told(DatumGetJsonbP(bo_get(row, 3, &isnull)), state);
+	}
+	SPI_freetuptable(table);
+}
+
+/* The lines of the touched orders as they are. */
+static void
+read_lines(BoRows *touched, OrderState *states)
+{
+	uint64		n = bo_exec(BO_READ_TOUCHED_LINES, touched, NULL, false);
+	SPITupleTable *table = SPI_tuptable;
+	LineState  *lines = palloc0(sizeof(LineState) * Max(n, 1));
+
+	for (uint64 row = 0; row < n; row++)
+	{
+		OrderState *state = &states[bo_get_int32(row, 1)];
+		LineState  *line = &lines[row];
 		char	   *customer = bo_get_text(row, 2);
 		bool		isnull;
 
 		if (state->customer == NULL || (customer && strcmp(customer, state->customer) > 0))
 			state->customer = customer;
-		(void) bo_get(row, 3, &isnull);
-		if (isnull)
-			continue;			/* an order that was told nothing */
-		line = &lines[row];
 		if (state->n++ == 0)
 			state->lines = line;
 		line->line_id = bo_get_int64(row, 3);
@@ -307,78 +352,71 @@ event_kinds(const Comparison *c)
 }
 
 static void
-append_change(StringInfo buf, const Comparison *c)
+push_change(JsonbParseState **lines, const Comparison *c)
 {
 	const LineState *was = c->was;
 	const LineState *now = c->now;
 	const LineState *line = now ? now : was;
 
 	Assert(line != NULL);
-	appendStringInfoString(buf, buf->len > 0 ? ", {" : "{");
-	json_text(buf, "line", line->line_key);
-	json_text(buf, "item", line->item);
-	json_text(buf, "location", line->location);
-	json_qty(buf, "ordered", line->ordered);
-	json_qty(buf, "shipped", line->shipped);
-	json_qty(buf, "allocated", now ? now->allocated : qty_zero);
-	json_qty(buf, "allocated_before", c->old_allocated);
-	json_qty(buf, "backordered", now ? now->backordered : qty_zero);
-	json_qty(buf, "backordered_before", was ? was->backordered : qty_zero);
-	json_date(buf, "promised_at", now && now->has_promised_at, now ? now->promised_at : 0);
-	json_date(buf, "promised_before", was && was->has_promised_at, was ? was->promised_at : 0);
-	json_date(buf, "first_promised_at", now && now->has_first_promised_at, now ? now->first_promised_at : 0);
-	appendStringInfoChar(buf, '}');
+	json_begin(lines);
+	json_text(lines, "line", line->line_key);
+	json_text(lines, "item", line->item);
+	json_text(lines, "location", line->location);
+	json_qty(lines, "ordered", line->ordered);
+	json_qty(lines, "shipped", line->shipped);
+	json_qty(lines, "allocated", now ? now->allocated : qty_zero);
+	json_qty(lines, "allocated_before", c->old_allocated);
+	json_qty(lines, "backordered", now ? now->backordered : qty_zero);
+	json_qty(lines, "backordered_before", was ? was->backordered : qty_zero);
+	json_date(lines, "promised_at", now && now->has_promised_at, now ? now->promised_at : 0);
+	json_date(lines, "promised_before", was && was->has_promised_at, was ? was->promised_at : 0);
+	json_date(lines, "first_promised_at", now && now->has_first_promised_at, now ? now->first_promised_at : 0);
+	json_end(lines);
 }
 
 /* What is told of a line that waits; told() in SQL says the same. */
 static void
-append_told(StringInfo buf, const LineState *line)
+push_told(JsonbParseState **told, const LineState *line)
 {
-	appendStringInfo(buf, "%s\"" INT64_FORMAT "\": {", buf->len > 0 ? ", " : "", line->line_id);
-	json_text(buf, "line", line->line_key);
-	json_text(buf, "item", line->item);
-	json_text(buf, "location", line->location);
-	json_qty(buf, "ordered", line->ordered);
-	json_qty(buf, "shipped", line->shipped);
-	json_qty(buf, "allocated", line->allocated);
-	json_qty(buf, "backordered", line->backordered);
-	json_date(buf, "promised_at", line->has_promised_at, line->promised_at);
-	appendStringInfoChar(buf, '}');
+	json_string(told, WJB_KEY, psprintf(INT64_FORMAT, line->line_id));
+	json_begin(told);
+	json_text(told, "line", line->line_key);
+	json_text(told, "item", line->item);
+	json_text(told, "location", line->location);
+	json_qty(told, "ordered", line->ordered);
+	json_qty(told, "shipped", line->shipped);
+	json_qty(told, "allocated", line->allocated);
+	json_qty(told, "backordered", line->backordered);
+	json_date(told, "promised_at", line->has_promised_at, line->promised_at);
+	json_end(told);
 }
 
+/* A piece of the touched orders. */
+typedef struct Piece
+{
+	MemoryContext scratch;		/* for what building jsonb leaves behind, of one order after another */
+	EventSet	events;
+	BoRows	   *told;			/* what orders are told from now on */
+	BoRows	   *gone;			/* orders of which nothing waits any more */
+	bool		said;			/* there were events */
+} Piece;
+
+/* Compares one order: puts its events, and what it is told from now on, or that nothing of it waits any more. */
 static void
-put_event(EventSet *events, const Touched *order, EventKind kind, const char *customer, const char *changes)
+announce_order(Piece *piece, const Touched *order, const OrderState *was, const OrderState *now)
 {
-	StringInfoData payload;
-
-	initStringInfo(&payload);
-	appendStringInfoChar(&payload, '{');
-	json_text(&payload, "order", order->key.order_key);
-	json_text(&payload, "customer", customer);
-	appendStringInfo(&payload, ", \"lines\": [%s]", changes);
-	bo_event_put(events, order->tenant, order->key.source_id, order->key.order_key, event_names[kind], customer, &payload);
-	pfree(payload.data);
-}
-
-/*
- * Compares one order: puts its events, and what it is told from now on into
- * `told`, or into `gone` where nothing of it waits any more.  Returns whether
- * there were events.
- */
-static bool
-announce_order(const Touched *order, const OrderState *was, const OrderState *now, EventSet *events, BoRows *told, BoRows *gone)
-{
-	StringInfoData changes[EVENT_KINDS] = {{0}};
-	StringInfoData waiting;
+	MemoryContext cx = MemoryContextSwitchTo(piece->scratch);
+	JsonbParseState *changes[EVENT_KINDS] = {NULL};
+	JsonbParseState *waiting = NULL;
 	const char *customer = now->customer ? now->customer : was->customer;
 	bool		waits = false;
-	bool		said = false;
-	Datum		values[5];
-	bool		nulls[5] = {false};
+	Datum		values[6];
+	bool		nulls[6] = {false};
 
 	for (int i = 0; i < now->n; i++)
 		waits |= qty_sign(now->lines[i].backordered) > 0;
-	initStringInfo(&waiting);
+	json_begin(&waiting);
 	for (int i = 0, j = 0; i < was->n || j < now->n;)
 	{
 		const LineState *w = i < was->n ? &was->lines[i] : NULL;
@@ -396,7 +434,7 @@ announce_order(const Touched *order, const OrderState *was, const OrderState *no
 		i += w != NULL;
 		j += n != NULL;
 		if (n && qty_sign(n->backordered) > 0)
-			append_told(&waiting, n);
+			push_told(&waiting, n);
 		if (order->state.quiet)
 			continue;
 		c = compare(w, n);
@@ -407,16 +445,23 @@ announce_order(const Touched *order, const OrderState *was, const OrderState *no
 		{
 			if ((kinds & (1 << kind)) == 0)
 				continue;
-			if (changes[kind].data == NULL)
-				initStringInfo(&changes[kind]);
-			append_change(&changes[kind], &c);
+			if (changes[kind] == NULL)
+			{
+				json_begin(&changes[kind]);
+				json_text(&changes[kind], "order", order->key.order_key);
+				json_text(&changes[kind], "customer", customer);
+				json_begin_array(&changes[kind], "lines");
+			}
+			push_change(&changes[kind], &c);
 		}
 	}
+	MemoryContextSwitchTo(cx);
 	for (int kind = 0; kind < EVENT_KINDS; kind++)
-		if (changes[kind].data != NULL)
+		if (changes[kind] != NULL)
 		{
-			put_event(events, order, kind, customer, changes[kind].data);
-			said = true;
+			json_end_array(&changes[kind]);
+			bo_event_put(&piece->events, order->tenant, order->key.source_id, order->key.order_key, event_names[kind], customer, &changes[kind]);
+			piece->said = true;
 		}
 
 	values[0] = bo_text(order->tenant);
@@ -424,9 +469,10 @@ announce_order(const Touched *order, const OrderState *was, const OrderState *no
 	values[2] = bo_text(order->key.order_key);
 	values[3] = bo_text(customer);
 	nulls[3] = customer == NULL;
-	values[4] = bo_text(psprintf("{%s}", waiting.data));
-	bo_rows_put(waits ? told : gone, values, nulls);
-	return said;
+	values[4] = json_finish(&waiting);
+	values[5] = PointerGetDatum(&was->tid);
+	bo_rows_put(waits ? piece->told : piece->gone, values, nulls);
+	MemoryContextReset(piece->scratch);
 }
 
 /* Announces a piece of the touched orders, given sorted. Returns whether there were events. */
@@ -434,12 +480,13 @@ static bool
 announce_piece(Touched **orders, int n)
 {
 	BoRows	   *touched = bo_rows(BO_ROWS_TOUCHED);
-	EventSet	events = {0};
-	BoRows	   *told = bo_rows(BO_ROWS_TOLD);
-	BoRows	   *gone = bo_rows(BO_ROWS_TOLD);
-	OrderState *was = palloc(sizeof(OrderState) * n);
-	OrderState *now = palloc(sizeof(OrderState) * n);
-	bool		said = false;
+	Piece		piece = {
+		.scratch = AllocSetContextCreate(CurrentMemoryContext, "backorder announced order", ALLOCSET_DEFAULT_SIZES),
+		.told = bo_rows(BO_ROWS_TOLD),
+		.gone = bo_rows(BO_ROWS_TOLD)
+	};
+	OrderState *was = palloc0(sizeof(OrderState) * n);
+	OrderState *now = palloc0(sizeof(OrderState) * n);
 
 	for (int i = 0; i < n; i++)
 	{
@@ -450,15 +497,15 @@ announce_piece(Touched **orders, int n)
 	}
 	/* Locked in one statement, read in the next. */
 	(void) bo_exec(BO_LOCK_WAITING, touched, NULL, false);
-	read_states(BO_READ_TOLD, touched, was, n);
-	read_states(BO_READ_TOUCHED_LINES, touched, now, n);
+	read_told(touched, was);
+	read_lines(touched, now);
 	for (int i = 0; i < n; i++)
-		said |= announce_order(orders[i], &was[i], &now[i], &events, told, gone);
-	bo_events_write(&events);
-	bo_write(BO_TELL, told);
-	bo_write(BO_FORGET_ORDERS, gone);
+		announce_order(&piece, orders[i], &was[i], &now[i]);
+	bo_events_write(&piece.events);
+	bo_write(BO_TELL, piece.told);
+	bo_write(BO_FORGET_ORDERS, piece.gone);
 	bo_rows_drop(touched);
-	return said;
+	return piece.said;
 }
 
 /* What was announced in a subtransaction is to be announced again if that is rolled back. */

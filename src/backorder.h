@@ -23,6 +23,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
+#include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
@@ -263,13 +264,12 @@ extern void bo_lock_stock_rows(const StockKey *const *keys, int n, StockLockedFu
 typedef struct EventSet
 {
 	BoRows	   *rows;
-	MemoryContext scratch;		/* for what parsing leaves behind */
 	int32		source_id;		/* of which the rest is; 0: none yet */
 	char	   *source;
 	Datum		generation;
 } EventSet;
 
-extern void bo_event_put(EventSet *set, const char *tenant, int32 source_id, const char *order_key, const char *type, const char *customer, StringInfo payload);
+extern void bo_event_put(EventSet *set, const char *tenant, int32 source_id, const char *order_key, const char *type, const char *customer, JsonbParseState **payload);
 extern void bo_events_write(EventSet *set);
 
 /* ---------- mapped_table.c, key.c, mapping.c, mapping_read.c ---------- */

@@ -8,23 +8,7 @@
 
 #include "access/transam.h"
 #include "json.h"
-#include "utils/datum.h"
-#include "utils/jsonb.h"
-#include "utils/memutils.h"
 #include "utils/xid8.h"
-
-/* A jsonb in the current context; parsing leaves many times its size behind. */
-static Datum
-parse(EventSet *set, const char *text)
-{
-	MemoryContext old = MemoryContextSwitchTo(set->scratch);
-	Datum		value = DirectFunctionCall1(jsonb_in, CStringGetDatum(text));
-
-	MemoryContextSwitchTo(old);
-	value = datumCopy(value, false, -1);
-	MemoryContextReset(set->scratch);
-	return value;
-}
 
 /* What all events of a source say: its table, and in which life of the database. */
 static void
@@ -41,30 +25,27 @@ read_context(EventSet *set, int32 source_id)
 }
 
 /*
- * Adds an event of an order to a set.  payload is a JSON object without its
- * closing brace.  Expects a section, and the lock under which events of this
+ * Adds an event of an order to a set.  payload is an object that is not ended
+ * yet.  Expects a section, and the lock under which events of this
  * order are serial: the transaction number that they are ordered by is read
  * here.  Allocates in the current context.
  */
 void
-bo_event_put(EventSet *set, const char *tenant, int32 source_id, const char *order_key, const char *type, const char *customer, StringInfo payload)
+bo_event_put(EventSet *set, const char *tenant, int32 source_id, const char *order_key, const char *type, const char *customer, JsonbParseState **payload)
 {
 	Datum		values[9];
 	bool		nulls[9] = {false};
 
 	if (set->rows == NULL)
 		set->rows = bo_rows(BO_ROWS_EVENTS);
-	if (set->scratch == NULL)
-		set->scratch = AllocSetContextCreate(CurrentMemoryContext, "backorder event", 0, 64 * 1024, 64 * 1024);
 	if (set->source_id != source_id)
 		read_context(set, source_id);
 	json_text(payload, "source", set->source);
-	appendStringInfoChar(payload, '}');
 	values[0] = bo_text(tenant);
 	values[1] = bo_text("order");
 	values[2] = bo_text(order_key);
 	values[3] = bo_text(type);
-	values[4] = parse(set, payload->data);
+	values[4] = json_finish(payload);
 	values[5] = Int32GetDatum(source_id);
 	values[6] = bo_text(customer);
 	nulls[6] = customer == NULL;

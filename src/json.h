@@ -1,52 +1,126 @@
 /*
  * json.h
- *		Members of a JSON object, written as text: what events and waiting
- *		orders hold.
+ *		Members of a jsonb object, one after another, and back: what events
+ *		and waiting orders hold.
  *
- * Each function appends `"name": value`, with a comma before it unless it is
- * the first of its object.
+ * What is pushed is not copied until the whole is finished.
  */
 #ifndef BO_JSON_H
 #define BO_JSON_H
 
-#include "lib/stringinfo.h"
 #include "utils/date.h"
 #include "utils/fmgrprotos.h"
-#include "utils/json.h"
+#include "utils/jsonb.h"
 
 #include "qty.h"
 
 static inline void
-json_name(StringInfo buf, const char *name)
+json_string(JsonbParseState **state, JsonbIteratorToken token, const char *s)
 {
-	if (buf->len > 0 && buf->data[buf->len - 1] != '{')
-		appendStringInfoString(buf, ", ");
-	appendStringInfo(buf, "\"%s\": ", name);
+	JsonbValue	v = {.type = jbvString,.val.string = {.val = (char *) s,.len = strlen(s)}};
+
+	(void) pushJsonbValue(state, token, &v);
+}
+
+static inline void
+json_begin(JsonbParseState **state)
+{
+	(void) pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
+}
+
+static inline void
+json_end(JsonbParseState **state)
+{
+	(void) pushJsonbValue(state, WJB_END_OBJECT, NULL);
+}
+
+/* A member that is an array, up to json_end_array(). */
+static inline void
+json_begin_array(JsonbParseState **state, const char *name)
+{
+	json_string(state, WJB_KEY, name);
+	(void) pushJsonbValue(state, WJB_BEGIN_ARRAY, NULL);
+}
+
+static inline void
+json_end_array(JsonbParseState **state)
+{
+	(void) pushJsonbValue(state, WJB_END_ARRAY, NULL);
 }
 
 /* value NULL: null */
 static inline void
-json_text(StringInfo buf, const char *name, const char *value)
+json_text(JsonbParseState **state, const char *name, const char *value)
 {
-	json_name(buf, name);
-	if (value)
-		escape_json(buf, value);
+	JsonbValue	none = {.type = jbvNull};
+
+	json_string(state, WJB_KEY, name);
+	if (value != NULL)
+		json_string(state, WJB_VALUE, value);
 	else
-		appendStringInfoString(buf, "null");
+		(void) pushJsonbValue(state, WJB_VALUE, &none);
 }
 
 static inline void
-json_qty(StringInfo buf, const char *name, Qty value)
+json_qty(JsonbParseState **state, const char *name, Qty value)
 {
-	json_name(buf, name);
-	appendStringInfoString(buf, qty_text(value));
+	JsonbValue	v = {.type = jbvNumeric,.val.numeric = value};
+
+	json_string(state, WJB_KEY, name);
+	(void) pushJsonbValue(state, WJB_VALUE, &v);
 }
 
 /* Expects DateStyle ISO, as in every section. */
 static inline void
-json_date(StringInfo buf, const char *name, bool has, DateADT value)
+json_date(JsonbParseState **state, const char *name, bool has, DateADT value)
 {
-	json_text(buf, name, has ? DatumGetCString(DirectFunctionCall1(date_out, DateADTGetDatum(value))) : NULL);
+	json_text(state, name, has ? DatumGetCString(DirectFunctionCall1(date_out, DateADTGetDatum(value))) : NULL);
+}
+
+/* The object that was begun first, finished. */
+static inline Datum
+json_finish(JsonbParseState **state)
+{
+	return JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(state, WJB_END_OBJECT, NULL)));
+}
+
+/* A member of an object, NULL where there is none of this type. */
+static inline JsonbValue *
+json_member(JsonbContainer *object, const char *name, enum jbvType type)
+{
+	JsonbValue *v = getKeyJsonValueFromContainer(object, name, strlen(name), NULL);
+
+	return v != NULL && v->type == type ? v : NULL;
+}
+
+/* NULL where there is none */
+static inline char *
+json_get_text(JsonbContainer *object, const char *name)
+{
+	JsonbValue *v = json_member(object, name, jbvString);
+
+	return v != NULL ? pnstrdup(v->val.string.val, v->val.string.len) : NULL;
+}
+
+/* Zero where there is none */
+static inline Qty
+json_get_qty(JsonbContainer *object, const char *name)
+{
+	JsonbValue *v = json_member(object, name, jbvNumeric);
+
+	return v != NULL ? DatumGetNumericCopy(NumericGetDatum(v->val.numeric)) : qty_zero;
+}
+
+/* False where there is none. Expects DateStyle ISO. */
+static inline bool
+json_get_date(JsonbContainer *object, const char *name, DateADT *value)
+{
+	char	   *text = json_get_text(object, name);
+
+	if (text == NULL)
+		return false;
+	*value = DatumGetDateADT(DirectFunctionCall1(date_in, CStringGetDatum(text)));
+	return true;
 }
 
 #endif							/* BO_JSON_H */

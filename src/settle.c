@@ -127,20 +127,21 @@ apply_movements(Settle *st)
 static void
 note_discrepancy(Settle *st, Line *line, Qty missing)
 {
-	StringInfoData payload;
+	JsonbParseState *payload = NULL;
 
-	initStringInfo(&payload);
-	appendStringInfoChar(&payload, '{');
+	json_begin(&payload);
 	json_text(&payload, "order", line->order_key);
 	json_text(&payload, "customer", line->customer);
-	appendStringInfoString(&payload, ", \"lines\": [{");
+	json_begin_array(&payload, "lines");
+	json_begin(&payload);
 	json_text(&payload, "line", line->line_key);
 	json_text(&payload, "item", line->stock->key.item);
 	json_text(&payload, "location", line->stock->key.location);
 	json_qty(&payload, "ordered", line->ordered);
 	json_qty(&payload, "shipped", line->shipped);
 	json_qty(&payload, "adjusted", missing);
-	appendStringInfoString(&payload, "}]");
+	json_end(&payload);
+	json_end_array(&payload);
 	bo_event_put(&st->events, line->stock->key.tenant, line->source_id, line->order_key, "discrepancy", line->customer, &payload);
 }
 

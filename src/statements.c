@@ -60,7 +60,7 @@ const RowsKind bo_rows_kinds[] = {
 			{"tenant", TEXTOID}, {"source_id", INT4OID}, {"order_key", TEXTOID}, {"n", INT4OID}
 	}},
 	[BO_ROWS_TOLD] = {"given_told", {
-			{"tenant", TEXTOID}, {"source_id", INT4OID}, {"order_key", TEXTOID}, {"customer", TEXTOID}, {"told", TEXTOID}
+			{"tenant", TEXTOID}, {"source_id", INT4OID}, {"order_key", TEXTOID}, {"customer", TEXTOID}, {"told", JSONBOID}, {"tid", TIDOID}
 	}},
 	[BO_ROWS_DRAFTS] = {"given_drafts", {
 			{"tenant", TEXTOID}, {"supplier", TEXTOID}, {"location", TEXTOID}
@@ -283,25 +283,20 @@ const Statement bo_statements[] = {
 	[BO_FORGET_WAITING] = {-1, 2, {TEXTOID, INT4OID},
 	"DELETE FROM backorder.waiting_order w WHERE w.tenant = $1 AND w.source_id = $2"},
 
-	/* announce: what touched orders were told, and their lines, both by order and line_id in one layout */
+	/* announce: what touched orders were told, and their lines by order and line_id */
 	[BO_READ_TOLD] = {BO_ROWS_TOUCHED, 0, {0},
-		"SELECT g.n, w.customer, e.key::bigint, e.value->>'line', e.value->>'item', e.value->>'location', "
-		"(e.value->>'ordered')::numeric, (e.value->>'shipped')::numeric, (e.value->>'allocated')::numeric, "
-		"(e.value->>'backordered')::numeric, (e.value->>'promised_at')::date, NULL::date "
-		"FROM given_touched g JOIN backorder.waiting_order w "
-		"ON w.tenant = g.tenant AND w.source_id = g.source_id AND w.order_key = g.order_key "
-	"LEFT JOIN LATERAL jsonb_each(w.told) e ON true ORDER BY g.n, e.key::bigint"},
+		"SELECT g.n, w.customer, w.told, w.ctid FROM given_touched g JOIN backorder.waiting_order w "
+	"ON w.tenant = g.tenant AND w.source_id = g.source_id AND w.order_key = g.order_key"},
 	[BO_READ_TOUCHED_LINES] = {BO_ROWS_TOUCHED, 0, {0},
 		"SELECT g.n, l.customer, l.line_id, l.line_key, l.item, l.location, l.ordered, l.shipped, l.allocated, l.backordered, "
 		"l.promised_at, l.first_promised_at FROM given_touched g JOIN backorder.order_line l "
 	"ON l.tenant = g.tenant AND l.source_id = g.source_id AND l.order_key = g.order_key ORDER BY g.n, l.line_id"},
+	/* Rows that are locked: they are where they were read. */
 	[BO_TELL] = {BO_ROWS_TOLD, 0, {0},
-		"UPDATE backorder.waiting_order w SET told = g.told::jsonb, customer = g.customer FROM given_told g "
-		"WHERE w.tenant = g.tenant AND w.source_id = g.source_id AND w.order_key = g.order_key "
-	"AND (w.told, w.customer) IS DISTINCT FROM (g.told::jsonb, g.customer)"},
+		"UPDATE backorder.waiting_order w SET told = g.told, customer = g.customer FROM given_told g "
+	"WHERE w.ctid = g.tid AND (w.told, w.customer) IS DISTINCT FROM (g.told, g.customer)"},
 	[BO_FORGET_ORDERS] = {BO_ROWS_TOLD, 0, {0},
-		"DELETE FROM backorder.waiting_order w USING given_told g "
-	"WHERE w.tenant = g.tenant AND w.source_id = g.source_id AND w.order_key = g.order_key"},
+	"DELETE FROM backorder.waiting_order w USING given_told g WHERE w.ctid = g.tid"},
 
 	/* sources */
 	[BO_READ_SOURCE] = {-1, 1, {INT4OID},
