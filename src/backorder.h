@@ -20,6 +20,7 @@
 #include "lib/stringinfo.h"
 #include "nodes/bitmapset.h"
 #include "nodes/pg_list.h"
+#include "tcop/dest.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
@@ -224,6 +225,20 @@ extern Qty	bo_get_qty(int row, int column);
 extern int64 bo_get_int64(int row, int column);
 extern int32 bo_get_int32(int row, int column);
 extern bool bo_get_bool(int row, int column);
+
+/* A row of a statement that is still running: no other may run, and an error shows its text. */
+typedef void (*BoTakeRowFunc) (const Datum *values, const bool *nulls, void *arg);
+
+/* Takes the rows of a statement as they come, in the memory context in which it was made; &dest is for SPI. */
+typedef struct BoReceiver
+{
+	DestReceiver dest;
+	BoTakeRowFunc take;
+	void	   *arg;
+	MemoryContext cx;
+} BoReceiver;
+
+extern BoReceiver bo_receiver(BoTakeRowFunc take, void *arg);
 static inline Datum
 bo_text(const char *s)
 {

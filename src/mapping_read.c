@@ -13,7 +13,6 @@
 #include "miscadmin.h"
 #include "parser/analyze.h"
 #include "parser/parser.h"
-#include "tcop/dest.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -195,22 +194,20 @@ bo_allow_all_plans(void)
 
 /* ---------- lines ---------- */
 
-/* Takes the rows of a mapping query as they come. */
-typedef struct LineReceiver
-{
-	DestReceiver pub;
-	Mapping    *mapping;
-	MemoryContext cx;			/* of the lines */
-	List	   *lines;			/* of MappedLine */
-} LineReceiver;
-
 /* A row of a mapping query. */
 typedef struct MappedRow
 {
 	Mapping    *mapping;
-	Datum	   *values;
-	bool	   *nulls;
+	const Datum *values;
+	const bool *nulls;
 } MappedRow;
+
+/* The lines that were read. */
+typedef struct MappedLines
+{
+	Mapping    *mapping;
+	List	   *lines;			/* of MappedLine */
+} MappedLines;
 
 /* False where the column is not mapped, or NULL. */
 static bool
@@ -316,31 +313,17 @@ check_line(Mapping *mapping, MappedLine *line)
 	line->demand = line->live && line->item != NULL && line->quantity != NULL && qty_sign(line->quantity) > 0;
 }
 
-static bool
-receive_line(TupleTableSlot *slot, DestReceiver *self)
+static void
+take_line(const Datum *values, const bool *nulls, void *arg)
 {
-	LineReceiver *receiver = (LineReceiver *) self;
-	MappedRow	row = {receiver->mapping, slot->tts_values, slot->tts_isnull};
-	MemoryContext old = MemoryContextSwitchTo(receiver->cx);
+	MappedLines *read = arg;
+	MappedRow	row = {read->mapping, values, nulls};
 	MappedLine *line;
 
-	slot_getallattrs(slot);
 	evaluating_column[0] = '\0';	/* no longer */
 	line = convert(&row);
 	if (line != NULL)
-		receiver->lines = lappend(receiver->lines, line);
-	MemoryContextSwitchTo(old);
-	return true;
-}
-
-static void
-start_receiving(DestReceiver *self, int operation, TupleDesc desc)
-{
-}
-
-static void
-end_receiving(DestReceiver *self)
-{
+		read->lines = lappend(read->lines, line);
 }
 
 static Datum
@@ -387,10 +370,8 @@ bo_mapping_read(Mapping *mapping, MappingScope scope, List *notes, MappedLineFun
 	int			nargs = 0;
 	int			level = 0;
 	bool		few = scope != MAPPING_MANY && scope != MAPPING_ALL;
-	LineReceiver receiver = {
-		.pub = {.receiveSlot = receive_line,.rStartup = start_receiving,.rShutdown = end_receiving,.rDestroy = end_receiving,.mydest = DestNone},
-		.mapping = mapping,.cx = CurrentMemoryContext
-	};
+	MappedLines read = {.mapping = mapping};
+	BoReceiver	receiver = bo_receiver(take_line, &read);
 	ListCell   *lc;
 
 	/* Only an array of single keys is looked up in an index whatever the statistics say: others one by one. */
@@ -425,15 +406,15 @@ bo_mapping_read(Mapping *mapping, MappingScope scope, List *notes, MappedLineFun
 	if (!few)
 		level = bo_allow_all_plans();
 	/* Prepared as ourselves: names of our own functions are looked up then. */
-	run_query(mapping, &mapping->plans[scope], mapping->queries[scope], nargs, types, values, !few, NULL, &receiver.pub);
+	run_query(mapping, &mapping->plans[scope], mapping->queries[scope], nargs, types, values, !few, NULL, &receiver.dest);
 	if (!few)
 		AtEOXact_GUC(false, level);
-	foreach(lc, receiver.lines)
+	foreach(lc, read.lines)
 	{
 		check_line(mapping, lfirst(lc));
 		func(mapping, lfirst(lc), arg);
 	}
-	list_free(receiver.lines);
+	list_free(read.lines);
 }
 
 /* The items and locations of the lines of these orders, of StockKey, with the active snapshot. Expects a section. */

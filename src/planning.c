@@ -138,47 +138,14 @@ typedef struct Matching
 	BoRows	   *removed;
 } Matching;
 
-typedef void (*TakeFunc) (const Datum *values, const bool *nulls, void *arg);
-
-/* Receives the rows of a statement as they come, without a copy. */
-typedef struct Receiver
-{
-	DestReceiver dest;
-	TakeFunc	take;
-	void	   *arg;
-	MemoryContext cx;
-} Receiver;
-
-static bool
-receive_row(TupleTableSlot *slot, DestReceiver *self)
-{
-	Receiver   *r = (Receiver *) self;
-	MemoryContext old = MemoryContextSwitchTo(r->cx);
-
-	slot_getallattrs(slot);
-	r->take(slot->tts_values, slot->tts_isnull, r->arg);
-	MemoryContextSwitchTo(old);
-	return true;
-}
-
-static void
-start_receiving(DestReceiver *self, int operation, TupleDesc desc)
-{
-}
-
-static void
-end_receiving(DestReceiver *self)
-{
-}
-
 /*
  * Reads a statement's rows, one call for each in the caller's memory context.
  * The plan is made for this scope: all of a tenant and one item differ.
  */
 static void
-read_rows(const char *sql, const Scope *scope, bool read_only, TakeFunc take, void *arg)
+read_rows(const char *sql, const Scope *scope, bool read_only, BoTakeRowFunc take, void *arg)
 {
-	Receiver	receiver = {{receive_row, start_receiving, end_receiving, end_receiving, DestNone}, take, arg, CurrentMemoryContext};
+	BoReceiver	receiver = bo_receiver(take, arg);
 	char	   *given[] = {scope->tenant, scope->item, scope->location, scope->supplier};
 	ParamListInfo params = makeParamList(lengthof(given));
 	SPIExecuteOptions options = {.params = params,.read_only = read_only,.dest = &receiver.dest};

@@ -338,6 +338,42 @@ bo_get_bool(int row, int column)
 	return isnull ? false : DatumGetBool(value);
 }
 
+/* ---------- rows as they come ---------- */
+
+static bool
+receive_row(TupleTableSlot *slot, DestReceiver *self)
+{
+	BoReceiver *receiver = (BoReceiver *) self;
+	MemoryContext old = MemoryContextSwitchTo(receiver->cx);
+
+	slot_getallattrs(slot);
+	receiver->take(slot->tts_values, slot->tts_isnull, receiver->arg);
+	MemoryContextSwitchTo(old);
+	return true;
+}
+
+static void
+start_receiving(DestReceiver *self, int operation, TupleDesc desc)
+{
+}
+
+static void
+end_receiving(DestReceiver *self)
+{
+}
+
+/* Hands each row to take(): nothing is kept of it, and no tuple is formed. */
+BoReceiver
+bo_receiver(BoTakeRowFunc take, void *arg)
+{
+	BoReceiver	receiver = {
+		.dest = {.receiveSlot = receive_row,.rStartup = start_receiving,.rShutdown = end_receiving,.rDestroy = end_receiving,.mydest = DestNone},
+		.take = take,.arg = arg,.cx = CurrentMemoryContext
+	};
+
+	return receiver;
+}
+
 /* ---------- sequences ---------- */
 
 int64
