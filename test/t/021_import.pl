@@ -123,7 +123,7 @@ $node->poll_query_until('postgres', 'SELECT count(*) > 50 FROM shop.orders WHERE
 $began = time;
 $node->safe_psql('postgres', "CALL backorder.import('shop.lines', 200)");
 my $took = time - $began;
-$load->{run}->signal('INT');
+$load->{run}->signal('TERM');
 eval { $load->{run}->finish };
 my ($longest, $written) = (0, 0);
 foreach my $file (glob("$dir/wait*"))
