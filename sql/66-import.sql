@@ -43,7 +43,7 @@ COMMENT ON COLUMN backorder.source_import.finished_at IS 'When it was finished.'
 
 CREATE PROCEDURE backorder.import(line_table regclass, batch integer DEFAULT 1000)
 LANGUAGE c AS 'MODULE_PATHNAME', 'bo_import';
-COMMENT ON PROCEDURE backorder.import(regclass, integer) IS 'Records the orders of a table that was attached with import => false, or reconciles all orders of an attached table, in batches of so many orders that commit one by one. Cancelled, or called again after a crash, it goes on where it was; two at once take turns.';
+COMMENT ON PROCEDURE backorder.import(regclass, integer) IS 'Records the orders of a table that was attached with import => false, or reconciles all orders of an attached table, in batches of so many orders that commit one by one, in READ COMMITTED. What its caller did before is committed first. Cancelled, or called again after a crash, it goes on where it was; two at once take turns.';
 
 CREATE FUNCTION backorder.orders_to_import(source_id integer, OUT order_key text)
 RETURNS SETOF text LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_orders_to_import';

@@ -215,7 +215,7 @@ take_told(Jsonb *told, OrderState *state)
 
 		if (token == WJB_KEY)
 			line->line_id = strtoll(pnstrdup(v.val.string.val, v.val.string.len), NULL, 10);
-		if (token != WJB_VALUE || v.type != jbvBinary)
+		if (token != WJB_VALUE || v.type != jbvBinary || !JsonContainerIsObject(v.val.binary.data))
 			continue;
 		object = v.val.binary.data;
 		line->line_key = json_get_text(object, "line");

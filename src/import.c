@@ -375,8 +375,6 @@ start_import(int32 source_id)
 
 	analyze_if_never(&mapping->line);
 	analyze_if_never(&mapping->header);
-	/* Before its row is looked at: who attaches the table anew has it locked, and makes another row. */
-	LockRelationOid(mapping->line.relid, RowExclusiveLock);
 	mapping = bo_mapping(source_id);
 	bo_enter(&section);
 	if (bo_exec(BO_LOCK_IMPORT, NULL, args, false) > 0)
@@ -527,8 +525,6 @@ import_batch(int32 source_id, int limit)
 	bool		more;
 	int64		orders = 0;
 
-	/* Before its row: whoever drops, detaches or attaches the table has it locked then, and waits for us or we for him. */
-	LockRelationOid(mapping->line.relid, RowExclusiveLock);
 	bo_mapping_lock(bo_mapping(source_id));
 	mapping = bo_mapping(source_id);
 	bo_enter(&section);
@@ -615,12 +611,29 @@ import_batch_and_announce(int32 source_id, int limit)
 	return more;
 }
 
-/* In a new transaction.  Whatever the session's default: to wait for an order, or for who attaches the table, is to see it then. */
+/*
+ * Begins a transaction of the import, with the table locked before anything
+ * else of it is: before its mapping is loaded and the table analyzed, of which
+ * the lock would be an upgrade, and before the row of the import is looked at.
+ * Whoever attaches, detaches or drops the table has it locked then, and waits
+ * for us or we for him.  Refuses where it is not attached any more.
+ */
 static void
-push_snapshot(void)
+begin_transaction(Oid relid, int32 source_id)
 {
+	char	   *tenant;
+	bool		detached = false;
+
+	LockRelationOid(relid, RowExclusiveLock);
+	/* Whatever the session's default: to wait is to see what came of it. */
 	XactIsoLevel = XACT_READ_COMMITTED;
 	PushActiveSnapshot(GetTransactionSnapshot());
+	if (bo_source_of_table(relid, &tenant, &detached) != source_id || detached)
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_NOT_ATTACHED),
+				 errmsg("the table was detached while it was imported"),
+				 errdetail("What was imported of it was ended then."),
+				 errhint("Attached tables are listed in backorder.source.")));
 }
 
 /*
@@ -654,37 +667,25 @@ bo_import(PG_FUNCTION_ARGS)
 		elog(ERROR, "SPI_connect failed");
 	cx = AllocSetContextCreate(CurrentMemoryContext, "backorder import", ALLOCSET_DEFAULT_SIZES);
 	SPI_commit();				/* which had a snapshot to find the table */
-	push_snapshot();
+	begin_transaction(relid, source_id);
 	start_import(source_id);
 	PopActiveSnapshot();
 	SPI_commit();
 	for (;;)
 	{
 		MemoryContext old = MemoryContextSwitchTo(cx);
-		char	   *tenant;
-		bool		detached = false;
 
-		push_snapshot();
-		/* Between two transactions it may have been detached, or its table dropped. */
-		if (bo_source_of_table(relid, &tenant, &detached) != source_id || detached)
-			ereport(ERROR,
-					(errcode(ERRCODE_BO_NOT_ATTACHED),
-					 errmsg("the table was detached while it was imported"),
-					 errdetail("What was imported of it was ended then."),
-					 errhint("Attached tables are listed in backorder.source.")));
-		if (more)
-			more = import_batch_and_announce(source_id, batch);
-		else
-		{
-			PopActiveSnapshot();
+		begin_transaction(relid, source_id);
+		if (!more)
 			break;				/* and attached it still is */
-		}
+		more = import_batch_and_announce(source_id, batch);
 		PopActiveSnapshot();
 		MemoryContextSwitchTo(old);
 		SPI_commit();
 		MemoryContextReset(cx);
 		CHECK_FOR_INTERRUPTS();
 	}
+	PopActiveSnapshot();
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
 	PG_RETURN_VOID();

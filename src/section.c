@@ -260,6 +260,7 @@ bo_pin_planning(void)
 	int			level = NewGUCNestLevel();
 
 	pin_setting("enable_nestloop", "on");
+	pin_setting("enable_tidscan", "on");
 	pin_setting("enable_seqscan", "off");
 	pin_setting("enable_bitmapscan", "off");
 	pin_setting("enable_hashjoin", "off");
