@@ -357,8 +357,8 @@ typedef struct Mapping
 	AttrNumber	line_key[BO_MAX_KEYS];
 	Oid			line_key_type[BO_MAX_KEYS];
 	char	   *queries[5];		/* by MappingScope */
-	int8		at[MAPPED_COLUMNS];	/* by MappedColumn: which column of these queries it is; -1: not mapped */
-	int8		header_key_at;	/* the first column of the header's spelling of the key; -1: there is none */
+	int16		at[MAPPED_COLUMNS];	/* by MappedColumn: which column of these queries it is; -1: not mapped */
+	int16		header_key_at;	/* the first column of the header's spelling of the key; -1: there is none */
 	char	   *where_keys;		/* by arrays of order keys, $1 ... */
 	char	   *places_query;	/* items and locations of several orders */
 	char	   *keys_query;		/* all order keys */

@@ -516,7 +516,7 @@ static bool
 import_batch(int32 source_id, int limit)
 {
 	MemoryContext cx = CurrentMemoryContext;
-	Mapping    *mapping = bo_mapping(source_id);
+	Mapping    *mapping;
 	Datum		args[8] = {Int32GetDatum(source_id), Int32GetDatum(limit)};
 	Settlement	settlement = {0};
 	Import		import;
