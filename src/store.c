@@ -200,6 +200,7 @@ bo_exec(BoStatement statement, BoRows *rows, const Datum *args, bool read_only)
 	int			rc;
 
 	Assert((rows == NULL) == (s->rows < 0));
+	Assert(args != NULL || s->nargs == 0);
 	if (rows)
 		register_rows(rows, &enr);
 	for (int i = 0; i < s->nargs; i++)
