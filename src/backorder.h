@@ -366,6 +366,9 @@ typedef struct Mapping
 	Oid			array_type[BO_MAX_KEYS];	/* of text where key_as_text */
 	bool		key_as_text[BO_MAX_KEYS];
 	bool		by_line;		/* a line's values depend on its row and header only */
+	uint32		load;			/* which loading of a mapping this is: no two have the same */
+	bool		by_rows;		/* what an order says that was written whole can be read from its rows; see written.c */
+	struct WrittenRead *written;	/* how; NULL: not yet made */
 	SPIPlanPtr	plans[5];		/* by MappingScope */
 	SPIPlanPtr	places_plan;
 } Mapping;
@@ -436,6 +439,10 @@ extern Oid	bo_resolve_table(Oid cached, char *schema, char *name, int32 source_i
 extern Bitmapset *bo_mapping_columns_read(Mapping *mapping, Oid relid);
 extern void bo_mapping_lock(Mapping *mapping);	/* rewritten.c */
 extern void bo_mapping_check_rewritten(Mapping *mapping);	/* rewritten.c */
+extern void bo_mapping_evaluate(Mapping *mapping, const char *what, void (*func) (void *arg), void *arg);
+extern void bo_mapping_become_owner(Mapping *mapping);
+extern MappedLine *bo_mapped_line(Mapping *mapping, const Datum *values, const bool *nulls, char *order_key);
+extern void bo_check_mapped_line(Mapping *mapping, MappedLine *line);
 extern void bo_mapping_run(Mapping *mapping, SPIPlanPtr *plan, const char *query, int nargs, Oid *types, Datum *values, bool custom, const char *what);
 extern Query *bo_mapping_analyze(Mapping *mapping, const char *text);
 extern int	bo_allow_all_plans(void);
@@ -528,6 +535,15 @@ typedef struct OrderNote
 	Datum		native[BO_MAX_KEYS];
 	struct
 	{
+		uint32		load;		/* of the mapping, when its rows were noted */
+		uint32		era;		/* of the notes; 0: no row was */
+		int32		first;		/* of its lines among the written rows; -1: none */
+		int32		last;
+		ItemPointerData header;
+		bool		spoilt;		/* there may be more of it than these rows */
+	}			written;		/* written.c */
+	struct
+	{
 		bool		locked;		/* its sales_order row is */
 		bool		fresh;		/* the order was new when it was locked: nothing is recorded of it */
 		bool		unseen;		/* it was, or was not looked at since its table was attached */
@@ -539,6 +555,15 @@ typedef struct OrderNote
 		Datum		line[BO_MAX_KEYS];	/* native values of its key */
 	}			state;			/* follows savepoints */
 } OrderNote;
+
+/* ---------- written.c: orders that this transaction wrote whole ---------- */
+
+extern bool bo_mapping_by_rows(const Mapping *mapping);
+extern void bo_note_written(OrderNote *note, const Mapping *mapping, Oid relid, ItemPointer tid);
+extern void bo_spoil_written(OrderNote *note);
+extern void bo_forget_written(void);
+extern bool bo_is_written(const OrderNote *note, const Mapping *mapping);
+extern List *bo_read_written(Mapping *mapping, List *notes, MappedLineFunc func, void *arg);
 
 /* A line whose key was updated. */
 typedef struct LineMove

@@ -290,16 +290,18 @@ note_line(CapturedTable *table, Mapping *mapping, OrderNote *entry, TupleTableSl
 	entry->state.one_line = true;
 }
 
-static void
+/* Returns the note of the order that a row of it, or its header, names itself; NULL for none. */
+static OrderNote *
 note_row(CapturedTable *table, Mapping *mapping, TupleTableSlot *slot, Relation rel)
 {
 	Datum		values[BO_MAX_KEYS];
 	int			n = mapping->line.nkeys;
+	OrderNote  *note;
 
 	if (table->role == CAPTURE_STOCK)
 	{
 		bo_stock_note_row(mapping->source_id, slot, rel);
-		return;
+		return NULL;
 	}
 	if (table->nkeys == 0)
 	{
@@ -315,22 +317,24 @@ note_row(CapturedTable *table, Mapping *mapping, TupleTableSlot *slot, Relation 
 			bo_park(mapping->tenant, mapping->source_id, "", error);
 			bo_leave(&section);
 		}
-		return;
+		return NULL;
 	}
 	if (!get_key(slot, table->key, n, values))
-		return;
+		return NULL;
 	if (table->role == CAPTURE_HEADER)
 	{
 		detoast(values, mapping->header.key_type, n);
 		if (!bo_header_key(mapping, values))
-			return;
+			return NULL;
 	}
 	else
 		detoast(values, mapping->line.key_type, n);
+	note = bo_note_order(mapping, values);
 	if (table->role == CAPTURE_LINE)
-		note_line(table, mapping, bo_note_order(mapping, values), slot);
+		note_line(table, mapping, note, slot);
 	else
-		bo_note_spellings(mapping, bo_note_order(mapping, values));
+		bo_note_spellings(mapping, note);
+	return note;
 }
 
 /* An UPDATE that changes the key of a line moves the line, with all it has. */
@@ -457,7 +461,7 @@ bo_note_rows(Mapping *mapping, Oid attached, Oid partition)
 	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
 	{
 		CHECK_FOR_INTERRUPTS();
-		note_row(&table, mapping, slot, rel);
+		bo_spoil_written(note_row(&table, mapping, slot, rel));
 	}
 	table_endscan(scan);
 	ExecDropSingleTupleTableSlot(slot);
@@ -477,6 +481,8 @@ bo_capture(PG_FUNCTION_ARGS)
 	CapturedTable *table;
 	Mapping    *mapping = NULL;
 	TupleDesc	desc;
+	OrderNote  *note;
+	OrderNote  *after;
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		ereport(ERROR,
@@ -493,6 +499,7 @@ bo_capture(PG_FUNCTION_ARGS)
 		PG_RETURN_POINTER(NULL);	/* no line, nothing to note */
 	if (TRIGGER_FIRED_FOR_STATEMENT(trigdata->tg_event))
 	{
+		bo_forget_written();
 		if (table->role == CAPTURE_STOCK)
 			bo_stock_note_all(mapping->source_id);
 		else
@@ -508,13 +515,22 @@ bo_capture(PG_FUNCTION_ARGS)
 	{
 		if (!differs(table, desc, trigdata->tg_trigslot, trigdata->tg_newslot))
 			PG_RETURN_POINTER(NULL);
-		note_row(table, mapping, trigdata->tg_trigslot, trigdata->tg_relation);
-		note_row(table, mapping, trigdata->tg_newslot, trigdata->tg_relation);
+		note = note_row(table, mapping, trigdata->tg_trigslot, trigdata->tg_relation);
+		after = note_row(table, mapping, trigdata->tg_newslot, trigdata->tg_relation);
+		if (note != after)
+		{
+			bo_spoil_written(note);
+			bo_spoil_written(after);
+		}
 		if (table->role == CAPTURE_LINE)
 			note_move(table, mapping, desc, trigdata->tg_trigslot, trigdata->tg_newslot, trigdata->tg_newtuple);
 	}
 	else
-		note_row(table, mapping, trigdata->tg_trigslot, trigdata->tg_relation);
+	{
+		note = note_row(table, mapping, trigdata->tg_trigslot, trigdata->tg_relation);
+		if (note != NULL && TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
+			bo_note_written(note, mapping, RelationGetRelid(trigdata->tg_relation), &trigdata->tg_trigslot->tts_tid);
+	}
 	BO_POINT("captured");
 	if (mapping->immediate)
 		bo_queue_statement_work();

@@ -41,8 +41,8 @@ typedef void (*BoStockKeyFunc) (int i, const char **parts, void *arg);
 /* A locked stock row: its columns in the order of the table, none of which is NULL. */
 typedef void (*BoStockRowFunc) (int i, ItemPointer tid, const Datum *values, void *arg);
 
-/* The key of the order to lock next. */
-typedef void (*BoOrderKeyFunc) (int i, const char **tenant, int32 *source_id, const char **order_key, void *arg);
+/* The key of the order to lock next; *is_new: nothing will be recorded of it. */
+typedef void (*BoOrderKeyFunc) (int i, const char **tenant, int32 *source_id, const char **order_key, bool *is_new, void *arg);
 
 extern void bo_direct_init(void);
 extern BoDirect *bo_direct_open(BoTable which);

@@ -267,6 +267,18 @@ bo_direct_lock_stock(BoDirect *direct, int first, int n, BoStockKeyFunc key_of, 
 	return i;
 }
 
+/* Makes the slot a row of sales_order with the key that is looked for. */
+static void
+set_order(TupleTableSlot *slot, const Search *search, int64 revision)
+{
+	ExecClearTuple(slot);
+	for (int k = 0; k < KEY_COLUMNS; k++)
+		slot->tts_values[k] = search->keys[k].sk_argument;
+	slot->tts_values[KEY_COLUMNS] = Int64GetDatum(revision);
+	memset(slot->tts_isnull, 0, sizeof(bool) * search->direct->table->ncolumns);
+	ExecStoreVirtualTuple(slot);
+}
+
 /*
  * Locks one order after another, in the order given, by writing its row of
  * sales_order, as INSERT ... ON CONFLICT DO UPDATE does, and stores what the
@@ -277,7 +289,7 @@ bo_direct_lock_stock(BoDirect *direct, int first, int n, BoStockKeyFunc key_of, 
 int
 bo_direct_lock_orders(BoDirect *direct, int first, int n, BoOrderKeyFunc key_of, int64 *before, void *arg)
 {
-	TupleTableSlot *fresh = table_slot_create(direct->rel, NULL);
+	TupleTableSlot *slot = table_slot_create(direct->rel, NULL);
 	CommandId	cid = GetCurrentCommandId(true);
 	Search		search;
 	int			i;
@@ -289,38 +301,32 @@ bo_direct_lock_orders(BoDirect *direct, int first, int n, BoOrderKeyFunc key_of,
 		const char *tenant;
 		int32		source_id;
 		const char *order_key;
+		bool		is_new;
 		LockResult	locked;
+		ItemPointerData tid;
 
-		key_of(i, &tenant, &source_id, &order_key, arg);
+		key_of(i, &tenant, &source_id, &order_key, &is_new, arg);
 		set_text_key(&search.keys[0], 1, tenant);
 		ScanKeyInit(&search.keys[1], 2, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(source_id));
 		set_text_key(&search.keys[2], 3, order_key);
-		ExecClearTuple(fresh);
-		memset(fresh->tts_isnull, 0, sizeof(bool) * direct->table->ncolumns);
-		for (int k = 0; k < KEY_COLUMNS; k++)
-			fresh->tts_values[k] = search.keys[k].sk_argument;
-		locked = lock_row(&search, cid);
-		if (locked == LOCK_CONCURRENT)
-			break;
-		if (locked == LOCK_TAKEN)
-		{
-			ItemPointerData tid = search.slot->tts_tid;
-
-			before[i] = DatumGetInt64(search.slot->tts_values[3]);
-			fresh->tts_values[3] = Int64GetDatum(before[i] + 1);
-			ExecStoreVirtualTuple(fresh);
-			bo_direct_update_row(direct, &tid, fresh, cid);
-		}
-		else
+		/* Of a new one there is mostly nothing to find. */
+		locked = is_new ? LOCK_MISSING : lock_row(&search, cid);
+		if (locked == LOCK_MISSING)
 		{
 			before[i] = -1;
-			fresh->tts_values[3] = Int64GetDatum(1);
-			ExecStoreVirtualTuple(fresh);
-			if (!insert_if_new(direct, fresh, cid))
-				break;
+			set_order(slot, &search, 1);
+			if (insert_if_new(direct, slot, cid))
+				continue;
+			locked = is_new ? lock_row(&search, cid) : LOCK_CONCURRENT;
 		}
+		if (locked != LOCK_TAKEN)
+			break;
+		tid = search.slot->tts_tid;
+		before[i] = DatumGetInt64(search.slot->tts_values[KEY_COLUMNS]);
+		set_order(slot, &search, before[i] + 1);
+		bo_direct_update_row(direct, &tid, slot, cid);
 	}
 	end_search(&search);
-	ExecDropSingleTupleTableSlot(fresh);
+	ExecDropSingleTupleTableSlot(slot);
 	return i;
 }

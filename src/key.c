@@ -80,14 +80,28 @@ bo_value_text(Datum value, Oid type)
 {
 	Oid			output;
 	bool		varlena;
-	char	   *text;
+	char	   *result;
 
+	/* Without looking for the output function where that is known, as each row of a source has a key or two. */
+	switch (type)
+	{
+		case INT4OID:
+		case INT8OID:
+			result = palloc(MAXINT8LEN + 1);
+			(void) pg_lltoa(type == INT4OID ? DatumGetInt32(value) : DatumGetInt64(value), result);
+			return result;
+		case TEXTOID:
+		case VARCHAROID:
+			return TextDatumGetCString(value);
+		default:
+			break;
+	}
 	getTypeOutputInfo(type, &output, &varlena);
-	text = OidOutputFunctionCall(output, value);
+	result = OidOutputFunctionCall(output, value);
 	if (type == BPCHAROID)		/* the padding is not part of the value */
-		for (size_t n = strlen(text); n > 0 && text[n - 1] == ' '; n--)
-			text[n - 1] = '\0';
-	return text;
+		for (size_t n = strlen(result); n > 0 && result[n - 1] == ' '; n--)
+			result[n - 1] = '\0';
+	return result;
 }
 
 char *

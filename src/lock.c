@@ -55,13 +55,14 @@ typedef struct OrderLocking
 } OrderLocking;
 
 static void
-order_key(int i, const char **tenant, int32 *source_id, const char **order_key, void *arg)
+order_key(int i, const char **tenant, int32 *source_id, const char **order_key, bool *is_new, void *arg)
 {
 	OrderNote  *note = list_nth(((OrderLocking *) arg)->notes, i);
 
 	*tenant = note->tenant;
 	*source_id = note->key.source_id;
 	*order_key = note->key.order_key;
+	*is_new = ItemPointerIsValid(&note->written.header);
 }
 
 static int

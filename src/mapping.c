@@ -26,6 +26,7 @@
 #include "utils/snapmgr.h"
 
 static HTAB *mappings;			/* by source_id */
+static uint32 loads;			/* of mappings, so far */
 
 /* The sources that are being loaded, the innermost first. */
 typedef struct Loading
@@ -265,6 +266,7 @@ analyze_query(Mapping *mapping)
 		mapping->line_key_type[i] = getBaseType(exprType((Node *) ((TargetEntry *) list_nth(query->targetList, mapping->line.nkeys + i))->expr));
 	for (int i = 0; i < mapping->nline_keys; i++)
 		mapping->pin_keys |= bo_key_depends_on_settings(mapping->line_key_type[i]);
+	mapping->by_rows = bo_mapping_by_rows(mapping);
 }
 
 /*
@@ -539,6 +541,7 @@ bo_mapping_if_exists(int32 source_id)
 			MemoryContextDelete(mapping->cx);
 		memset(mapping, 0, sizeof(*mapping));
 		mapping->source_id = source_id;
+		mapping->load = ++loads;
 		mapping->cx = AllocSetContextCreate(CacheMemoryContext, "backorder mapping", ALLOCSET_SMALL_SIZES);
 		BO_POINT("mapping");
 		if (!bo_load_source(source_id, &mapping->valid, load, mapping))

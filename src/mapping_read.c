@@ -111,57 +111,23 @@ bo_mapping_analyze(Mapping *mapping, const char *text)
 }
 
 /*
- * Runs a query of a mapping as the owner of its tables, in a security-
- * restricted operation, with the active snapshot; prepares it first where
- * *plan is none that is valid.  what names it in errors, NULL: the mapped
- * columns name themselves (evaluating()).  Raises 40001 where the transaction's
- * snapshot is older than the tables are.  Expects a section; the rows go to
- * dest, NULL: to SPI_tuptable.
+ * Runs func(arg), which evaluates the mapping: an error in it is told in words
+ * that name the mapping, and what of it, NULL: the mapped columns name
+ * themselves (evaluating()).  It may become the tables' owner, which ends with it.
  */
-static void
-run_query(Mapping *mapping, SPIPlanPtr *plan, const char *query, int nargs, Oid *types, Datum *values, bool custom, const char *what, DestReceiver *dest)
+void
+bo_mapping_evaluate(Mapping *mapping, const char *what, void (*func) (void *arg), void *arg)
 {
 	Oid			userid;
 	int			sec_context;
 	MemoryContext cx = CurrentMemoryContext;
-	volatile bool made = false;
-	ParamListInfo params = nargs > 0 ? makeParamList(nargs) : NULL;
-	SPIExecuteOptions options = {0};
 
 	GetUserIdAndSecContext(&userid, &sec_context);
 	evaluating_order[0] = '\0';
 	strlcpy(evaluating_column, what ? what : "", sizeof(evaluating_column));
 	PG_TRY();
 	{
-		if (*plan != NULL && !SPI_plan_is_valid(*plan))
-		{
-			SPIPlanPtr	old = *plan;
-
-			*plan = NULL;
-			SPI_freeplan(old);
-		}
-		if (*plan == NULL)
-		{
-			SPIPlanPtr	fresh = SPI_prepare_cursor(query, nargs, types, custom ? CURSOR_OPT_CUSTOM_PLAN : CURSOR_OPT_GENERIC_PLAN);
-
-			if (fresh == NULL || SPI_keepplan(fresh) != 0)
-				elog(ERROR, "could not prepare mapping of %s", mapping->line.name);
-			*plan = fresh;
-			made = true;
-		}
-		SetUserIdAndSecContext(mapping->owner,
-							   sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
-		if (made && !custom)
-			bo_plan_by_index(*plan);
-		BO_POINT("read");
-		bo_mapping_check_rewritten(mapping);
-		for (int i = 0; i < nargs; i++)
-			params->params[i] = (ParamExternData) {.value = values[i],.pflags = PARAM_FLAG_CONST,.ptype = types[i]};
-		options.params = params;
-		options.read_only = true;
-		options.dest = dest;
-		if (SPI_execute_plan_extended(*plan, &options) < 0)
-			elog(ERROR, "mapping query failed");
+		func(arg);
 		SetUserIdAndSecContext(userid, sec_context);
 		MemoryContextSwitchTo(cx);
 	}
@@ -171,6 +137,84 @@ run_query(Mapping *mapping, SPIPlanPtr *plan, const char *query, int nargs, Oid 
 		report_evaluation(mapping, cx);
 	}
 	PG_END_TRY();
+}
+
+/*
+ * Within bo_mapping_evaluate(): goes on as the owner of the tables, in a
+ * security-restricted operation.  Raises 40001 where the transaction's snapshot
+ * is older than the tables are.
+ */
+void
+bo_mapping_become_owner(Mapping *mapping)
+{
+	Oid			userid;
+	int			sec_context;
+
+	GetUserIdAndSecContext(&userid, &sec_context);
+	SetUserIdAndSecContext(mapping->owner,
+						   sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
+	BO_POINT("read");
+	bo_mapping_check_rewritten(mapping);
+}
+
+/* A query of a mapping. */
+typedef struct MappingQuery
+{
+	Mapping    *mapping;
+	SPIPlanPtr *plan;
+	const char *text;
+	int			nargs;
+	Oid		   *types;
+	Datum	   *values;
+	bool		custom;			/* planned for these values */
+	DestReceiver *dest;			/* NULL: SPI_tuptable */
+} MappingQuery;
+
+static void
+execute(void *arg)
+{
+	MappingQuery *q = arg;
+	SPIPlanPtr *plan = q->plan;
+	ParamListInfo params = q->nargs > 0 ? makeParamList(q->nargs) : NULL;
+	SPIExecuteOptions options = {.params = params,.read_only = true,.dest = q->dest};
+
+	if (*plan != NULL && !SPI_plan_is_valid(*plan))
+	{
+		SPIPlanPtr	old = *plan;
+
+		*plan = NULL;
+		SPI_freeplan(old);
+	}
+	if (*plan == NULL)
+	{
+		SPIPlanPtr	fresh = SPI_prepare_cursor(q->text, q->nargs, q->types, q->custom ? CURSOR_OPT_CUSTOM_PLAN : CURSOR_OPT_GENERIC_PLAN);
+
+		if (fresh == NULL || SPI_keepplan(fresh) != 0)
+			elog(ERROR, "could not prepare mapping of %s", q->mapping->line.name);
+		*plan = fresh;
+		bo_mapping_become_owner(q->mapping);
+		if (!q->custom)
+			bo_plan_by_index(*plan);
+	}
+	else
+		bo_mapping_become_owner(q->mapping);
+	for (int i = 0; i < q->nargs; i++)
+		params->params[i] = (ParamExternData) {.value = q->values[i],.pflags = PARAM_FLAG_CONST,.ptype = q->types[i]};
+	if (SPI_execute_plan_extended(*plan, &options) < 0)
+		elog(ERROR, "mapping query failed");
+}
+
+/*
+ * Runs a query of a mapping as the owner of its tables, with the active
+ * snapshot; prepares it first where *plan is none that is valid.  Expects a
+ * section; the rows go to dest, NULL: to SPI_tuptable.
+ */
+static void
+run_query(Mapping *mapping, SPIPlanPtr *plan, const char *query, int nargs, Oid *types, Datum *values, bool custom, const char *what, DestReceiver *dest)
+{
+	MappingQuery q = {mapping, plan, query, nargs, types, values, custom, dest};
+
+	bo_mapping_evaluate(mapping, what, execute, &q);
 }
 
 /* The same, with the rows in SPI_tuptable. */
@@ -238,46 +282,51 @@ row_quantity(const MappedRow *row, MappedColumn column)
 	return row_has(row, column, &value) ? DatumGetNumericCopy(value) : NULL;
 }
 
-/* NULL: the line belongs to no order yet.  Checks nothing: an error in here would show the query to whom it is not to be shown. */
-static MappedLine *
-convert(const MappedRow *row)
+/*
+ * A line out of the columns of a mapping's queries; order_key NULL: it is one
+ * of them.  Returns NULL where it belongs to no order yet.  Checks nothing: an
+ * error in here would show the query to whom it is not to be shown.
+ */
+MappedLine *
+bo_mapped_line(Mapping *mapping, const Datum *values, const bool *nulls, char *order_key)
 {
-	Mapping    *mapping = row->mapping;
+	MappedRow	row = {mapping, values, nulls};
 	int			nkeys = mapping->line.nkeys;
 	MappedLine *line;
 	Datum		value;
 
+	evaluating_column[0] = '\0';	/* no longer */
 	for (int i = 0; i < nkeys + mapping->nline_columns; i++)
-		if (row->nulls[i])
+		if (nulls[i])
 			return NULL;
 	line = palloc0(sizeof(MappedLine));
-	line->order_key = bo_key_text(row->values, mapping->line.key_type, nkeys);
+	line->order_key = order_key != NULL ? order_key : bo_key_text(values, mapping->line.key_type, nkeys);
 	/* NULL may be an expression over joins: what a LEFT JOIN did not find. */
-	line->line_key = bo_key_parts_text(row->values + nkeys, row->nulls + nkeys, mapping->line_key_type, mapping->nline_keys);
-	line->item = row_text(row, MAPPED_ITEM);
-	line->location = row_text(row, MAPPED_LOCATION);
+	line->line_key = bo_key_parts_text(values + nkeys, nulls + nkeys, mapping->line_key_type, mapping->nline_keys);
+	line->item = row_text(&row, MAPPED_ITEM);
+	line->location = row_text(&row, MAPPED_LOCATION);
 	if (line->location == NULL)
 		line->location = "";
-	line->customer = row_text(row, MAPPED_CUSTOMER);
-	line->quantity = row_quantity(row, MAPPED_QUANTITY);
-	line->cancelled = row_quantity(row, MAPPED_CANCELLED);
-	line->shipped = row_quantity(row, MAPPED_SHIPPED);
-	line->picked = row_quantity(row, MAPPED_PICKED);
-	line->live = row_has(row, MAPPED_LIVE, &value) && DatumGetBool(value);
-	line->priority = row_has(row, MAPPED_PRIORITY, &value) ? DatumGetInt32(value) : 0;
-	line->has_queued_at = row_has(row, MAPPED_QUEUED_AT, &value);
+	line->customer = row_text(&row, MAPPED_CUSTOMER);
+	line->quantity = row_quantity(&row, MAPPED_QUANTITY);
+	line->cancelled = row_quantity(&row, MAPPED_CANCELLED);
+	line->shipped = row_quantity(&row, MAPPED_SHIPPED);
+	line->picked = row_quantity(&row, MAPPED_PICKED);
+	line->live = row_has(&row, MAPPED_LIVE, &value) && DatumGetBool(value);
+	line->priority = row_has(&row, MAPPED_PRIORITY, &value) ? DatumGetInt32(value) : 0;
+	line->has_queued_at = row_has(&row, MAPPED_QUEUED_AT, &value);
 	line->queued_at = line->has_queued_at ? DatumGetTimestampTz(value) : 0;
-	line->has_requested_at = row_has(row, MAPPED_REQUESTED_AT, &value);
+	line->has_requested_at = row_has(&row, MAPPED_REQUESTED_AT, &value);
 	line->requested_at = line->has_requested_at ? DatumGetDateADT(value) : 0;
-	line->held = row_has(row, MAPPED_HELD, &value) && DatumGetBool(value);
+	line->held = row_has(&row, MAPPED_HELD, &value) && DatumGetBool(value);
 	if (mapping->header_key_at >= 0)
 	{
 		bool		none = false;
 
 		for (int i = 0; i < nkeys; i++)
-			none |= row->nulls[mapping->header_key_at + i];
+			none |= nulls[mapping->header_key_at + i];
 		if (!none)
-			line->header_key = bo_key_text(row->values + mapping->header_key_at, mapping->line.key_type, nkeys);
+			line->header_key = bo_key_text(values + mapping->header_key_at, mapping->line.key_type, nkeys);
 	}
 	return line;
 }
@@ -300,8 +349,8 @@ not_negative(Qty value)
 }
 
 /* What a line says must be finite; below zero, or NULL, is nothing but for what is ordered. */
-static void
-check_line(Mapping *mapping, MappedLine *line)
+void
+bo_check_mapped_line(Mapping *mapping, MappedLine *line)
 {
 	check_quantity(mapping, "quantity", line->quantity, line->order_key);
 	check_quantity(mapping, "cancelled", line->cancelled, line->order_key);
@@ -317,11 +366,8 @@ static void
 take_line(const Datum *values, const bool *nulls, void *arg)
 {
 	MappedLines *read = arg;
-	MappedRow	row = {read->mapping, values, nulls};
-	MappedLine *line;
+	MappedLine *line = bo_mapped_line(read->mapping, values, nulls, NULL);
 
-	evaluating_column[0] = '\0';	/* no longer */
-	line = convert(&row);
 	if (line != NULL)
 		read->lines = lappend(read->lines, line);
 }
@@ -411,7 +457,7 @@ bo_mapping_read(Mapping *mapping, MappingScope scope, List *notes, MappedLineFun
 		AtEOXact_GUC(false, level);
 	foreach(lc, read.lines)
 	{
-		check_line(mapping, lfirst(lc));
+		bo_check_mapped_line(mapping, lfirst(lc));
 		func(mapping, lfirst(lc), arg);
 	}
 	list_free(read.lines);

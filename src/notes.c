@@ -48,6 +48,7 @@ bo_need_pending(void)
 		HASHCTL		ctl = {.keysize = sizeof(NoteKey),.entrysize = sizeof(OrderNote),.hash = bo_note_key_hash,.match = bo_note_key_match,.hcxt = cx};
 
 		p->cx = cx;
+		p->era = 1;
 		p->notes = hash_create("backorder notes", 16, &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
 		bo_pending = p;
 	}
@@ -87,6 +88,7 @@ subxact_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, 
 	if (!bo_is_trying())
 		bo_dealt_reset();
 	bo_restore(mine);
+	bo_forget_written();
 	if (bo_pending != NULL)
 		bo_pending->last_note = NULL;
 }
@@ -129,6 +131,7 @@ note(Mapping *mapping, char *order_key, bool *anew)
 		entry->tenant = pstrdup(mapping->tenant);
 		entry->seq = list_length(p->order);
 		memset(entry->native, 0, sizeof(entry->native));
+		memset(&entry->written, 0, sizeof(entry->written));
 		memset(&entry->state, 0, sizeof(entry->state));
 		p->order = lappend(p->order, entry);
 		MemoryContextSwitchTo(old);
@@ -327,6 +330,7 @@ bo_note_order_text(Mapping *mapping, const char *order_key, bool spellings)
 	(void) bo_need_pending();
 	bo_check_noted_types(mapping);
 	entry = note(mapping, pstrdup(order_key), &anew);
+	bo_spoil_written(entry);
 	if (entry->state.unreadable == readable)
 	{
 		bo_save(&entry->state, sizeof(entry->state));

@@ -15,6 +15,13 @@ typedef struct NotedTypes
 	Oid			line_key[BO_MAX_KEYS];
 } NotedTypes;
 
+/* A row of order lines that this transaction inserted. */
+typedef struct WrittenRow
+{
+	ItemPointerData tid;
+	int32		next;			/* of the same order, as they were inserted */
+} WrittenRow;
+
 /* The transaction's notes, in a context of their own below TopTransactionContext. */
 typedef struct Pending
 {
@@ -33,6 +40,10 @@ typedef struct Pending
 	}			state;			/* follows savepoints */
 	bool		queueing;		/* the event is being queued: one that fires now does not wait */
 	bool		paused;			/* whoever set this does the commit work, or queues it */
+	uint32		era;			/* grows when rows that were written may be no more */
+	WrittenRow *written;
+	int32		nwritten;
+	int32		written_capacity;
 	Mapping    *last_mapping;	/* the last note, as most rows repeat it */
 	OrderNote  *last_note;
 } Pending;

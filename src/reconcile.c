@@ -275,14 +275,19 @@ static void
 read_orders(void *arg)
 {
 	Reading    *reading = arg;
+	Reconcile  *r = reading->r;
+	List	   *notes = r->mode.whole ? reading->notes : bo_read_written(reading->mapping, reading->notes, take_mapped, r);
 	ListCell   *lc;
 
-	OrderNote  *first = linitial(reading->notes);
-	MappingScope scope = order_of(reading->r, first)->one_line ? MAPPING_LINE :
-		list_length(reading->notes) == 1 && !first->state.unreadable ? MAPPING_ONE :
-		list_length(reading->notes) < MANY_ORDERS ? MAPPING_FEW : MAPPING_MANY;
+	if (notes != NIL)
+	{
+		OrderNote  *first = linitial(notes);
+		MappingScope scope = order_of(r, first)->one_line ? MAPPING_LINE :
+			list_length(notes) == 1 && !first->state.unreadable ? MAPPING_ONE :
+			list_length(notes) < MANY_ORDERS ? MAPPING_FEW : MAPPING_MANY;
 
-	bo_mapping_read(reading->mapping, scope, reading->notes, take_mapped, reading->r);
+		bo_mapping_read(reading->mapping, scope, notes, take_mapped, r);
+	}
 	if (reading->mapping->park)
 		foreach(lc, reading->notes)
 			bo_check_line_keys(order_of(reading->r, lfirst(lc)));

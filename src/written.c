@@ -1,0 +1,385 @@
+/*
+ * written.c
+ *		Orders that this transaction wrote whole: what they say is read from
+ *		their rows, without a query.
+ *
+ * Where the lines refer to their header by a foreign key, an order whose header
+ * this transaction inserted has no lines but those that it inserted after it:
+ * nobody else can see the header yet.  Capture notes where the rows are; when
+ * the order is reconciled they are read there, as they are then, and the
+ * mapping's expressions evaluated over them.  That needs a mapping of line and
+ * header alone (Mapping.by_line).
+ *
+ * The rows of an order may be more or others than those noted when one moves
+ * there, and after a rollback to a savepoint, TRUNCATE, or whatever else makes
+ * the mapping be loaded again.  Then the order is read by query, as any other.
+ */
+#include "notes.h"
+
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_constraint.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+/* The mapping's expressions, over a line in the outer and its header in the inner tuple. */
+struct WrittenRead
+{
+	int			ncolumns;		/* of the mapping's queries */
+	ExprState **columns;
+	ExprContext *context;
+	FmgrInfo   *compare[BO_MAX_KEYS];	/* as ORDER BY does it, by column of the line key */
+	Oid			collation[BO_MAX_KEYS];
+	int16		typlen[BO_MAX_KEYS];
+	bool		typbyval[BO_MAX_KEYS];
+};
+
+/* ---------- noting ---------- */
+
+/* Notes that a row was inserted: the header of an order, or a line of it. */
+void
+bo_note_written(OrderNote *note, const Mapping *mapping, Oid relid, ItemPointer tid)
+{
+	Pending    *p = bo_pending;
+	bool		header = relid == mapping->header.relid;
+	WrittenRow *row;
+
+	if (note->written.spoilt)
+		return;
+	if (note->written.era == 0 && header)
+	{
+		note->written.era = p->era;
+		note->written.load = mapping->load;
+		note->written.first = -1;
+		note->written.header = *tid;
+		return;
+	}
+	/* A line without its header, a second header, or a row of a partition. */
+	if (relid != mapping->line.relid || !bo_is_written(note, mapping) || p->nwritten == PG_INT32_MAX)
+	{
+		bo_spoil_written(note);
+		return;
+	}
+	if (p->nwritten == p->written_capacity)
+	{
+		int64		capacity = Min(Max(64, (int64) p->written_capacity * 2), PG_INT32_MAX);
+
+		p->written = p->written == NULL ? MemoryContextAlloc(p->cx, sizeof(WrittenRow) * capacity) :
+			repalloc_huge(p->written, sizeof(WrittenRow) * capacity);
+		p->written_capacity = capacity;
+	}
+	row = &p->written[p->nwritten];
+	row->tid = *tid;
+	if (note->written.first < 0)
+		note->written.first = p->nwritten;
+	else
+		p->written[note->written.last].next = p->nwritten;
+	note->written.last = p->nwritten++;
+}
+
+/* Of this order, NULL: of none, there may be more than the rows that were noted. */
+void
+bo_spoil_written(OrderNote *note)
+{
+	if (note != NULL)
+		note->written.spoilt = true;
+}
+
+/* Rows that were noted may be no more. */
+void
+bo_forget_written(void)
+{
+	if (bo_pending != NULL)
+		bo_pending->era++;
+}
+
+/* Are the rows of an order all known, if nothing was recorded of it before? */
+bool
+bo_is_written(const OrderNote *note, const Mapping *mapping)
+{
+	return mapping->by_rows && !note->written.spoilt && note->written.era == bo_pending->era && note->written.load == mapping->load;
+}
+
+/* ---------- which mappings can be read by rows ---------- */
+
+/* Does a validated foreign key make each line's order key that of a header? */
+static bool
+lines_refer_to_header(const Mapping *mapping)
+{
+	Relation	rel = table_open(mapping->line.relid, AccessShareLock);
+	ListCell   *lc;
+	bool		found = false;
+
+	foreach(lc, RelationGetFKeyList(rel))
+	{
+		ForeignKeyCacheInfo *fk = lfirst(lc);
+		int			matched = 0;
+		HeapTuple	tuple;
+
+		if (fk->conrelid != mapping->line.relid || fk->confrelid != mapping->header.relid || fk->nkeys != mapping->line.nkeys)
+			continue;
+		for (int i = 0; i < fk->nkeys; i++)
+			for (int k = 0; k < fk->nkeys; k++)
+				if (fk->conkey[i] == mapping->line.key[k] && fk->confkey[i] == mapping->header.key[k])
+					matched++;
+		if (matched != fk->nkeys)
+			continue;
+		tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(fk->conoid));
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		found = found || ((Form_pg_constraint) GETSTRUCT(tuple))->convalidated;
+		ReleaseSysCache(tuple);
+	}
+	table_close(rel, NoLock);
+	return found;
+}
+
+/* Has the table its rows in itself, in a heap, with nothing in them that is computed when it is read? */
+static bool
+is_plain(const MappedTable *table)
+{
+	Relation	rel = table_open(table->relid, AccessShareLock);
+	bool		plain = rel->rd_rel->relkind == RELKIND_RELATION && rel->rd_rel->relam == HEAP_TABLE_AM_OID && !rel->rd_rel->relhassubclass;
+
+	table_close(rel, NoLock);
+	return plain && !bms_is_member(0, table->used);
+}
+
+/* May orders that were written whole be read from their rows?  For a mapping that is being loaded. */
+bool
+bo_mapping_by_rows(const Mapping *mapping)
+{
+	return mapping->by_line && OidIsValid(mapping->header.relid) && is_plain(&mapping->line) && is_plain(&mapping->header) &&
+		lines_refer_to_header(mapping);
+}
+
+/* Line and header are first and second in the mapping's FROM clause. */
+static Node *
+bind_columns(Node *node, void *context)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Var))
+	{
+		Var		   *var = (Var *) copyObject(node);
+
+		if (var->varlevelsup != 0 || var->varno > 2)
+			elog(ERROR, "a mapping of line and header reads range table entry %d", (int) var->varno);
+		var->varno = var->varno == 1 ? OUTER_VAR : INNER_VAR;
+		return (Node *) var;
+	}
+	return expression_tree_mutator(node, bind_columns, context);
+}
+
+/* Makes the expressions ready to be evaluated; they live as long as the mapping. */
+static void
+prepare_to_read(Mapping *mapping)
+{
+	Query	   *query = bo_mapping_analyze(mapping, mapping->queries[MAPPING_ALL]);
+	MemoryContext old = MemoryContextSwitchTo(mapping->cx);
+	struct WrittenRead *read = palloc0(sizeof(struct WrittenRead));
+	ListCell   *lc;
+
+	read->columns = palloc(sizeof(ExprState *) * list_length(query->targetList));
+	foreach(lc, query->targetList)
+	{
+		/* A copy, as constants stay where they are. */
+		Node	   *column = bind_columns(copyObject((Node *) ((TargetEntry *) lfirst(lc))->expr), NULL);
+
+		read->columns[read->ncolumns++] = ExecInitExpr(expression_planner((Expr *) column), NULL);
+	}
+	read->context = CreateStandaloneExprContext();
+	for (int k = 0; k < mapping->nline_columns; k++)
+	{
+		Oid			type;
+		int32		typmod;
+		TypeCacheEntry *cache;
+
+		get_atttypetypmodcoll(mapping->line.relid, mapping->line_key[k], &type, &typmod, &read->collation[k]);
+		cache = lookup_type_cache(type, TYPECACHE_CMP_PROC_FINFO);
+		if (!OidIsValid(cache->cmp_proc))
+			elog(ERROR, "values of type %u have no order", type);
+		read->compare[k] = &cache->cmp_proc_finfo;
+		get_typlenbyval(type, &read->typlen[k], &read->typbyval[k]);
+	}
+	mapping->written = read;
+	MemoryContextSwitchTo(old);
+}
+
+/* ---------- reading ---------- */
+
+/* A line that was read, with its key as the table has it. */
+typedef struct WrittenLine
+{
+	MappedLine *line;
+	Datum		key[BO_MAX_KEYS];
+} WrittenLine;
+
+typedef struct WrittenReading
+{
+	Mapping    *mapping;
+	List	   *notes;			/* to read */
+	List	   *others;			/* left to the query */
+	MemoryContext cx;			/* of what is read */
+	Relation	rel[2];			/* of lines, and of headers */
+	TupleTableSlot *slot[2];
+	Datum	   *values;
+	bool	   *nulls;
+	WrittenLine *lines;			/* of one order after another */
+	int			nlines;
+	int			capacity;
+} WrittenReading;
+
+/* The row that was inserted there, as the active snapshot sees it now; false where it was deleted. */
+static bool
+fetch(Relation rel, ItemPointerData tid, TupleTableSlot *slot)
+{
+	TableScanDesc scan;
+
+	if (table_tuple_fetch_row_version(rel, &tid, GetActiveSnapshot(), slot))
+		return true;
+	scan = table_beginscan_tid(rel, GetActiveSnapshot());
+	table_tuple_get_latest_tid(scan, &tid);
+	table_endscan(scan);
+	return table_tuple_fetch_row_version(rel, &tid, GetActiveSnapshot(), slot);
+}
+
+static int
+compare_lines(const void *a, const void *b, void *arg)
+{
+	const WrittenLine *x = a;
+	const WrittenLine *y = b;
+	Mapping    *mapping = arg;
+	int			result = 0;
+
+	for (int k = 0; k < mapping->nline_columns && result == 0; k++)
+		result = DatumGetInt32(FunctionCall2Coll(mapping->written->compare[k], mapping->written->collation[k], x->key[k], y->key[k]));
+	return result;
+}
+
+/* The line in the slots; nothing where it belongs to no order yet. */
+static void
+read_line(WrittenReading *r, OrderNote *note)
+{
+	Mapping    *mapping = r->mapping;
+	struct WrittenRead *read = mapping->written;
+	WrittenLine this;
+
+	for (int i = 0; i < read->ncolumns; i++)
+		r->values[i] = ExecEvalExprSwitchContext(read->columns[i], read->context, &r->nulls[i]);
+	this.line = bo_mapped_line(mapping, r->values, r->nulls, (char *) note->key.order_key);
+	if (this.line == NULL)
+		return;
+	for (int k = 0; k < mapping->nline_columns; k++)
+		this.key[k] = datumCopy(r->values[mapping->line.nkeys + k], read->typbyval[k], read->typlen[k]);
+	if (r->nlines == r->capacity)
+	{
+		r->capacity = Max(16, r->capacity * 2);
+		r->lines = r->lines == NULL ? palloc(sizeof(WrittenLine) * r->capacity) : repalloc_huge(r->lines, sizeof(WrittenLine) * r->capacity);
+	}
+	r->lines[r->nlines++] = this;
+}
+
+/* The lines of an order, sorted as a query would.  False, and none, where there is no header any more. */
+static bool
+read_order(WrittenReading *r, OrderNote *note)
+{
+	ExprContext *context = r->mapping->written->context;
+	int			start = r->nlines;
+	bool		sorted = true;
+
+	if (!fetch(r->rel[1], note->written.header, r->slot[1]))
+		return false;
+	context->ecxt_outertuple = r->slot[0];
+	context->ecxt_innertuple = r->slot[1];
+	for (int i = note->written.first; i >= 0; i = i == note->written.last ? -1 : bo_pending->written[i].next)
+	{
+		int			n = r->nlines;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!fetch(r->rel[0], bo_pending->written[i].tid, r->slot[0]))
+			continue;
+		read_line(r, note);
+		ResetExprContext(context);
+		if (r->nlines > n && n > start)
+			sorted = sorted && compare_lines(&r->lines[n - 1], &r->lines[n], r->mapping) <= 0;
+	}
+	if (!sorted)
+		qsort_arg(r->lines + start, r->nlines - start, sizeof(WrittenLine), compare_lines, r->mapping);
+	return true;
+}
+
+static void
+read_orders(void *arg)
+{
+	WrittenReading *r = arg;
+	MemoryContext old;
+	Oid			tables[] = {r->mapping->line.relid, r->mapping->header.relid};
+	ListCell   *lc;
+
+	if (r->mapping->written == NULL)
+		prepare_to_read(r->mapping);
+	bo_mapping_become_owner(r->mapping);
+	old = MemoryContextSwitchTo(r->cx);
+	r->values = palloc(sizeof(Datum) * r->mapping->written->ncolumns);
+	r->nulls = palloc(sizeof(bool) * r->mapping->written->ncolumns);
+	for (int i = 0; i < 2; i++)
+	{
+		r->rel[i] = table_open(tables[i], AccessShareLock);
+		r->slot[i] = table_slot_create(r->rel[i], NULL);
+	}
+	foreach(lc, r->notes)
+		if (!read_order(r, lfirst(lc)))
+			r->others = lappend(r->others, lfirst(lc));
+	for (int i = 0; i < 2; i++)
+	{
+		ExecDropSingleTupleTableSlot(r->slot[i]);
+		table_close(r->rel[i], NoLock);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Reads the lines of those of the orders (of OrderNote, locked) that this
+ * transaction wrote whole, with the active snapshot, and calls func for each as
+ * bo_mapping_read() does.  Returns the others.  Expects a section; evaluates
+ * as the owner of the tables.  Errors in an expression become
+ * ERRCODE_BO_EVALUATION.
+ */
+List *
+bo_read_written(Mapping *mapping, List *notes, MappedLineFunc func, void *arg)
+{
+	WrittenReading r = {.mapping = mapping,.cx = CurrentMemoryContext};
+	ListCell   *lc;
+
+	if (!mapping->by_rows || mapping->importing)
+		return notes;
+	foreach(lc, notes)
+	{
+		OrderNote  *note = lfirst(lc);
+
+		if (note->state.fresh && bo_is_written(note, mapping))
+			r.notes = lappend(r.notes, note);
+		else
+			r.others = lappend(r.others, note);
+	}
+	if (r.notes == NIL)
+		return notes;
+	bo_mapping_evaluate(mapping, NULL, read_orders, &r);
+	for (int i = 0; i < r.nlines; i++)
+	{
+		bo_check_mapped_line(mapping, r.lines[i].line);
+		func(mapping, r.lines[i].line, arg);
+	}
+	return r.others;
+}
