@@ -117,7 +117,7 @@ UNION ALL SELECT 'class', name, jsonb_build_array(relkind, relpersistence, relop
 		pg_temp.rights(relacl), obj_description(oid, 'pg_class'), CASE relkind WHEN 'v' THEN pg_get_viewdef(oid) WHEN 'i' THEN pg_get_indexdef(oid) END)
 	FROM class
 UNION ALL SELECT 'column', c.name || '.' || attname, jsonb_build_array(attnum, format_type(atttypid, atttypmod), attnotnull, attidentity, attgenerated, attstorage, attcompression,
-		attcollation::regcollation, attstattarget, attoptions, pg_temp.rights(attacl), pg_get_expr(adbin, adrelid), col_description(c.oid, attnum))
+		attcollation::regcollation, attstattarget, (SELECT array_agg(o ORDER BY o) FROM unnest(attoptions) o WHERE o !~ '^pg_'), pg_temp.rights(attacl), pg_get_expr(adbin, adrelid), col_description(c.oid, attnum))
 	FROM class c JOIN pg_attribute a ON attrelid = c.oid LEFT JOIN pg_attrdef ON adrelid = c.oid AND adnum = attnum WHERE attnum > 0 AND NOT attisdropped
 UNION ALL SELECT 'constraint', c.name || ' ' || conname, jsonb_build_array(pg_get_constraintdef(k.oid), convalidated) FROM class c JOIN pg_constraint k ON conrelid = c.oid
 UNION ALL SELECT 'trigger', c.name || ' ' || tgname, jsonb_build_array(pg_get_triggerdef(t.oid), tgenabled, obj_description(t.oid, 'pg_trigger'))
