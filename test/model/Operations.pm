@@ -102,7 +102,8 @@ sub order_insert
 
 	return $self->dml($shop,
 		"INSERT INTO $shop.orders (id, urgency) VALUES ($order, $urgency) ON CONFLICT DO NOTHING",
-		"INSERT INTO $shop.lines ($columns) VALUES $values ON CONFLICT DO NOTHING");
+		# in order: two who add the same lines to one order, each the other's first, make a deadlock
+		"INSERT INTO $shop.lines ($columns) SELECT * FROM (VALUES $values) AS v ($columns) ORDER BY line_no ON CONFLICT DO NOTHING");
 }
 
 # Header and lines in one statement; several orders.
