@@ -62,8 +62,10 @@ typedef struct OrderState
 {
 	LineState  *lines;
 	int			n;
+	int			capacity;
 	char	   *customer;
-	ItemPointerData tid;		/* of its row, where it says what was told */
+	Jsonb	   *told;			/* what was told, as its row says it */
+	ItemPointerData tid;		/* of that row */
 } OrderState;
 
 /* Kinds of events, in the order in which those of one order are written. */
@@ -230,58 +232,61 @@ take_told(Jsonb *told, OrderState *state)
 	}
 }
 
-/* What the touched orders were told; each has its row, which is locked. */
+/* What a touched order was told; its row is locked. */
 static void
-read_told(BoRows *touched, OrderState *states)
+take_told_order(int i, ItemPointer tid, Datum told, const char *customer, void *arg)
 {
-	uint64		n = bo_exec(BO_READ_TOLD, touched, NULL, false);
-	SPITupleTable *table = SPI_tuptable;
+	OrderState *state = (OrderState *) arg + i;
 
-	for (uint64 row = 0; row < n; row++)
-	{
-		OrderState *state = &states[bo_get_int32(row, 1)];
-		bool		isnull;
-
-		state->customer = bo_get_text(row, 2);
-		state->tid = *(ItemPointer) DatumGetPointer(bo_get(row, 4, &isnull));
-		take_told(DatumGetJsonbP(bo_get(row, 3, &isnull)), state);
-	}
-	SPI_freetuptable(table);
+	state->customer = customer ? pstrdup(customer) : NULL;
+	state->tid = *tid;
+	state->told = DatumGetJsonbPCopy(told);
+	take_told(state->told, state);
 }
 
-/* The lines of the touched orders as they are. */
-static void
-read_lines(BoRows *touched, OrderState *states)
+static Qty
+get_qty(const Datum *values, LineColumn column)
 {
-	uint64		n = bo_exec(BO_READ_TOUCHED_LINES, touched, NULL, false);
-	SPITupleTable *table = SPI_tuptable;
-	LineState  *lines = palloc0(sizeof(LineState) * Max(n, 1));
+	return DatumGetNumericCopy(values[column]);
+}
 
-	for (uint64 row = 0; row < n; row++)
+/* A line of a touched order as it is. */
+static void
+take_line(int i, const Datum *values, const bool *nulls, void *arg)
+{
+	OrderState *state = (OrderState *) arg + i;
+	char	   *customer = nulls[LINE_CUSTOMER] ? NULL : TextDatumGetCString(values[LINE_CUSTOMER]);
+	LineState  *line;
+
+	if (state->customer == NULL || (customer && strcmp(customer, state->customer) > 0))
+		state->customer = customer;
+	if (state->n == state->capacity)
 	{
-		OrderState *state = &states[bo_get_int32(row, 1)];
-		LineState  *line = &lines[row];
-		char	   *customer = bo_get_text(row, 2);
-		bool		isnull;
-
-		if (state->customer == NULL || (customer && strcmp(customer, state->customer) > 0))
-			state->customer = customer;
-		if (state->n++ == 0)
-			state->lines = line;
-		line->line_id = bo_get_int64(row, 3);
-		line->line_key = bo_get_text(row, 4);
-		line->item = bo_get_text(row, 5);
-		line->location = bo_get_text(row, 6);
-		line->ordered = bo_get_qty(row, 7);
-		line->shipped = bo_get_qty(row, 8);
-		line->allocated = bo_get_qty(row, 9);
-		line->backordered = bo_get_qty(row, 10);
-		line->promised_at = DatumGetDateADT(bo_get(row, 11, &isnull));
-		line->has_promised_at = !isnull;
-		line->first_promised_at = DatumGetDateADT(bo_get(row, 12, &isnull));
-		line->has_first_promised_at = !isnull;
+		state->capacity = Max(4, state->capacity * 2);
+		state->lines = state->lines == NULL ? palloc(sizeof(LineState) * state->capacity) : repalloc_huge(state->lines, sizeof(LineState) * state->capacity);
 	}
-	SPI_freetuptable(table);
+	line = &state->lines[state->n++];
+	line->line_id = DatumGetInt64(values[LINE_LINE_ID]);
+	line->line_key = TextDatumGetCString(values[LINE_LINE_KEY]);
+	line->item = TextDatumGetCString(values[LINE_ITEM]);
+	line->location = TextDatumGetCString(values[LINE_LOCATION]);
+	line->ordered = get_qty(values, LINE_ORDERED);
+	line->shipped = get_qty(values, LINE_SHIPPED);
+	line->allocated = get_qty(values, LINE_ALLOCATED);
+	line->backordered = get_qty(values, LINE_BACKORDERED);
+	line->has_promised_at = !nulls[LINE_PROMISED_AT];
+	line->promised_at = line->has_promised_at ? DatumGetDateADT(values[LINE_PROMISED_AT]) : 0;
+	line->has_first_promised_at = !nulls[LINE_FIRST_PROMISED_AT];
+	line->first_promised_at = line->has_first_promised_at ? DatumGetDateADT(values[LINE_FIRST_PROMISED_AT]) : 0;
+}
+
+static int
+compare_line_ids(const void *a, const void *b)
+{
+	const LineState *x = a;
+	const LineState *y = b;
+
+	return x->line_id < y->line_id ? -1 : x->line_id > y->line_id;
 }
 
 static Qty
@@ -411,8 +416,9 @@ announce_order(Piece *piece, const Touched *order, const OrderState *was, const 
 	JsonbParseState *waiting = NULL;
 	const char *customer = now->customer ? now->customer : was->customer;
 	bool		waits = false;
-	Datum		values[6];
-	bool		nulls[6] = {false};
+	Jsonb	   *told;
+	Datum		values[3];
+	bool		nulls[3] = {false};
 
 	for (int i = 0; i < now->n; i++)
 		waits |= qty_sign(now->lines[i].backordered) > 0;
@@ -464,14 +470,15 @@ announce_order(Piece *piece, const Touched *order, const OrderState *was, const 
 			piece->said = true;
 		}
 
-	values[0] = bo_text(order->tenant);
-	values[1] = Int32GetDatum(order->key.source_id);
-	values[2] = bo_text(order->key.order_key);
-	values[3] = bo_text(customer);
-	nulls[3] = customer == NULL;
-	values[4] = json_finish(&waiting);
-	values[5] = PointerGetDatum(&was->tid);
-	bo_rows_put(waits ? piece->told : piece->gone, values, nulls);
+	told = DatumGetJsonbP(json_finish(&waiting));
+	values[0] = PointerGetDatum(&was->tid);
+	values[1] = bo_text(customer);
+	nulls[1] = customer == NULL;
+	values[2] = JsonbPGetDatum(told);
+	if (!waits)
+		bo_rows_put(piece->gone, values, nulls);
+	else if (!bo_same_text(was->customer, customer) || VARSIZE(was->told) != VARSIZE(told) || memcmp(was->told, told, VARSIZE(told)) != 0)
+		bo_rows_put(piece->told, values, nulls);
 	MemoryContextReset(piece->scratch);
 }
 
@@ -479,7 +486,7 @@ announce_order(Piece *piece, const Touched *order, const OrderState *was, const 
 static bool
 announce_piece(Touched **orders, int n)
 {
-	BoRows	   *touched = bo_rows(BO_ROWS_TOUCHED);
+	OrderKey   *keys = palloc(sizeof(OrderKey) * n);
 	Piece		piece = {
 		.scratch = AllocSetContextCreate(CurrentMemoryContext, "backorder announced order", ALLOCSET_DEFAULT_SIZES),
 		.told = bo_rows(BO_ROWS_TOLD),
@@ -489,22 +496,17 @@ announce_piece(Touched **orders, int n)
 	OrderState *now = palloc0(sizeof(OrderState) * n);
 
 	for (int i = 0; i < n; i++)
-	{
-		Datum		values[4] = {bo_text(orders[i]->tenant), Int32GetDatum(orders[i]->key.source_id), bo_text(orders[i]->key.order_key), Int32GetDatum(i)};
-		bool		nulls[4] = {false};
-
-		bo_rows_put(touched, values, nulls);
-	}
-	/* Locked in one statement, read in the next. */
-	(void) bo_exec(BO_LOCK_WAITING, touched, NULL, false);
-	read_told(touched, was);
-	read_lines(touched, now);
+		keys[i] = (OrderKey) {orders[i]->tenant, orders[i]->key.source_id, orders[i]->key.order_key};
+	bo_lock_waiting_orders(keys, n, take_told_order, was);
+	bo_read_order_lines(keys, n, take_line, now);
+	for (int i = 0; i < n; i++)
+		if (now[i].n > 1)
+			qsort(now[i].lines, now[i].n, sizeof(LineState), compare_line_ids);
 	for (int i = 0; i < n; i++)
 		announce_order(&piece, orders[i], &was[i], &now[i]);
 	bo_events_write(&piece.events);
 	bo_write(BO_TELL, piece.told);
 	bo_write(BO_FORGET_ORDERS, piece.gone);
-	bo_rows_drop(touched);
 	return piece.said;
 }
 

@@ -150,11 +150,11 @@ typedef enum BoStatement
 	BO_DELETE_SUPPLY,
 	BO_INSERT_ALLOCATIONS,
 	BO_INSERT_MOVEMENTS,
-	BO_READ_EVENT_CONTEXT,
+	BO_READ_SOURCE_TABLE,
 	BO_INSERT_EVENTS,
 	BO_LOCK_WAITING,
 	BO_READ_TOLD,
-	BO_READ_TOUCHED_LINES,
+	BO_READ_ORDER_LINES,
 	BO_TELL,
 	BO_FORGET_ORDERS,
 	BO_FORGET_WAITING,
@@ -216,6 +216,7 @@ extern int64 bo_next_line_id(void);
 extern void bo_check_line_id(int64 line_id);
 extern int64 bo_next_allocation_id(void);
 extern int64 bo_next_event_id(void);
+extern int64 bo_generation(void);
 extern int64 bo_next_movement_id(void);
 extern int32 bo_next_source_id(void);
 
@@ -245,6 +246,13 @@ bo_text(const char *s)
 	return s ? PointerGetDatum(cstring_to_text(s)) : (Datum) 0;
 }
 
+/* NULL is the same as NULL. */
+static inline bool
+bo_same_text(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
 /* ---------- lock.c ---------- */
 
 typedef struct StockKey
@@ -270,7 +278,55 @@ typedef struct StockCounters
 
 typedef void (*StockLockedFunc) (int i, const StockCounters *counters, void *arg);
 
+/* The key of an order. */
+typedef struct OrderKey
+{
+	const char *tenant;
+	int32		source_id;
+	const char *order_key;
+} OrderKey;
+
+/* What the customer of an order was told, in the row at tid. */
+typedef void (*ToldFunc) (int i, ItemPointer tid, Datum told, const char *customer, void *arg);
+
+/* The columns of a recorded line, in the order of its table; as far as they are read without knowing the table. */
+typedef enum LineColumn
+{
+	LINE_LINE_ID,
+	LINE_QUEUED_AT,
+	LINE_SOURCE_ID,
+	LINE_PRIORITY,
+	LINE_LIVE,
+	LINE_DELETED,
+	LINE_HELD,
+	LINE_TENANT,
+	LINE_ORDER_KEY,
+	LINE_LINE_KEY,
+	LINE_ITEM,
+	LINE_LOCATION,
+	LINE_ORDERED,
+	LINE_CANCELLED,
+	LINE_AUTO_CANCELLED,
+	LINE_SHIPPED,
+	LINE_PICKED,
+	LINE_ALLOCATED,
+	LINE_FIRST_ALLOCATED,
+	LINE_BACKORDERED,
+	LINE_FULFILMENT,
+	LINE_CUSTOMER,
+	LINE_REQUESTED_AT,
+	LINE_FIRST_PROMISED_AT,
+	LINE_PROMISED_AT
+} LineColumn;
+
+#define LINE_COLUMNS_READ (LINE_PROMISED_AT + 1)
+
+/* A recorded line of the ith order; values are by LineColumn, and the caller's only until this returns. */
+typedef void (*OrderLineFunc) (int i, const Datum *values, const bool *nulls, void *arg);
+
 extern void bo_lock_order_rows(List *notes, int64 *before);
+extern void bo_lock_waiting_orders(const OrderKey *keys, int n, ToldFunc func, void *arg);
+extern void bo_read_order_lines(const OrderKey *keys, int n, OrderLineFunc func, void *arg);
 extern void bo_lock_stock_rows(const StockKey *const *keys, int n, StockLockedFunc func, void *arg);
 
 /* ---------- event.c ---------- */

@@ -4,12 +4,6 @@
  */
 #include "reconcile.h"
 
-static bool
-same_text(const char *a, const char *b)
-{
-	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
-}
-
 static LineChange *
 add_change(Reconcile *r, Order *order, LineAction action, Recorded *rec, MappedLine *now)
 {
@@ -40,7 +34,7 @@ static bool
 line_differs(Mapping *mapping, Order *order, Recorded *rec, MappedLine *now)
 {
 	return rec->moved ||
-		!same_text(rec->customer, now->customer) ||
+		!bo_same_text(rec->customer, now->customer) ||
 		qty_cmp(rec->ordered, now->quantity) != 0 ||
 		qty_cmp(rec->cancelled, now->cancelled) != 0 ||
 		qty_cmp(rec->shipped, now->shipped) != 0 ||

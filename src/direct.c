@@ -70,6 +70,7 @@ static const char *const computing[][9] = {
 	[BO_TABLE_ALLOCATION] = {"allocation_id", "allocated_at"},
 	[BO_TABLE_EVENT] = {"id", "created_at"},
 	[BO_TABLE_PURCHASE_ORDER_LINE] = {"cancelled", "expected_at", "applied_at"},
+	[BO_TABLE_WAITING_ORDER] = {NULL},
 };
 
 /* What a statement would have computed: defaults and generated columns.  Checks what the table's constraints do. */
@@ -160,6 +161,7 @@ compute(Computed *c, Datum *values, bool *nulls)
 			nulls[c->column[2]] = false;
 			break;
 		case BO_TABLE_SALES_ORDER:
+		case BO_TABLE_WAITING_ORDER:
 			break;
 	}
 }
@@ -377,4 +379,29 @@ bo_direct_update(BoDirect *direct, BoRows *rows)
 	ExecDropSingleTupleTableSlot(old);
 	ExecDropSingleTupleTableSlot(slot);
 	MemoryContextDelete(cx);
+}
+
+/* ---------- deleting ---------- */
+
+/* Deletes rows by the column "tid" of a row set, the first, that this transaction has locked. */
+void
+bo_direct_delete(BoDirect *direct, BoRows *rows)
+{
+	Reading		given;
+	CommandId	cid = GetCurrentCommandId(true);
+
+	CheckCmdReplicaIdentity(direct->rel, CMD_DELETE);
+	begin_reading(&given, rows);
+	while (read_row(&given))
+	{
+		TM_FailureData failure;
+		TM_Result	result = table_tuple_delete(direct->rel, (ItemPointer) DatumGetPointer(given.values[0]), cid, GetActiveSnapshot(),
+												InvalidSnapshot, true, &failure, false);
+
+		if (result == TM_Updated || result == TM_Deleted)
+			raise_concurrent();
+		if (result != TM_Ok)
+			elog(ERROR, "row of backorder.%s cannot be deleted: %d", direct->table->name, result);
+	}
+	end_reading(&given);
 }

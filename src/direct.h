@@ -18,7 +18,8 @@ typedef enum BoTable
 	BO_TABLE_SALES_ORDER,
 	BO_TABLE_ALLOCATION,
 	BO_TABLE_EVENT,
-	BO_TABLE_PURCHASE_ORDER_LINE
+	BO_TABLE_PURCHASE_ORDER_LINE,
+	BO_TABLE_WAITING_ORDER
 } BoTable;
 
 typedef struct BoDirect BoDirect;
@@ -42,14 +43,17 @@ typedef void (*BoStockKeyFunc) (int i, const char **parts, void *arg);
 typedef void (*BoStockRowFunc) (int i, ItemPointer tid, const Datum *values, void *arg);
 
 /* The key of the order to lock next; *is_new: nothing will be recorded of it. */
-typedef void (*BoOrderKeyFunc) (int i, const char **tenant, int32 *source_id, const char **order_key, bool *is_new, void *arg);
+typedef void (*BoOrderKeyFunc) (int i, OrderKey *key, bool *is_new, void *arg);
 
 extern void bo_direct_init(void);
 extern BoDirect *bo_direct_open(BoTable which);
 extern void bo_direct_close(BoDirect *direct);
 extern void bo_direct_insert(BoDirect *direct, BoRows *rows);
 extern void bo_direct_update(BoDirect *direct, BoRows *rows);
+extern void bo_direct_delete(BoDirect *direct, BoRows *rows);
 extern int	bo_direct_lock_stock(BoDirect *direct, int first, int n, BoStockKeyFunc key_of, BoStockRowFunc take, void *arg);
 extern int	bo_direct_lock_orders(BoDirect *direct, int first, int n, BoOrderKeyFunc key_of, int64 *before, void *arg);
+extern int	bo_direct_lock_waiting(BoDirect *direct, int first, int n, const OrderKey *keys, ToldFunc take, void *arg);
+extern void bo_direct_read_lines(BoDirect *direct, const OrderKey *keys, int n, OrderLineFunc take, void *arg);
 
 #endif							/* BO_DIRECT_H */

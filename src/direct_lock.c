@@ -1,6 +1,7 @@
 /*
  * direct_lock.c
- *		Rows of stock and of orders, locked without a statement.
+ *		Rows of stock and of orders, locked without a statement, and the lines of
+ *		orders, read so.
  *
  * Part of store.  Rows are found by primary key: through the index, and those
  * of stock first of all where this session saw them last.  Pages are pruned
@@ -19,6 +20,7 @@
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/executor.h"
+#include "json.h"
 #include "pgstat.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
@@ -27,7 +29,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-/* Both tables have keys of three columns. */
+/* The tables have keys of three columns, or keys that begin with three that are looked for. */
 #define KEY_COLUMNS 3
 
 /* About what a new version of a row takes. */
@@ -267,14 +269,24 @@ bo_direct_lock_stock(BoDirect *direct, int first, int n, BoStockKeyFunc key_of, 
 	return i;
 }
 
-/* Makes the slot a row of sales_order with the key that is looked for. */
+/* ---------- orders ---------- */
+
+/* Looks for the rows of an order from now on: all tables that have the key of one begin their primary key with it. */
 static void
-set_order(TupleTableSlot *slot, const Search *search, int64 revision)
+set_order_key(Search *search, const OrderKey *key)
+{
+	set_text_key(&search->keys[0], 1, key->tenant);
+	ScanKeyInit(&search->keys[1], 2, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(key->source_id));
+	set_text_key(&search->keys[2], 3, key->order_key);
+}
+
+/* Makes the slot a row with the key that is looked for; what follows it, all given, is not NULL. */
+static void
+set_order_row(TupleTableSlot *slot, const Search *search, const Datum *rest)
 {
 	ExecClearTuple(slot);
-	for (int k = 0; k < KEY_COLUMNS; k++)
-		slot->tts_values[k] = search->keys[k].sk_argument;
-	slot->tts_values[KEY_COLUMNS] = Int64GetDatum(revision);
+	for (int k = 0; k < search->direct->table->ncolumns; k++)
+		slot->tts_values[k] = k < KEY_COLUMNS ? search->keys[k].sk_argument : rest[k - KEY_COLUMNS];
 	memset(slot->tts_isnull, 0, sizeof(bool) * search->direct->table->ncolumns);
 	ExecStoreVirtualTuple(slot);
 }
@@ -298,23 +310,21 @@ bo_direct_lock_orders(BoDirect *direct, int first, int n, BoOrderKeyFunc key_of,
 	CheckCmdReplicaIdentity(direct->rel, CMD_UPDATE);
 	for (i = first; i < n; i++)
 	{
-		const char *tenant;
-		int32		source_id;
-		const char *order_key;
+		OrderKey	key;
 		bool		is_new;
+		Datum		revision;
 		LockResult	locked;
 		ItemPointerData tid;
 
-		key_of(i, &tenant, &source_id, &order_key, &is_new, arg);
-		set_text_key(&search.keys[0], 1, tenant);
-		ScanKeyInit(&search.keys[1], 2, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(source_id));
-		set_text_key(&search.keys[2], 3, order_key);
+		key_of(i, &key, &is_new, arg);
+		set_order_key(&search, &key);
 		/* Of a new one there is mostly nothing to find. */
 		locked = is_new ? LOCK_MISSING : lock_row(&search, cid);
 		if (locked == LOCK_MISSING)
 		{
 			before[i] = -1;
-			set_order(slot, &search, 1);
+			revision = Int64GetDatum(1);
+			set_order_row(slot, &search, &revision);
 			if (insert_if_new(direct, slot, cid))
 				continue;
 			locked = is_new ? lock_row(&search, cid) : LOCK_CONCURRENT;
@@ -323,10 +333,91 @@ bo_direct_lock_orders(BoDirect *direct, int first, int n, BoOrderKeyFunc key_of,
 			break;
 		tid = search.slot->tts_tid;
 		before[i] = DatumGetInt64(search.slot->tts_values[KEY_COLUMNS]);
-		set_order(slot, &search, before[i] + 1);
+		revision = Int64GetDatum(before[i] + 1);
+		set_order_row(slot, &search, &revision);
 		bo_direct_update_row(direct, &tid, slot, cid);
 	}
 	end_search(&search);
 	ExecDropSingleTupleTableSlot(slot);
 	return i;
+}
+
+/* The columns of waiting_order after its key. */
+enum
+{
+	WAITING_CUSTOMER = KEY_COLUMNS,
+	WAITING_SINCE,
+	WAITING_TOLD
+};
+
+/*
+ * Locks the waiting_order row of one order after another, in the order given,
+ * and hands over what it says; one that does not exist is created, and says
+ * nothing.  Stops, as bo_direct_lock_orders() does, at one that is left to the
+ * statement, and returns its number.  Expects a new active snapshot.
+ */
+int
+bo_direct_lock_waiting(BoDirect *direct, int first, int n, const OrderKey *keys, ToldFunc take, void *arg)
+{
+	CommandId	cid = GetCurrentCommandId(true);
+	JsonbParseState *nothing = NULL;
+	Search		search;
+	TupleTableSlot *slot;
+	Datum		rest[] = {(Datum) 0, TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()), (Datum) 0};
+	int			i;
+
+	json_begin(&nothing);
+	rest[WAITING_TOLD - KEY_COLUMNS] = json_finish(&nothing);
+	begin_search(&search, direct, n - first);
+	slot = search.slot;
+	for (i = first; i < n; i++)
+	{
+		LockResult	locked;
+
+		set_order_key(&search, &keys[i]);
+		locked = lock_row(&search, cid);
+		if (locked == LOCK_CONCURRENT)
+			break;
+		if (locked == LOCK_MISSING)
+		{
+			set_order_row(slot, &search, rest);
+			slot->tts_isnull[WAITING_CUSTOMER] = true;
+			if (!insert_if_new(direct, slot, cid))
+				break;
+			slot_getallattrs(slot);
+		}
+		take(i, &slot->tts_tid, slot->tts_values[WAITING_TOLD],
+			 slot->tts_isnull[WAITING_CUSTOMER] ? NULL : TextDatumGetCString(slot->tts_values[WAITING_CUSTOMER]), arg);
+	}
+	end_search(&search);
+	return i;
+}
+
+/* Reads the recorded lines of one order after another, those of each in no order.  Expects a new active snapshot. */
+void
+bo_direct_read_lines(BoDirect *direct, const OrderKey *keys, int n, OrderLineFunc take, void *arg)
+{
+	Search		search;
+	ItemPointer root;
+
+	begin_search(&search, direct, n);
+	search.scan = begin_key_scan(direct);
+	for (int i = 0; i < n; i++)
+	{
+		set_order_key(&search, &keys[i]);
+		index_rescan(search.scan, search.keys, KEY_COLUMNS, NULL, 0);
+		while ((root = index_getnext_tid(search.scan, ForwardScanDirection)) != NULL)
+		{
+			bool		dead = false;
+
+			if (fetch_row(&search, *root, &dead))
+			{
+				pgstat_count_heap_fetch(search.scan->indexRelation);
+				slot_getallattrs(search.slot);
+				take(i, search.slot->tts_values, search.slot->tts_isnull, arg);
+			}
+			search.scan->kill_prior_tuple = dead;
+		}
+	}
+	end_search(&search);
 }

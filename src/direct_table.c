@@ -57,6 +57,9 @@ Table		bo_direct_tables[] = {
 			{"cancelled", NUMERICOID}, {"unit_cost", NUMERICOID}, {"expected_at", DATEOID}, {"planned", NUMERICOID},
 			{"for_backorders", NUMERICOID}, {"for_reorder", NUMERICOID}, {"for_rounding", NUMERICOID}, {"applied_at", TIMESTAMPTZOID}
 	}},
+	[BO_TABLE_WAITING_ORDER] = {.name = "waiting_order",.nullable = {"customer"},.columns = {
+			{"tenant", TEXTOID}, {"source_id", INT4OID}, {"order_key", TEXTOID}, {"customer", TEXTOID}, {"since", TIMESTAMPTZOID}, {"told", JSONBOID}
+	}},
 };
 
 /* Invalidation only sets flags. */

@@ -7,20 +7,40 @@
 #include "backorder.h"
 
 #include "access/transam.h"
+#include "catalog/namespace.h"
 #include "json.h"
+#include "utils/lsyscache.h"
 #include "utils/xid8.h"
+
+/*
+ * The table of a source, qualified; NULL where there is none any more.  With a
+ * new snapshot: it may have been attached while this transaction waited for
+ * stock.
+ */
+static char *
+source_table(int32 source_id)
+{
+	Datum		arg = Int32GetDatum(source_id);
+	char	   *schema;
+	char	   *table;
+	Oid			nsp;
+
+	if (bo_mapping_is_loaded(source_id))
+		return pstrdup(bo_mapping(source_id)->line.name);
+	if (bo_exec(BO_READ_SOURCE_TABLE, NULL, &arg, false) == 0)
+		return NULL;
+	schema = bo_get_text(0, 1);
+	table = bo_get_text(0, 2);
+	nsp = get_namespace_oid(schema, true);
+	return OidIsValid(nsp) && OidIsValid(get_relname_relid(table, nsp)) ? quote_qualified_identifier(schema, table) : NULL;
+}
 
 /* What all events of a source say: its table, and in which life of the database. */
 static void
 read_context(EventSet *set, int32 source_id)
 {
-	Datum		arg = Int32GetDatum(source_id);
-	bool		isnull;
-
-	/* With a new snapshot: the source may have been attached while this transaction waited for stock. */
-	(void) bo_exec(BO_READ_EVENT_CONTEXT, NULL, &arg, false);
-	set->source = bo_get_text(0, 1);
-	set->generation = bo_get(0, 2, &isnull);
+	set->source = source_table(source_id);
+	set->generation = Int64GetDatum(bo_generation());
 	set->source_id = source_id;
 }
 

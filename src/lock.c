@@ -1,10 +1,12 @@
 /*
  * lock.c
- *		Locks orders and stock by their rows, in the order in which callers give
- *		them: without a statement (direct.c) as long as that goes, else by one.
+ *		Locks orders, waiting orders and stock by their rows, in the order in
+ *		which callers give them, and reads orders' lines: without a statement
+ *		(direct_lock.c) as long as that goes, else by one.
  */
 #include "backorder.h"
 
+#include "access/htup_details.h"
 #include "utils/snapmgr.h"
 
 #include "direct.h"
@@ -55,13 +57,13 @@ typedef struct OrderLocking
 } OrderLocking;
 
 static void
-order_key(int i, const char **tenant, int32 *source_id, const char **order_key, bool *is_new, void *arg)
+order_key(int i, OrderKey *key, bool *is_new, void *arg)
 {
 	OrderNote  *note = list_nth(((OrderLocking *) arg)->notes, i);
 
-	*tenant = note->tenant;
-	*source_id = note->key.source_id;
-	*order_key = note->key.order_key;
+	key->tenant = note->tenant;
+	key->source_id = note->key.source_id;
+	key->order_key = note->key.order_key;
 	*is_new = ItemPointerIsValid(&note->written.header);
 }
 
@@ -106,6 +108,108 @@ bo_lock_order_rows(List *notes, int64 *before)
 	OrderLocking locking = {notes, before};
 
 	lock_rows(BO_TABLE_SALES_ORDER, list_length(notes), lock_orders_directly, lock_orders_by_statement, &locking);
+}
+
+/* ---------- waiting orders ---------- */
+
+typedef struct WaitingLocking
+{
+	const OrderKey *keys;
+	ToldFunc	func;
+	void	   *arg;
+} WaitingLocking;
+
+/* A row set of these orders, numbered. */
+static BoRows *
+order_rows(const OrderKey *keys, int first, int end)
+{
+	BoRows	   *rows = bo_rows(BO_ROWS_TOUCHED);
+
+	for (int i = first; i < end; i++)
+	{
+		Datum		values[4] = {bo_text(keys[i].tenant), Int32GetDatum(keys[i].source_id), bo_text(keys[i].order_key), Int32GetDatum(i)};
+		bool		nulls[4] = {false};
+
+		bo_rows_put(rows, values, nulls);
+	}
+	return rows;
+}
+
+static int
+lock_waiting_directly(BoDirect *direct, int first, int n, void *arg)
+{
+	WaitingLocking *locking = arg;
+
+	return bo_direct_lock_waiting(direct, first, n, locking->keys, locking->func, locking->arg);
+}
+
+/* Locked in one statement, read in the next. */
+static void
+lock_waiting_by_statement(int first, int end, void *arg)
+{
+	WaitingLocking *locking = arg;
+	BoRows	   *rows = order_rows(locking->keys, first, end);
+	uint64		n;
+	SPITupleTable *table;
+
+	(void) bo_exec(BO_LOCK_WAITING, rows, NULL, false);
+	n = bo_exec(BO_READ_TOLD, rows, NULL, false);
+	table = SPI_tuptable;
+	for (uint64 row = 0; row < n; row++)
+	{
+		bool		isnull;
+
+		SPI_tuptable = table;
+		locking->func(bo_get_int32(row, 1), (ItemPointer) DatumGetPointer(bo_get(row, 4, &isnull)), bo_get(row, 3, &isnull), bo_get_text(row, 2), locking->arg);
+	}
+	SPI_freetuptable(table);
+	bo_rows_drop(rows);
+}
+
+/*
+ * Locks the waiting_order rows of orders in the order given, which is sorted,
+ * and hands over what each says then; those that do not exist are created.
+ * Raises 40001 where REPEATABLE READ asks for it.  Expects a section.
+ */
+void
+bo_lock_waiting_orders(const OrderKey *keys, int n, ToldFunc func, void *arg)
+{
+	WaitingLocking locking = {keys, func, arg};
+
+	lock_rows(BO_TABLE_WAITING_ORDER, n, lock_waiting_directly, lock_waiting_by_statement, &locking);
+}
+
+/* Hands over the recorded lines of orders, as a new snapshot sees them; those of one order in no order.  Expects a section. */
+void
+bo_read_order_lines(const OrderKey *keys, int n, OrderLineFunc func, void *arg)
+{
+	BoDirect   *direct = bo_direct_open(BO_TABLE_ORDER_LINE);
+	BoRows	   *rows;
+	SPITupleTable *table;
+	uint64		found;
+
+	if (direct != NULL)
+	{
+		CommandCounterIncrement();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		bo_direct_read_lines(direct, keys, n, func, arg);
+		PopActiveSnapshot();
+		bo_direct_close(direct);
+		return;
+	}
+	rows = order_rows(keys, 0, n);
+	found = bo_exec(BO_READ_ORDER_LINES, rows, NULL, false);
+	table = SPI_tuptable;
+	for (uint64 row = 0; row < found; row++)
+	{
+		Datum		values[1 + LINE_COLUMNS_READ];
+		bool		nulls[1 + LINE_COLUMNS_READ];
+
+		heap_deform_tuple(table->vals[row], table->tupdesc, values, nulls);
+		func(DatumGetInt32(values[0]), values + 1, nulls + 1, arg);
+	}
+	SPI_freetuptable(table);
+	bo_rows_drop(rows);
 }
 
 /* ---------- stock ---------- */

@@ -60,7 +60,7 @@ const RowsKind bo_rows_kinds[] = {
 			{"tenant", TEXTOID}, {"source_id", INT4OID}, {"order_key", TEXTOID}, {"n", INT4OID}
 	}},
 	[BO_ROWS_TOLD] = {"given_told", {
-			{"tenant", TEXTOID}, {"source_id", INT4OID}, {"order_key", TEXTOID}, {"customer", TEXTOID}, {"told", JSONBOID}, {"tid", TIDOID}
+			{"tid", TIDOID}, {"customer", TEXTOID}, {"told", JSONBOID}
 	}},
 	[BO_ROWS_DRAFTS] = {"given_drafts", {
 			{"tenant", TEXTOID}, {"supplier", TEXTOID}, {"location", TEXTOID}
@@ -271,8 +271,8 @@ const Statement bo_statements[] = {
 	"WHERE l.tenant = g.tenant AND l.po_id = g.po_id AND l.line_no = g.line_no"},
 
 	/* events */
-	[BO_READ_EVENT_CONTEXT] = {-1, 1, {INT4OID},
-	"SELECT backorder.source_relation($1)::text, " GENERATION},
+	[BO_READ_SOURCE_TABLE] = {-1, 1, {INT4OID},
+	"SELECT s.line_schema, s.line_table FROM backorder.source s WHERE s.source_id = $1"},
 	[BO_INSERT_EVENTS] = {BO_ROWS_EVENTS, 0, {0},
 		"INSERT INTO backorder.event (tenant, aggregatetype, aggregateid, type, payload, source_id, customer, generation, xid) "
 	"SELECT g.tenant, g.aggregatetype, g.aggregateid, g.type, g.payload, g.source_id, g.customer, g.generation, g.xid FROM given_events g"},
@@ -287,14 +287,16 @@ const Statement bo_statements[] = {
 	[BO_READ_TOLD] = {BO_ROWS_TOUCHED, 0, {0},
 		"SELECT g.n, w.customer, w.told, w.ctid FROM given_touched g JOIN backorder.waiting_order w "
 	"ON w.tenant = g.tenant AND w.source_id = g.source_id AND w.order_key = g.order_key"},
-	[BO_READ_TOUCHED_LINES] = {BO_ROWS_TOUCHED, 0, {0},
-		"SELECT g.n, l.customer, l.line_id, l.line_key, l.item, l.location, l.ordered, l.shipped, l.allocated, l.backordered, "
-		"l.promised_at, l.first_promised_at FROM given_touched g JOIN backorder.order_line l "
-	"ON l.tenant = g.tenant AND l.source_id = g.source_id AND l.order_key = g.order_key ORDER BY g.n, l.line_id"},
+	/* by LineColumn */
+	[BO_READ_ORDER_LINES] = {BO_ROWS_TOUCHED, 0, {0},
+		"SELECT g.n, l.line_id, l.queued_at, l.source_id, l.priority, l.live, l.deleted, l.held, l.tenant, l.order_key, l.line_key, l.item, l.location, "
+		"l.ordered, l.cancelled, l.auto_cancelled, l.shipped, l.picked, l.allocated, l.first_allocated, l.backordered, l.fulfilment, l.customer, "
+		"l.requested_at, l.first_promised_at, l.promised_at FROM given_touched g JOIN backorder.order_line l "
+	"ON l.tenant = g.tenant AND l.source_id = g.source_id AND l.order_key = g.order_key"},
 	/* Rows that are locked: they are where they were read. */
 	[BO_TELL] = {BO_ROWS_TOLD, 0, {0},
 		"UPDATE backorder.waiting_order w SET told = g.told, customer = g.customer FROM given_told g "
-	"WHERE w.ctid = g.tid AND (w.told, w.customer) IS DISTINCT FROM (g.told, g.customer)"},
+	"WHERE w.ctid = g.tid"},
 	[BO_FORGET_ORDERS] = {BO_ROWS_TOLD, 0, {0},
 	"DELETE FROM backorder.waiting_order w USING given_told g WHERE w.ctid = g.tid"},
 

@@ -11,6 +11,8 @@
 #include "backorder.h"
 
 #include "access/genam.h"
+#include "access/table.h"
+#include "access/tableam.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
@@ -21,6 +23,7 @@
 #include "utils/memutils.h"
 #include "utils/queryenvironment.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
 
 #include "direct.h"
@@ -250,14 +253,20 @@ write_directly(BoStatement statement, BoRows *rows)
 		case BO_INSERT_PLANNED:
 			table = BO_TABLE_PURCHASE_ORDER_LINE;
 			break;
+		case BO_TELL:
+		case BO_FORGET_ORDERS:
+			table = BO_TABLE_WAITING_ORDER;
+			break;
 		default:
 			return false;
 	}
 	direct = bo_direct_open(table);
 	if (direct == NULL)
 		return false;
-	if (statement == BO_UPDATE_LINES || statement == BO_WRITE_STOCK)
+	if (statement == BO_UPDATE_LINES || statement == BO_WRITE_STOCK || statement == BO_TELL)
 		bo_direct_update(direct, rows);
+	else if (statement == BO_FORGET_ORDERS)
+		bo_direct_delete(direct, rows);
 	else
 		bo_direct_insert(direct, rows);
 	bo_direct_close(direct);
@@ -421,6 +430,32 @@ int64
 bo_next_event_id(void)
 {
 	return nextval_internal(bo_relation("event_id_seq"), false);
+}
+
+/*
+ * The generation that events are written with, the greatest that a new
+ * snapshot sees.  A session may see it grow: it is looked for each time.
+ */
+int64
+bo_generation(void)
+{
+	Relation	rel = table_open(bo_relation("installation"), AccessShareLock);
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	Snapshot	snapshot = RegisterSnapshot(GetTransactionSnapshot());
+	TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
+	int64		generation = 0;
+
+	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	{
+		bool		isnull;
+
+		generation = Max(generation, DatumGetInt64(slot_getattr(slot, 1, &isnull)));
+	}
+	table_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	ExecDropSingleTupleTableSlot(slot);
+	table_close(rel, NoLock);
+	return generation;
 }
 
 int64
