@@ -34,7 +34,7 @@ PG_FUNCTION_INFO_V1(bo_next_xid);
 bool		bo_notify = false;
 int			bo_repromise_limit = 10000;
 char	   *bo_timezone = NULL;
-Qty			qty_zero;
+SmallQty	bo_own_qty[2 * QTY_OWN + 1];
 
 void		_PG_init(void);
 
@@ -44,15 +44,31 @@ check_timezone(char **newval, void **extra, GucSource source)
 	return (*newval)[0] == '\0' || pg_tzset(*newval) != NULL;
 }
 
+/* Makes the module's own quantities, after a look whether numeric is what qty.h takes it for. */
+void
+bo_qty_init(void)
+{
+	static const int looked_at[] = {-QTY_SMALL_END, 1 - QTY_SMALL_END, -1, 0, 1, QTY_SMALL_END - 1, QTY_SMALL_END};
+
+	for (int i = -QTY_OWN; i <= QTY_OWN; i++)
+		qty_set_small(&bo_own_qty[QTY_OWN + i], i);
+	for (int i = 0; i < (int) lengthof(looked_at); i++)
+	{
+		int			value = looked_at[i];
+		Qty			ours = qty_int(value);
+		Qty			theirs = int64_to_numeric(value);
+
+		if (VARSIZE(ours) != VARSIZE(theirs) || memcmp(ours, theirs, VARSIZE(ours)) != 0 ||
+			qty_sign(theirs) != (value > 0) - (value < 0) ||
+			qty_small(theirs, &value) != (abs(looked_at[i]) < QTY_SMALL_END) || value != looked_at[i])
+			elog(ERROR, "numeric is not laid out as this library was written for");
+	}
+}
+
 void
 _PG_init(void)
 {
-	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-
-	qty_zero = qty_int(0);
-	MemoryContextSwitchTo(old);
-	if (qty_sign(qty_int(-1)) != -1 || qty_sign(qty_sub(qty_int(1), qty_int(1))) != 0 || qty_sign(qty_int(PG_INT64_MAX)) != 1)
-		elog(ERROR, "numeric is not laid out as this library was written for");
+	bo_qty_init();
 	DefineCustomBoolVariable("backorder.notify", "Sends NOTIFY backorder when a transaction wrote events.",
 							 "NOTIFY takes a database-wide lock at commit and forbids PREPARE TRANSACTION.",
 							 &bo_notify, false, PGC_USERSET, 0, NULL, NULL, NULL);

@@ -2,8 +2,8 @@
  * qty.h
  *		Quantities: exact, of any size, held as numeric.
  *
- * Everything here returns a value that is never changed: one of its arguments,
- * or a new one in the current memory context.  It may raise numeric_value_out_of_range; nothing here sees NaN or infinity,
+ * Everything here returns a value that is never changed, nor freed: one of its arguments,
+ * one of the module's own, or a new one in the current memory context.  It may raise numeric_value_out_of_range; nothing here sees NaN or infinity,
  * which are refused where quantities come in.
  */
 #ifndef BO_QTY_H
@@ -14,26 +14,96 @@
 
 typedef Numeric Qty;
 
+/*
+ * Most quantities are whole numbers of at most four digits.  In numeric's short
+ * form these are two bytes, of which the sign is a bit, and one digit of base
+ * 10,000, which zero has not.  This is the form on disk, which cannot change;
+ * bo_qty_init() looks all the same.
+ */
+#define QTY_SMALL 0x8000		/* the two bytes: short, no scale, one digit before the point */
+#define QTY_NEGATIVE 0x2000
+#define QTY_SMALL_END 10000
+
+typedef struct SmallQty
+{
+	int32		header;			/* a varlena's */
+	uint16		form;
+	uint16		digit;
+} SmallQty;
+
+/* Numbers from - QTY_OWN to QTY_OWN are the module's own (backorder.c): they need no memory, and are near. */
+#define QTY_OWN 255
+extern SmallQty bo_own_qty[2 * QTY_OWN + 1];
+extern void bo_qty_init(void);
+
+#define qty_zero ((Qty) &bo_own_qty[QTY_OWN])
+
+static inline void
+qty_set_small(SmallQty *small, int value)
+{
+	SET_VARSIZE(small, value == 0 ? offsetof(SmallQty, digit) : sizeof(SmallQty));
+	small->form = value < 0 ? QTY_SMALL | QTY_NEGATIVE : QTY_SMALL;
+	small->digit = value < 0 ? -value : value;
+}
+
 static inline Qty
 qty_int(int64 value)
 {
-	return int64_to_numeric(value);
+	SmallQty   *small;
+
+	if (value >= -QTY_OWN && value <= QTY_OWN)
+		return (Qty) &bo_own_qty[QTY_OWN + value];
+	if (value <= -QTY_SMALL_END || value >= QTY_SMALL_END)
+		return int64_to_numeric(value);
+	small = palloc(sizeof(SmallQty));
+	qty_set_small(small, value);
+	return (Qty) small;
+}
+
+/* Is it such a number?  With a scale it is not: what is computed from it has one too. */
+static inline bool
+qty_small(Qty a, int *value)
+{
+	const SmallQty *small = (const SmallQty *) a;
+
+	if ((small->form & ~QTY_NEGATIVE) != QTY_SMALL || VARSIZE(a) > sizeof(SmallQty))
+		return false;
+	*value = VARSIZE(a) < sizeof(SmallQty) ? 0 : (small->form & QTY_NEGATIVE) != 0 ? -small->digit : small->digit;
+	return true;
+}
+
+/* A quantity of a row, to outlive it. */
+static inline Qty
+qty_copy(Datum value)
+{
+	SmallQty	small = {0};
+	const void *given = DatumGetPointer(value);
+
+	/* In a row it has a varlena's short header, as what is computed has not. */
+	if (!VARATT_IS_EXTERNAL(given) && !VARATT_IS_COMPRESSED(given) &&
+		VARSIZE_ANY_EXHDR(given) <= sizeof(SmallQty) - offsetof(SmallQty, form))
+	{
+		memcpy(&small.form, VARDATA_ANY(given), VARSIZE_ANY_EXHDR(given));
+		if ((small.form & ~QTY_NEGATIVE) == QTY_SMALL && small.digit <= QTY_OWN)
+			return qty_int((small.form & QTY_NEGATIVE) != 0 ? -small.digit : small.digit);
+	}
+	return DatumGetNumericCopy(value);
 }
 
 static inline int
 qty_cmp(Qty a, Qty b)
 {
+	int			x;
+	int			y;
+
+	if (qty_small(a, &x) && qty_small(b, &y))
+		return x < y ? -1 : x > y;
 	return DatumGetInt32(DirectFunctionCall2(numeric_cmp, NumericGetDatum(a), NumericGetDatum(b)));
 }
 
-/* The zero is the module's own (backorder.c). */
-extern Qty	qty_zero;
-
 /*
- * -1, 0 or 1.  Most of what is asked of a quantity is its sign: of a number in
- * numeric's short form, which all but very long ones have, it is a bit of the
- * two bytes before the digits, and zero has no digits.  This is the form on
- * disk, which cannot change; _PG_init() looks all the same.
+ * -1, 0 or 1.  Most of what is asked of a quantity is its sign: a bit of all
+ * numbers in the short form, which all but very long ones have.
  */
 static inline int
 qty_sign(Qty a)
@@ -44,7 +114,7 @@ qty_sign(Qty a)
 		return qty_cmp(a, qty_zero);
 	if (VARSIZE(a) == VARHDRSZ + sizeof(uint16))
 		return 0;
-	return (header & 0x2000) ? -1 : 1;
+	return (header & QTY_NEGATIVE) ? -1 : 1;
 }
 
 static inline Qty
@@ -56,18 +126,28 @@ qty_neg(Qty a)
 static inline Qty
 qty_add(Qty a, Qty b)
 {
+	int			x;
+	int			y;
+
 	if (qty_sign(b) == 0)
 		return a;
 	if (qty_sign(a) == 0)
 		return b;
+	if (qty_small(a, &x) && qty_small(b, &y))
+		return qty_int(x + y);
 	return DatumGetNumeric(DirectFunctionCall2(numeric_add, NumericGetDatum(a), NumericGetDatum(b)));
 }
 
 static inline Qty
 qty_sub(Qty a, Qty b)
 {
+	int			x;
+	int			y;
+
 	if (qty_sign(b) == 0)
 		return a;
+	if (qty_small(a, &x) && qty_small(b, &y))
+		return qty_int(x - y);
 	return DatumGetNumeric(DirectFunctionCall2(numeric_sub, NumericGetDatum(a), NumericGetDatum(b)));
 }
 

@@ -222,6 +222,16 @@ SELECT * FROM plan WHERE item = 'pl rope';
 DELETE FROM orders WHERE id = 37;
 SELECT * FROM plan WHERE item = 'pl rope';
 
+-- Numbers of every length are as exact as numeric's: on both sides of where those end that are computed without it.
+CREATE TABLE number AS SELECT q, 'pl n ' || q AS item FROM unnest(ARRAY[1, 4, 254, 255, 256, 257, 9996, 9997, 9999, 10000, 10001, 19997, 123456789, 9999.5, 12345678901234567890.25]) q;
+INSERT INTO backorder.supplier_item (supplier, item, order_multiple, maximum_quantity) SELECT 'cord', item, 4, CASE WHEN q = 9997 THEN 9999 END FROM number;
+INSERT INTO orders SELECT 100 + row_number() OVER (ORDER BY q), item, q FROM number;
+SELECT q, s.backordered = q AS waits, w.n, w.quantity, w.for_backorders, w.for_rounding, w.quantity = ceil(q / 4) * 4 AND w.for_rounding = w.quantity - q AS exact
+FROM number JOIN backorder.wanted_purchases(NULL, NULL, '') w ON w.item_ = item JOIN backorder.stock s USING (item) WHERE s.tenant = '' ORDER BY q, w.n;
+DELETE FROM orders WHERE item LIKE 'pl n %';
+SELECT count(*) FROM backorder.stock s JOIN number USING (item) WHERE s.backordered <> 0;
+DELETE FROM backorder.supplier_item WHERE item LIKE 'pl n %';
+
 -- Terms that changed are in the next plan.
 UPDATE backorder.supplier_item SET unit_cost = 1.5, minimum_quantity = 2 WHERE item = 'pl rope';
 SELECT * FROM plan WHERE item = 'pl rope';
