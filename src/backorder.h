@@ -206,7 +206,11 @@ typedef enum BoStatement
 	BO_STATEMENTS				/* how many there are */
 } BoStatement;
 
+/* Fills a row of a set.  What it points to stays until the next. */
+typedef void (*BoMakeRowFunc) (Datum *values, bool *nulls, void *arg);
+
 extern BoRows *bo_rows(BoRowsKind kind);
+extern BoRows *bo_rows_made(BoRowsKind kind, uint64 n, BoMakeRowFunc make, void *arg);
 extern uint64 bo_rows_put(BoRows *rows, const Datum *values, const bool *nulls);
 extern void bo_rows_drop(BoRows *rows);
 extern uint64 bo_exec(BoStatement statement, BoRows *rows, const Datum *args, bool read_only);

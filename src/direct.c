@@ -171,7 +171,7 @@ typedef struct Reading
 {
 	BoRows	   *rows;
 	uint64		next;
-	TupleTableSlot *slot;		/* NULL: the rows are in memory */
+	TupleTableSlot *slot;		/* NULL: the rows are in memory, or made */
 	const Datum *values;		/* of the row that was read */
 	const bool *nulls;
 } Reading;
@@ -181,6 +181,8 @@ begin_reading(Reading *reading, BoRows *rows)
 {
 	memset(reading, 0, sizeof(*reading));
 	reading->rows = rows;
+	reading->values = rows->values;
+	reading->nulls = rows->nulls;
 	if (rows->store != NULL)
 		reading->slot = MakeSingleTupleTableSlot(rows->desc, &TTSOpsMinimalTuple);
 }
@@ -201,8 +203,13 @@ read_row(Reading *reading)
 	}
 	if (reading->next == rows->n)
 		return false;
-	reading->values = rows->values + reading->next * rows->desc->natts;
-	reading->nulls = rows->nulls + reading->next * rows->desc->natts;
+	if (rows->make != NULL)
+		rows->make(rows->values, rows->nulls, rows->arg);
+	else
+	{
+		reading->values = rows->values + reading->next * rows->desc->natts;
+		reading->nulls = rows->nulls + reading->next * rows->desc->natts;
+	}
 	reading->next++;
 	return true;
 }

@@ -24,16 +24,18 @@ typedef enum BoTable
 
 typedef struct BoDirect BoDirect;
 
-/* A row set: few rows as they were given, more of them in a tuplestore. */
+/* A row set: few rows as they were given, more of them in a tuplestore; or made when they are read. */
 struct BoRows
 {
 	BoRowsKind	kind;
 	TupleDesc	desc;
 	uint64		n;
-	Datum	   *values;			/* of the rows before there was a store, one after another */
+	BoMakeRowFunc make;			/* NULL: the rows were given */
+	void	   *arg;
+	Datum	   *values;			/* of the rows before there was a store, one after another; of one that is made */
 	bool	   *nulls;
 	int			capacity;		/* rows */
-	Tuplestorestate *store;		/* NULL: not yet */
+	Tuplestorestate *store;		/* NULL: none */
 };
 
 /* The key of the stock row to lock next: tenant, item, location. */

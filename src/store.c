@@ -80,6 +80,21 @@ bo_rows(BoRowsKind kind)
 	return rows;
 }
 
+/* A row set of n rows that a function makes when they are written, one after the other: they are kept nowhere. */
+BoRows *
+bo_rows_made(BoRowsKind kind, uint64 n, BoMakeRowFunc make, void *arg)
+{
+	BoRows	   *rows = bo_rows(kind);
+	int			natts = rows->desc->natts;
+
+	rows->n = n;
+	rows->make = make;
+	rows->arg = arg;
+	rows->values = palloc(sizeof(Datum) * natts);
+	rows->nulls = palloc(sizeof(bool) * natts);
+	return rows;
+}
+
 /* Puts the rows so far, and those to come, into a tuplestore. */
 static void
 need_store(BoRows *rows)
@@ -90,7 +105,13 @@ need_store(BoRows *rows)
 		return;
 	rows->store = tuplestore_begin_heap(false, false, work_mem);
 	for (uint64 i = 0; i < rows->n; i++)
-		tuplestore_putvalues(rows->store, rows->desc, rows->values + i * natts, rows->nulls + i * natts);
+	{
+		uint64		place = rows->make != NULL ? 0 : i * natts;
+
+		if (rows->make != NULL)
+			rows->make(rows->values, rows->nulls, rows->arg);
+		tuplestore_putvalues(rows->store, rows->desc, rows->values + place, rows->nulls + place);
+	}
 }
 
 /* Returns how many rows the set has now; what they point to stays the caller's until there are more than a few. */
