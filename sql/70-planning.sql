@@ -1,15 +1,16 @@
 -- Purchase planning: one draft per supplier and location, rewritten by each run.
 
+-- Zeros are numeric as the columns above them: so conditions come to the rows of each table, not behind both.
 CREATE VIEW backorder.inventory_position AS
 SELECT i.tenant, i.item, i.location, i.position, i.on_order, coalesce(d.quantity, 0) AS drafted, i.reorder_point, i.order_up_to, i.backordered
 FROM (
 	SELECT s.tenant, s.item, s.location,
-		s.on_hand - s.unavailable - s.allocated - s.backordered + s.on_order AS position, s.on_order,
+		s.available - s.backordered + s.on_order AS position, s.on_order,
 		coalesce(p.reorder_point, 0) AS reorder_point, coalesce(p.order_up_to, p.reorder_point, 0) AS order_up_to, s.backordered
 	FROM backorder.stock s
 	LEFT JOIN backorder.item_policy p ON p.tenant = s.tenant AND p.item = s.item AND p.location = s.location
 	UNION ALL
-	SELECT p.tenant, p.item, p.location, 0, 0, p.reorder_point, coalesce(p.order_up_to, p.reorder_point), 0
+	SELECT p.tenant, p.item, p.location, 0::numeric, 0::numeric, p.reorder_point, coalesce(p.order_up_to, p.reorder_point), 0::numeric
 	FROM backorder.item_policy p
 	WHERE NOT EXISTS (SELECT FROM backorder.stock s WHERE s.tenant = p.tenant AND s.item = p.item AND s.location = p.location)
 ) i
@@ -77,11 +78,6 @@ BEGIN
 	-- Stock comes after purchase orders, also that of the orders which this transaction has pending.
 	PERFORM backorder.flush();
 	PERFORM backorder.write_drafts(p_item, p_supplier, p_location, p_tenant);
-
-	DELETE FROM backorder.purchase_order o
-	WHERE o.tenant = p_tenant AND o.planner AND o.status = 'draft' AND o.note IS NULL
-		AND (p_supplier IS NULL OR o.supplier = p_supplier) AND (p_location IS NULL OR o.location = p_location)
-		AND NOT EXISTS (SELECT FROM backorder.purchase_order_line l WHERE l.tenant = o.tenant AND l.po_id = o.po_id);
 
 	-- Placed orders are never changed: what the plan bought and nobody needs any more is said once.
 	IF p_supplier IS NULL THEN

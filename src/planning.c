@@ -4,12 +4,13 @@
  *
  * plan_purchases() in SQL locks the drafts and says what was bought too much;
  * here quantities are computed and the drafts made equal to them: one pass
- * over what is short, one over the lines that are still as planned, the lines
- * in the order supplier, location, item.
+ * over what is short, one over who sells it, one over the lines that are still
+ * as planned, the lines in the order supplier, location, item.
  */
 #include "backorder.h"
 
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "executor/spi.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -19,21 +20,22 @@ PG_FUNCTION_INFO_V1(bo_wanted_purchases);
 PG_FUNCTION_INFO_V1(bo_write_drafts);
 
 /*
- * What is short, with everybody who sells it, in no order: needs are numbered,
- * suppliers in the order of their names.  An item without a reorder level is
- * short only where lines wait, as what is available is never negative.
+ * What may be short, in no order.  An item without a reorder level is short
+ * only where lines wait, as what is available is never negative.
  */
-static const char *const needed_sql =
-	"WITH needed AS MATERIALIZED ("
-	"SELECT row_number() OVER () AS n, p.item, p.location, p.order_up_to - p.position - p.drafted AS need, - p.position - p.drafted AS short "
-	"FROM backorder.inventory_position p "
+static const char *const positions_sql =
+	"SELECT p.item, p.location, p.position, p.drafted, p.reorder_point, p.order_up_to FROM backorder.inventory_position p "
 	"WHERE p.tenant = $1 AND ($2 IS NULL OR p.item = $2) AND ($3 IS NULL OR p.location = $3) "
-	"AND (p.backordered > 0 OR p.reorder_point > 0) AND p.position + p.drafted < p.reorder_point) "
-	"SELECT n.n, n.item, n.location, n.need, n.short, s.n, i.supplier, i.rank, i.unit_cost, i.order_multiple, i.minimum_quantity, i.maximum_quantity "
-	"FROM needed n JOIN backorder.supplier_item i ON i.item = n.item "
-	"JOIN (SELECT row_number() OVER (ORDER BY a.supplier) AS n, a.supplier FROM backorder.supplier a WHERE a.tenant = $1 AND a.active) s "
-	"ON s.supplier = i.supplier "
-	"WHERE i.tenant = $1 AND i.active AND ($2 IS NULL OR i.item = $2)";
+	"AND (p.backordered > 0 OR p.reorder_point > 0)";
+
+/* Who can be bought from: suppliers are numbered in the order of their names. */
+static const char *const suppliers_sql =
+	"SELECT a.supplier FROM backorder.supplier a WHERE a.tenant = $1 AND a.active ORDER BY a.supplier";
+
+/* Who sells what, in no order. */
+static const char *const terms_sql =
+	"SELECT i.item, i.supplier, i.rank, i.unit_cost, i.order_multiple, i.minimum_quantity, i.maximum_quantity "
+	"FROM backorder.supplier_item i WHERE i.tenant = $1 AND i.active AND ($2 IS NULL OR i.item = $2)";
 
 /* The planner's drafts of a supplier and location (NULL: of all), and their last line numbers. */
 static const char *const drafts_sql =
@@ -53,10 +55,10 @@ static const char *const present_sql =
 /* What is planned: everything of a tenant, or what is not NULL. */
 typedef struct Scope
 {
-	char	   *tenant;
-	char	   *item;
-	char	   *location;
-	char	   *supplier;
+	text	   *tenant;
+	text	   *item;
+	text	   *location;
+	text	   *supplier;
 } Scope;
 
 /* Somebody who sells an item. */
@@ -66,20 +68,26 @@ typedef struct Candidate
 	int			supplier;		/* number */
 	Qty			unit_cost;		/* NULL: not known */
 	Qty			multiple;
-	Qty			smallest;		/* of what is bought at once, both multiples */
-	Qty			largest;		/* NULL: no maximum */
+	Qty			smallest;		/* of what is bought at once */
+	Qty			largest;		/* a multiple; NULL: no maximum */
 	struct Candidate *next;
 } Candidate;
 
-/* An item that is short at a location. */
+/* An item that is short somewhere. */
+typedef struct ShortItem
+{
+	text	   *name;
+	Candidate  *candidates;		/* sorted; NULL: nobody sells it */
+} ShortItem;
+
+/* What is short of an item at a location. */
 typedef struct Need
 {
-	char	   *item;			/* NULL: nobody sells it */
-	char	   *location;
+	int			item;			/* number */
+	text	   *location;
 	Qty			rest;			/* of the quantity needed; 0 or less when all is bought */
 	Qty			rest_short;		/* of the part that order lines wait for */
 	int			lines;
-	Candidate  *candidates;		/* sorted */
 } Need;
 
 /* A purchase order line as it should be. */
@@ -87,13 +95,15 @@ typedef struct Wanted
 {
 	int			supplier;
 	int			n;				/* of the lines of the item, in the order in which they take the need */
-	const char *location;
-	const char *item;
+	const text *location;
+	const text *item;
 	Qty			quantity;
 	Qty			unit_cost;
 	Qty			for_backorders;
 	Qty			for_reorder;
 	Qty			for_rounding;
+	int64		po_id;			/* of a line that is new, as the next */
+	int32		line_no;		/* 0: it is there, or not written */
 } Wanted;
 
 /* An array that grows; its items are zero at first. */
@@ -104,36 +114,50 @@ typedef struct Vector
 	int			capacity;
 } Vector;
 
+/* The number of a name. */
+typedef struct NameNumber
+{
+	const text *name;			/* the key */
+	int			number;
+	uint32		hash;
+	char		status;
+} NameNumber;
+
 typedef struct Wants
 {
 	const Scope *scope;
-	Vector		needs;			/* of Need, by number */
+	struct names_hash *item_numbers;
+	struct names_hash *supplier_numbers;
+	Vector		items;			/* of ShortItem, by number */
 	Vector		suppliers;		/* of their names, by number */
+	Vector		needs;			/* of Need */
 	Vector		wanted;			/* of Wanted */
 } Wants;
 
 typedef struct Draft
 {
-	char	   *supplier;
-	char	   *location;
+	text	   *supplier;
+	text	   *location;
 	int64		po_id;
 	int32		last_line_no;
+	bool		asks;			/* for something that is wanted */
 } Draft;
 
 /* The pass over the lines that are there and those that should be. */
 typedef struct Matching
 {
 	const Scope *scope;
-	Datum		tenant;
 	Wants		wants;
-	int			next;			/* of what is wanted */
+	Wanted	  **sorted;			/* what is wanted, in the order supplier, location, item */
+	int			next;			/* of these */
 	Vector		locked;			/* po_id of each draft that was written, sorted */
 	Vector		drafts;
 	int			draft;			/* that of the line before */
-	char	   *supplier;		/* of the line that was looked at last, where it is known */
-	char	   *location;
-	char	   *item;
-	BoRows	   *inserted;		/* written after the pass: SPI runs no statement while another one's rows come */
+	text	   *supplier;		/* of the line that was looked at last, where it is known */
+	text	   *location;
+	text	   *item;
+	uint64		inserted;		/* lines that are new; written after the pass, as are the others: SPI runs no
+								 * statement while another one's rows come */
 	BoRows	   *rewritten;
 	BoRows	   *removed;
 } Matching;
@@ -146,14 +170,14 @@ static void
 read_rows(const char *sql, const Scope *scope, bool read_only, BoTakeRowFunc take, void *arg)
 {
 	BoReceiver	receiver = bo_receiver(take, arg);
-	char	   *given[] = {scope->tenant, scope->item, scope->location, scope->supplier};
+	text	   *given[] = {scope->tenant, scope->item, scope->location, scope->supplier};
 	ParamListInfo params = makeParamList(lengthof(given));
 	SPIExecuteOptions options = {.params = params,.read_only = read_only,.dest = &receiver.dest};
 	int			rc;
 
 	for (int i = 0; i < (int) lengthof(given); i++)
 	{
-		params->params[i].value = bo_text(given[i]);
+		params->params[i].value = PointerGetDatum(given[i]);
 		params->params[i].isnull = given[i] == NULL;
 		params->params[i].pflags = PARAM_FLAG_CONST;
 		params->params[i].ptype = TEXTOID;
@@ -181,17 +205,42 @@ vector_at(Vector *v, int n, Size size)
 
 #define AT(vector, type, n) ((type *) vector_at(&(vector), n, sizeof(type)))
 
-/* The string itself where it is the same as the one before, as in a sorted column it mostly is. */
-static char *
-text_like(Datum value, char *before)
+/* In the order of collation "C". */
+static int
+compare_text(const text *a, const text *b)
 {
-	text	   *t = DatumGetTextPP(value);
-	int			length = VARSIZE_ANY_EXHDR(t);
+	int			length_a = VARSIZE_ANY_EXHDR(a);
+	int			length_b = VARSIZE_ANY_EXHDR(b);
+	int			result = a == b ? 0 : memcmp(VARDATA_ANY(a), VARDATA_ANY(b), Min(length_a, length_b));
 
-	if (before != NULL && strncmp(before, VARDATA_ANY(t), length) == 0 && before[length] == '\0')
-		return before;
-	return text_to_cstring(t);
+	return result != 0 ? result : length_a - length_b;
 }
+
+/* The text itself where it is the same as the one before, as in a sorted column it mostly is. */
+static text *
+text_like(Datum value, text *before)
+{
+	return before != NULL && compare_text(DatumGetTextPP(value), before) == 0 ? before : DatumGetTextPCopy(value);
+}
+
+static inline uint32
+hash_text(const text *t)
+{
+	return hash_bytes((const unsigned char *) VARDATA_ANY(t), VARSIZE_ANY_EXHDR(t));
+}
+
+#define SH_PREFIX names
+#define SH_ELEMENT_TYPE NameNumber
+#define SH_KEY_TYPE const text *
+#define SH_KEY name
+#define SH_HASH_KEY(table, key) hash_text(key)
+#define SH_EQUAL(table, a, b) (compare_text(a, b) == 0)
+#define SH_STORE_HASH
+#define SH_GET_HASH(table, entry) (entry)->hash
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
 
 /* ---------- quantities ---------- */
 
@@ -199,8 +248,13 @@ text_like(Datum value, char *before)
 static Qty
 to_multiple(Qty quantity, Qty multiple, bool up)
 {
-	Qty			beyond = DatumGetNumeric(DirectFunctionCall2(numeric_mod, NumericGetDatum(quantity), NumericGetDatum(multiple)));
+	Qty			beyond;
+	int			q;
+	int			m;
 
+	if (qty_small(quantity, &q) && qty_small(multiple, &m))
+		return q % m == 0 ? quantity : qty_int(q - q % m + (up ? m : 0));
+	beyond = DatumGetNumeric(DirectFunctionCall2(numeric_mod, NumericGetDatum(quantity), NumericGetDatum(multiple)));
 	if (qty_sign(beyond) == 0)
 		return quantity;
 	quantity = qty_sub(quantity, beyond);
@@ -209,11 +263,11 @@ to_multiple(Qty quantity, Qty multiple, bool up)
 
 /* One line of a supplier: what is needed, in its multiple, within its limits. */
 static void
-buy(Wants *wants, Need *need, const Candidate *c)
+buy(Wants *wants, Need *need, const text *item, const Candidate *c)
 {
-	Qty			quantity = qty_max(to_multiple(need->rest, c->multiple, true), c->smallest);
+	Qty			quantity = to_multiple(qty_max(need->rest, c->smallest), c->multiple, true);
 	Qty			needed;
-	Wanted		w = {.supplier = c->supplier,.n = ++need->lines,.location = need->location,.item = need->item,.unit_cost = c->unit_cost};
+	Wanted		w = {.supplier = c->supplier,.n = ++need->lines,.location = need->location,.item = item,.unit_cost = c->unit_cost};
 
 	if (c->largest != NULL)
 		quantity = qty_min(quantity, c->largest);
@@ -224,7 +278,7 @@ buy(Wants *wants, Need *need, const Candidate *c)
 	w.for_rounding = qty_sub(quantity, needed);
 	need->rest = qty_sub(need->rest, quantity);
 	need->rest_short = qty_sub(need->rest_short, needed);
-	if (wants->scope->supplier == NULL || strcmp(wants->scope->supplier, *AT(wants->suppliers, char *, c->supplier)) == 0)
+	if (wants->scope->supplier == NULL || compare_text(wants->scope->supplier, *AT(wants->suppliers, text *, c->supplier)) == 0)
 		*AT(wants->wanted, Wanted, wants->wanted.n) = w;
 }
 
@@ -232,67 +286,110 @@ buy(Wants *wants, Need *need, const Candidate *c)
 static void
 allot(Wants *wants, Need *need)
 {
-	const Candidate *c = need->candidates;
+	const ShortItem *item = AT(wants->items, ShortItem, need->item);
+	const Candidate *c = item->candidates;
 
 	while (c != NULL && qty_sign(need->rest) > 0)
 	{
 		CHECK_FOR_INTERRUPTS();
-		buy(wants, need, c);
+		buy(wants, need, item->name, c);
 		c = c->next != NULL ? c->next : c;
 	}
 }
 
+/* A row of positions_sql. */
+static void
+take_position(const Datum *values, const bool *nulls, void *arg)
+{
+	Wants	   *wants = arg;
+	Qty			has = qty_add(DatumGetNumeric(values[2]), DatumGetNumeric(values[3]));	/* not to outlive the row */
+	NameNumber *name;
+	Need	   *need;
+	bool		found;
+
+	if (qty_cmp(has, qty_copy(values[4])) >= 0)
+		return;
+	name = names_insert(wants->item_numbers, DatumGetTextPP(values[0]), &found);
+	if (!found)
+	{
+		name->number = wants->items.n;
+		name->name = AT(wants->items, ShortItem, name->number)->name = DatumGetTextPCopy(values[0]);
+	}
+	need = AT(wants->needs, Need, wants->needs.n);
+	need->item = name->number;
+	need->location = text_like(values[1], wants->needs.n > 1 ? need[-1].location : NULL);
+	need->rest = qty_sub(qty_copy(values[5]), has);
+	need->rest_short = qty_min(qty_sub(qty_zero, has), need->rest);
+}
+
+/* A row of suppliers_sql. */
+static void
+take_supplier(const Datum *values, const bool *nulls, void *arg)
+{
+	Wants	   *wants = arg;
+	int			number = wants->suppliers.n;
+	text	   *supplier = *AT(wants->suppliers, text *, number) = DatumGetTextPCopy(values[0]);
+	bool		found;
+
+	names_insert(wants->supplier_numbers, supplier, &found)->number = number;
+}
+
 /*
- * A row of needed_sql.  Of the candidates only those are kept whose turn can
+ * A row of terms_sql.  Of the candidates only those are kept whose turn can
  * come: none after one without a maximum.
  */
 static void
-take_needed(const Datum *values, const bool *nulls, void *arg)
+take_terms(const Datum *values, const bool *nulls, void *arg)
 {
 	Wants	   *wants = arg;
-	Need	   *need = AT(wants->needs, Need, DatumGetInt64(values[0]) - 1);
-	int			rank = DatumGetInt32(values[7]);
-	int			supplier = DatumGetInt64(values[5]) - 1;
-	char	  **name = AT(wants->suppliers, char *, supplier);
-	Candidate **place = &need->candidates;
+	const NameNumber *item = names_lookup(wants->item_numbers, DatumGetTextPP(values[0]));
+	const NameNumber *supplier = item == NULL ? NULL : names_lookup(wants->supplier_numbers, DatumGetTextPP(values[1]));
+	int			rank = DatumGetInt32(values[2]);
+	Candidate **place;
 	Candidate  *c;
-	Qty			multiple = DatumGetNumeric(values[9]);
-	Qty			largest = nulls[11] ? NULL : to_multiple(DatumGetNumericCopy(values[11]), multiple, false);
+	Qty			multiple;
+	Qty			largest;
 
+	if (supplier == NULL)
+		return;					/* not short, or not active */
+	multiple = qty_copy(values[4]);
+	largest = nulls[6] ? NULL : to_multiple(qty_copy(values[6]), multiple, false);
 	if (largest != NULL && qty_sign(largest) == 0)
 		return;
-	while (*place != NULL && ((*place)->rank < rank || ((*place)->rank == rank && (*place)->supplier < supplier)))
+	for (place = &AT(wants->items, ShortItem, item->number)->candidates; (c = *place) != NULL; place = &c->next)
 	{
-		if ((*place)->largest == NULL)
+		if (c->rank > rank || (c->rank == rank && c->supplier > supplier->number))
+			break;
+		if (c->largest == NULL)
 			return;
-		place = &(*place)->next;
 	}
 	c = palloc(sizeof(Candidate));
 	c->rank = rank;
-	c->supplier = supplier;
-	c->unit_cost = nulls[8] ? NULL : DatumGetNumericCopy(values[8]);
-	c->multiple = DatumGetNumericCopy(values[9]);
-	c->smallest = to_multiple(DatumGetNumericCopy(values[10]), multiple, true);
+	c->supplier = supplier->number;
+	c->unit_cost = nulls[3] ? NULL : qty_copy(values[3]);
+	c->multiple = multiple;
+	c->smallest = qty_copy(values[5]);
 	c->largest = largest;
 	c->next = largest == NULL ? NULL : *place;
 	*place = c;
-	if (*name == NULL)
-		*name = TextDatumGetCString(values[6]);
-	if (need->item == NULL)
-	{
-		need->item = TextDatumGetCString(values[1]);
-		need->location = TextDatumGetCString(values[2]);
-		need->rest = DatumGetNumericCopy(values[3]);
-		need->rest_short = qty_min(DatumGetNumericCopy(values[4]), need->rest);
-	}
 }
 
-/* The lines that planning wants now, in wants->wanted. Expects a section. */
+/*
+ * The lines that planning wants now, in wants->wanted.  Expects a section.  All
+ * is read with the caller's snapshot, so that it fits together.
+ */
 static void
-find_wanted(Wants *wants, const Scope *scope, bool read_only)
+find_wanted(Wants *wants, const Scope *scope)
 {
 	wants->scope = scope;
-	read_rows(needed_sql, scope, read_only, take_needed, wants);
+	wants->item_numbers = names_create(CurrentMemoryContext, 256, NULL);
+	wants->supplier_numbers = names_create(CurrentMemoryContext, 256, NULL);
+	read_rows(positions_sql, scope, true, take_position, wants);
+	if (wants->needs.n > 0)
+	{
+		read_rows(suppliers_sql, scope, true, take_supplier, wants);
+		read_rows(terms_sql, scope, true, take_terms, wants);
+	}
 	for (int i = 0; i < wants->needs.n; i++)
 		allot(wants, AT(wants->needs, Need, i));
 }
@@ -313,16 +410,16 @@ bo_wanted_purchases(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	if (PG_ARGISNULL(2))
 		PG_RETURN_NULL();
-	scope.item = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
-	scope.location = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
-	scope.tenant = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	scope.item = PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0);
+	scope.location = PG_ARGISNULL(1) ? NULL : PG_GETARG_TEXT_PP(1);
+	scope.tenant = PG_GETARG_TEXT_PP(2);
 	bo_enter(&section);
 	MemoryContextSwitchTo(cx);
-	find_wanted(&wants, &scope, true);
+	find_wanted(&wants, &scope);
 	for (int i = 0; i < wants.wanted.n; i++)
 	{
 		Wanted	   *w = AT(wants.wanted, Wanted, i);
-		Datum		values[] = {bo_text(w->item), bo_text(w->location), bo_text(*AT(wants.suppliers, char *, w->supplier)), Int32GetDatum(w->n),
+		Datum		values[] = {PointerGetDatum(w->item), PointerGetDatum(w->location), PointerGetDatum(*AT(wants.suppliers, text *, w->supplier)), Int32GetDatum(w->n),
 			NumericGetDatum(w->quantity), NumericGetDatum(w->unit_cost), NumericGetDatum(w->for_backorders),
 		NumericGetDatum(w->for_reorder), NumericGetDatum(w->for_rounding)};
 		bool		nulls[lengthof(values)] = {[5] = w->unit_cost == NULL};
@@ -336,39 +433,71 @@ bo_wanted_purchases(PG_FUNCTION_ARGS)
 /* ---------- the drafts' lines ---------- */
 
 static int
-compare_place(const char *supplier1, const char *location1, const char *supplier2, const char *location2)
+compare_place(const text *supplier1, const text *location1, const text *supplier2, const text *location2)
 {
-	int			result = strcmp(supplier1, supplier2);
+	int			result = compare_text(supplier1, supplier2);
 
-	return result != 0 ? result : strcmp(location1, location2);
+	return result != 0 ? result : compare_text(location1, location2);
 }
 
-/* Suppliers are numbered in the order of their names. */
+/* Of one supplier. */
 static int
 compare_wanted(const void *a, const void *b)
 {
-	const Wanted *w1 = a;
-	const Wanted *w2 = b;
-	int			result = w1->supplier - w2->supplier;
+	const Wanted *w1 = *(const Wanted *const *) a;
+	const Wanted *w2 = *(const Wanted *const *) b;
+	int			result = compare_text(w1->location, w2->location);
 
 	if (result == 0)
-		result = strcmp(w1->location, w2->location);
-	if (result == 0)
-		result = strcmp(w1->item, w2->item);
+		result = compare_text(w1->item, w2->item);
 	return result != 0 ? result : w1->n - w2->n;
+}
+
+/*
+ * Suppliers are numbered in the order of their names.  So lines are counted
+ * and laid together by supplier, in memory too, and those of each are sorted.
+ */
+static void
+sort_wanted(Matching *m)
+{
+	int			n = m->wants.wanted.n;
+	int			suppliers = m->wants.suppliers.n;
+	const Wanted *wanted = m->wants.wanted.items;
+	Wanted	   *together = palloc_extended(sizeof(Wanted) * n, MCXT_ALLOC_HUGE);
+	int		   *end = palloc0(sizeof(int) * (suppliers + 1));	/* of a supplier's lines; of the one before, until they are there */
+
+	m->sorted = palloc_extended(sizeof(Wanted *) * n, MCXT_ALLOC_HUGE);
+	for (int i = 0; i < n; i++)
+		end[wanted[i].supplier + 1]++;
+	for (int s = 1; s <= suppliers; s++)
+		end[s] += end[s - 1];
+	for (int i = 0; i < n; i++)
+		together[end[wanted[i].supplier]++] = wanted[i];
+	for (int i = 0; i < n; i++)
+		m->sorted[i] = &together[i];
+	for (int s = 0; s < suppliers; s++)
+	{
+		int			start = s == 0 ? 0 : end[s - 1];
+
+		qsort(m->sorted + start, end[s] - start, sizeof(Wanted *), compare_wanted);
+	}
+	if (n > 0)
+		pfree(m->wants.wanted.items);
+	m->wants.wanted = (Vector) {.items = together,.n = n,.capacity = n};
+	pfree(end);
 }
 
 /* The next of what is wanted, or NULL. */
 static Wanted *
 next_wanted(Matching *m)
 {
-	return m->next < m->wants.wanted.n ? AT(m->wants.wanted, Wanted, m->next) : NULL;
+	return m->next < m->wants.wanted.n ? m->sorted[m->next] : NULL;
 }
 
-static const char *
+static const text *
 supplier_of(Matching *m, const Wanted *w)
 {
-	return *AT(m->wants.suppliers, char *, w->supplier);
+	return *AT(m->wants.suppliers, text *, w->supplier);
 }
 
 static int
@@ -385,16 +514,16 @@ static void
 add_drafts(Matching *m)
 {
 	BoRows	   *rows = bo_rows(BO_ROWS_DRAFTS);
-	Datum		args[] = {m->tenant, bo_text(m->scope->location), bo_text(m->scope->supplier)};
+	Datum		args[] = {PointerGetDatum(m->scope->tenant), PointerGetDatum(m->scope->location), PointerGetDatum(m->scope->supplier)};
 	int			n;
 
 	for (int i = 0; i < m->wants.wanted.n; i++)
 	{
-		Wanted	   *w = AT(m->wants.wanted, Wanted, i);
+		const Wanted *w = m->sorted[i];
 
-		if (i == 0 || w->supplier != w[-1].supplier || strcmp(w->location, w[-1].location) != 0)
+		if (i == 0 || w->supplier != m->sorted[i - 1]->supplier || compare_text(w->location, m->sorted[i - 1]->location) != 0)
 		{
-			Datum		values[] = {m->tenant, bo_text(supplier_of(m, w)), bo_text(w->location)};
+			Datum		values[] = {PointerGetDatum(m->scope->tenant), PointerGetDatum(supplier_of(m, w)), PointerGetDatum(w->location)};
 			bool		nulls[lengthof(values)] = {0};
 
 			(void) bo_rows_put(rows, values, nulls);
@@ -419,15 +548,15 @@ take_draft(const Datum *values, const bool *nulls, void *arg)
 	if (m->locked.n == 0 || bsearch(&po_id, m->locked.items, m->locked.n, sizeof(int64), compare_po_id) == NULL)
 		return;
 	d = AT(m->drafts, Draft, m->drafts.n);
-	d->supplier = TextDatumGetCString(values[0]);
-	d->location = TextDatumGetCString(values[1]);
+	d->supplier = DatumGetTextPCopy(values[0]);
+	d->location = DatumGetTextPCopy(values[1]);
 	d->po_id = po_id;
 	d->last_line_no = DatumGetInt32(values[3]);
 }
 
 /* The draft of a supplier and location, at or after the one before; NULL where there is none that is written here. */
 static Draft *
-draft_of(Matching *m, const char *supplier, const char *location)
+draft_of(Matching *m, const text *supplier, const text *location)
 {
 	for (; m->draft < m->drafts.n; m->draft++)
 	{
@@ -440,25 +569,34 @@ draft_of(Matching *m, const char *supplier, const char *location)
 	return NULL;
 }
 
-/* Puts a line to one of the sets. w is NULL for a line that goes. */
+/* A row of BO_ROWS_PLANNED.  w is NULL for a line that goes. */
 static void
-put_line(Matching *m, BoRows *rows, const Draft *d, int32 line_no, const Wanted *w)
+fill_line(const Matching *m, int64 po_id, int32 line_no, const Wanted *w, Datum *values, bool *nulls)
 {
-	Datum		values[10] = {m->tenant, Int64GetDatum(d->po_id), Int32GetDatum(line_no)};
-	bool		nulls[10] = {0};
-
+	values[0] = PointerGetDatum(m->scope->tenant);
+	values[1] = Int64GetDatum(po_id);
+	values[2] = Int32GetDatum(line_no);
+	memset(nulls, false, 3);
+	memset(nulls + 3, w == NULL, 7);
 	if (w == NULL)
-		memset(nulls + 3, true, sizeof(nulls) - 3);
-	else
-	{
-		values[3] = bo_text(w->item);
-		values[4] = values[5] = NumericGetDatum(w->quantity);	/* ordered as planned */
-		values[6] = NumericGetDatum(w->unit_cost);
-		nulls[6] = w->unit_cost == NULL;
-		values[7] = NumericGetDatum(w->for_backorders);
-		values[8] = NumericGetDatum(w->for_reorder);
-		values[9] = NumericGetDatum(w->for_rounding);
-	}
+		return;
+	values[3] = PointerGetDatum(w->item);
+	values[4] = values[5] = NumericGetDatum(w->quantity);	/* ordered as planned */
+	values[6] = NumericGetDatum(w->unit_cost);
+	nulls[6] = w->unit_cost == NULL;
+	values[7] = NumericGetDatum(w->for_backorders);
+	values[8] = NumericGetDatum(w->for_reorder);
+	values[9] = NumericGetDatum(w->for_rounding);
+}
+
+/* Puts a line to one of the sets. */
+static void
+put_line(const Matching *m, BoRows *rows, const Draft *d, int32 line_no, const Wanted *w)
+{
+	Datum		values[10];
+	bool		nulls[10];
+
+	fill_line(m, d->po_id, line_no, w, values, nulls);
 	(void) bo_rows_put(rows, values, nulls);
 }
 
@@ -470,8 +608,24 @@ add_line(Matching *m)
 	Draft	   *d = draft_of(m, supplier_of(m, w), w->location);
 
 	m->next++;
-	if (d != NULL)
-		put_line(m, m->inserted, d, ++d->last_line_no, w);
+	if (d == NULL)
+		return;
+	w->po_id = d->po_id;
+	w->line_no = ++d->last_line_no;
+	d->asks = true;
+	m->inserted++;
+}
+
+/* The next of the new lines, after the pass. */
+static void
+make_line(Datum *values, bool *nulls, void *arg)
+{
+	Matching   *m = arg;
+
+	while (next_wanted(m)->line_no == 0)
+		m->next++;
+	fill_line(m, next_wanted(m)->po_id, next_wanted(m)->line_no, next_wanted(m), values, nulls);
+	m->next++;
 }
 
 static bool
@@ -487,9 +641,9 @@ static void
 take_present(const Datum *values, const bool *nulls, void *arg)
 {
 	Matching   *m = arg;
-	char	   *supplier = m->supplier = text_like(values[0], m->supplier);
-	char	   *location = m->location = text_like(values[1], m->location);
-	char	   *item = m->item = text_like(values[2], m->item);
+	text	   *supplier = m->supplier = text_like(values[0], m->supplier);
+	text	   *location = m->location = text_like(values[1], m->location);
+	text	   *item = m->item = text_like(values[2], m->item);
 	Wanted	   *w = NULL;
 	Draft	   *d;
 	int			order = -1;
@@ -498,21 +652,39 @@ take_present(const Datum *values, const bool *nulls, void *arg)
 	{
 		order = compare_place(supplier_of(m, w), w->location, supplier, location);
 		if (order == 0)
-			order = strcmp(w->item, item);
+			order = compare_text(w->item, item);
 		if (order < 0)
 			add_line(m);
 	}
+	d = draft_of(m, supplier, location);
 	if (order == 0)
 	{
 		m->next++;
+		if (d != NULL)
+			d->asks = true;
 		if (same_qty(w->quantity, nulls[4], values[4]) && same_qty(w->unit_cost, nulls[5], values[5]) &&
 			same_qty(w->for_backorders, nulls[6], values[6]) && same_qty(w->for_reorder, nulls[7], values[7]) &&
 			same_qty(w->for_rounding, nulls[8], values[8]))
 			return;
 	}
-	d = draft_of(m, supplier, location);
 	if (d != NULL)
 		put_line(m, order == 0 ? m->rewritten : m->removed, d, DatumGetInt32(values[3]), order == 0 ? w : NULL);
+}
+
+/* Of the drafts that ask for nothing those go that have no line by hand either, or of another item, and no note. */
+static void
+delete_empty_drafts(Matching *m)
+{
+	BoRows	   *rows = bo_rows(BO_ROWS_PLANNED);
+
+	for (int i = 0; i < m->drafts.n; i++)
+	{
+		const Draft *d = AT(m->drafts, Draft, i);
+
+		if (!d->asks)
+			put_line(m, rows, d, 0, NULL);
+	}
+	bo_write(BO_DELETE_EMPTY_DRAFTS, rows);
 }
 
 /*
@@ -520,8 +692,9 @@ take_present(const Datum *values, const bool *nulls, void *arg)
  *		Makes the planner's drafts ask for what is wanted; NULL is all of them.
  *
  * Lines that are still as planned are rewritten where something differs, and
- * removed where nothing is wanted; others are left alone.  Expects the locks
- * that plan_purchases() takes, and that it has flushed.
+ * removed where nothing is wanted; others are left alone.  A draft of which no
+ * line is left goes, but for one with a buyer's note.  Expects the locks that
+ * plan_purchases() takes, and that it has flushed.
  */
 Datum
 bo_write_drafts(PG_FUNCTION_ARGS)
@@ -533,18 +706,15 @@ bo_write_drafts(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(3))
 		PG_RETURN_VOID();		/* nobody's needs */
-	scope.item = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
-	scope.supplier = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
-	scope.location = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
-	scope.tenant = text_to_cstring(PG_GETARG_TEXT_PP(3));
-	m.tenant = bo_text(scope.tenant);
+	scope.item = PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0);
+	scope.supplier = PG_ARGISNULL(1) ? NULL : PG_GETARG_TEXT_PP(1);
+	scope.location = PG_ARGISNULL(2) ? NULL : PG_GETARG_TEXT_PP(2);
+	scope.tenant = PG_GETARG_TEXT_PP(3);
 	bo_enter(&section);
 	MemoryContextSwitchTo(cx);
-	find_wanted(&m.wants, &scope, false);
-	if (m.wants.wanted.n > 0)
-		qsort(m.wants.wanted.items, m.wants.wanted.n, sizeof(Wanted), compare_wanted);
+	find_wanted(&m.wants, &scope);
+	sort_wanted(&m);
 	add_drafts(&m);
-	m.inserted = bo_rows(BO_ROWS_PLANNED);
 	m.rewritten = bo_rows(BO_ROWS_PLANNED);
 	m.removed = bo_rows(BO_ROWS_PLANNED);
 	read_rows(drafts_sql, &scope, false, take_draft, &m);
@@ -553,7 +723,9 @@ bo_write_drafts(PG_FUNCTION_ARGS)
 		add_line(&m);
 	bo_write(BO_DELETE_PLANNED, m.removed);
 	bo_write(BO_UPDATE_PLANNED, m.rewritten);
-	bo_write(BO_INSERT_PLANNED, m.inserted);
+	m.next = 0;
+	bo_write(BO_INSERT_PLANNED, bo_rows_made(BO_ROWS_PLANNED, m.inserted, make_line, &m));
+	delete_empty_drafts(&m);
 	bo_leave(&section);
 	PG_RETURN_VOID();
 }

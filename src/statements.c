@@ -269,6 +269,11 @@ const Statement bo_statements[] = {
 	[BO_DELETE_PLANNED] = {BO_ROWS_PLANNED, 0, {0},
 		"DELETE FROM backorder.purchase_order_line l USING given_planned g "
 	"WHERE l.tenant = g.tenant AND l.po_id = g.po_id AND l.line_no = g.line_no"},
+	/* A look into the index of lines for each draft, whatever the tables were when this was planned. */
+	[BO_DELETE_EMPTY_DRAFTS] = {BO_ROWS_PLANNED, 0, {0},
+		"DELETE FROM backorder.purchase_order o USING given_planned g "
+		"WHERE o.tenant = g.tenant AND o.po_id = g.po_id AND o.planner AND o.status = 'draft' AND o.note IS NULL "
+	"AND (SELECT min(l.line_no) FROM backorder.purchase_order_line l WHERE l.tenant = o.tenant AND l.po_id = o.po_id) IS NULL"},
 
 	/* events */
 	[BO_READ_SOURCE_TABLE] = {-1, 1, {INT4OID},

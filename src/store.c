@@ -204,7 +204,7 @@ static bool
 is_input(BoStatement statement)
 {
 	return statement == BO_ADD_DRAFTS || statement == BO_INSERT_PLANNED || statement == BO_UPDATE_PLANNED ||
-		statement == BO_DELETE_PLANNED;
+		statement == BO_DELETE_PLANNED || statement == BO_DELETE_EMPTY_DRAFTS;
 }
 
 /*
