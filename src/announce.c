@@ -164,8 +164,8 @@ bo_line_before(int64 line_id, Qty allocated, Qty covered)
 
 		bo_save(&before->counts, sizeof(before->counts));
 		before->counts = true;
-		before->allocated = DatumGetNumericCopy(NumericGetDatum(allocated));
-		before->covered = DatumGetNumericCopy(NumericGetDatum(covered));
+		before->allocated = qty_copy(NumericGetDatum(allocated));
+		before->covered = qty_copy(NumericGetDatum(covered));
 		MemoryContextSwitchTo(old);
 	}
 }
@@ -244,12 +244,6 @@ take_told_order(int i, ItemPointer tid, Datum told, const char *customer, void *
 	take_told(state->told, state);
 }
 
-static Qty
-get_qty(const Datum *values, LineColumn column)
-{
-	return DatumGetNumericCopy(values[column]);
-}
-
 /* A line of a touched order as it is. */
 static void
 take_line(int i, const Datum *values, const bool *nulls, void *arg)
@@ -270,10 +264,10 @@ take_line(int i, const Datum *values, const bool *nulls, void *arg)
 	line->line_key = TextDatumGetCString(values[LINE_LINE_KEY]);
 	line->item = TextDatumGetCString(values[LINE_ITEM]);
 	line->location = TextDatumGetCString(values[LINE_LOCATION]);
-	line->ordered = get_qty(values, LINE_ORDERED);
-	line->shipped = get_qty(values, LINE_SHIPPED);
-	line->allocated = get_qty(values, LINE_ALLOCATED);
-	line->backordered = get_qty(values, LINE_BACKORDERED);
+	line->ordered = qty_copy(values[LINE_ORDERED]);
+	line->shipped = qty_copy(values[LINE_SHIPPED]);
+	line->allocated = qty_copy(values[LINE_ALLOCATED]);
+	line->backordered = qty_copy(values[LINE_BACKORDERED]);
 	line->has_promised_at = !nulls[LINE_PROMISED_AT];
 	line->promised_at = line->has_promised_at ? DatumGetDateADT(values[LINE_PROMISED_AT]) : 0;
 	line->has_first_promised_at = !nulls[LINE_FIRST_PROMISED_AT];

@@ -108,7 +108,7 @@ json_get_qty(JsonbContainer *object, const char *name)
 {
 	JsonbValue *v = json_member(object, name, jbvNumeric);
 
-	return v != NULL ? DatumGetNumericCopy(NumericGetDatum(v->val.numeric)) : qty_zero;
+	return v != NULL ? qty_copy(NumericGetDatum(v->val.numeric)) : qty_zero;
 }
 
 /* False where there is none. Expects DateStyle ISO. */

@@ -237,12 +237,12 @@ take_stock_row(int i, ItemPointer tid, const Datum *values, void *arg)
 	StockLocking *locking = arg;
 	StockCounters counters = {
 		.tid = *tid,
-		.on_hand = DatumGetNumericCopy(values[3]),
-		.unavailable = DatumGetNumericCopy(values[4]),
-		.allocated = DatumGetNumericCopy(values[5]),
-		.backordered = DatumGetNumericCopy(values[6]),
-		.backordered_held = DatumGetNumericCopy(values[7]),
-		.on_order = DatumGetNumericCopy(values[8]),
+		.on_hand = qty_copy(values[3]),
+		.unavailable = qty_copy(values[4]),
+		.allocated = qty_copy(values[5]),
+		.backordered = qty_copy(values[6]),
+		.backordered_held = qty_copy(values[7]),
+		.on_order = qty_copy(values[8]),
 		.promises_stale = DatumGetBool(values[11]),
 		.counted_by = DatumGetInt32(values[12])	/* 0 for NULL */
 	};

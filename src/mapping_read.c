@@ -279,7 +279,7 @@ row_quantity(const MappedRow *row, MappedColumn column)
 {
 	Datum		value;
 
-	return row_has(row, column, &value) ? DatumGetNumericCopy(value) : NULL;
+	return row_has(row, column, &value) ? qty_copy(value) : NULL;
 }
 
 /*

@@ -313,7 +313,7 @@ find_changed_stock(Settle *st)
 static Qty
 keep(Qty quantity)
 {
-	return DatumGetNumericCopy(NumericGetDatum(quantity));
+	return qty_copy(NumericGetDatum(quantity));
 }
 
 /* Settles a piece of many changes after another; only the counters of the stock outlive a piece. */

@@ -339,7 +339,7 @@ bo_get_qty(int row, int column)
 	bool		isnull;
 	Datum		value = bo_get(row, column, &isnull);
 
-	return isnull ? NULL : DatumGetNumericCopy(value);
+	return isnull ? NULL : qty_copy(value);
 }
 
 int64
