@@ -85,7 +85,17 @@ typedef struct BoSection
 	MemoryContext save_spi_cx;
 } BoSection;
 
+/* As whom code runs. */
+typedef struct BoActor
+{
+	Oid			userid;
+	int			sec_context;
+} BoActor;
+
 extern void bo_section_init(void);
+extern BoActor bo_actor(void);
+extern void bo_act_as_owner(Oid owner);
+extern void bo_act_as(const BoActor *actor);
 extern void bo_enter(BoSection *section);
 extern void bo_leave(BoSection *section);
 extern ErrorData *bo_try_all(void (*func) (void *arg), void *arg);
@@ -396,7 +406,7 @@ typedef struct Mapping
 	bool		valid;
 	MemoryContext cx;
 	char	   *tenant;
-	Oid			owner;			/* mapping expressions run as this role */
+	Oid			owner;			/* of the tables: what the mapping names is parsed and evaluated as this role */
 	bool		immediate;
 	bool		refuse_overship;
 	bool		park;			/* an order that cannot be read is parked */
@@ -429,7 +439,7 @@ typedef struct Mapping
 	bool		by_line;		/* a line's values depend on its row and header only */
 	uint32		load;			/* which loading of a mapping this is: no two have the same */
 	bool		by_rows;		/* what an order says that was written whole can be read from its rows; see written.c */
-	struct WrittenRead *written;	/* how; NULL: not yet made */
+	struct WrittenRead *written;	/* how; NULL: not made, or in use */
 	SPIPlanPtr	plans[5];		/* by MappingScope */
 	SPIPlanPtr	places_plan;
 } Mapping;
@@ -619,8 +629,9 @@ typedef struct OrderNote
 
 /* ---------- written.c: orders that this transaction wrote whole ---------- */
 
-extern bool bo_mapping_by_rows(const Mapping *mapping);
-extern void bo_note_written(OrderNote *note, const Mapping *mapping, Oid relid, ItemPointer tid);
+extern bool bo_mapping_by_rows(const Mapping *mapping, Query *query);
+extern void bo_note_header_written(OrderNote *note, const Mapping *mapping, Oid relid, ItemPointer tid);
+extern void bo_note_line_written(OrderNote *note, const Mapping *mapping, Oid relid, ItemPointer tid);
 extern void bo_spoil_written(OrderNote *note);
 extern void bo_forget_written(void);
 extern bool bo_is_written(const OrderNote *note, const Mapping *mapping);

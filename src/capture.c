@@ -527,9 +527,16 @@ bo_capture(PG_FUNCTION_ARGS)
 	}
 	else
 	{
+		bool		inserted = TRIGGER_FIRED_BY_INSERT(trigdata->tg_event);
+		Oid			relid = RelationGetRelid(trigdata->tg_relation);
+
 		note = note_row(table, mapping, trigdata->tg_trigslot, trigdata->tg_relation);
-		if (note != NULL && TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
-			bo_note_written(note, mapping, RelationGetRelid(trigdata->tg_relation), &trigdata->tg_trigslot->tts_tid);
+		if (note != NULL && inserted && table->role == CAPTURE_HEADER)
+			bo_note_header_written(note, mapping, relid, &trigdata->tg_trigslot->tts_tid);
+		else if (note != NULL && inserted && table->role == CAPTURE_LINE)
+			bo_note_line_written(note, mapping, relid, &trigdata->tg_trigslot->tts_tid);
+		else if (table->role == CAPTURE_HEADER)
+			bo_spoil_written(note);	/* lines may be left over for the next of that key */
 	}
 	BO_POINT("captured");
 	if (mapping->immediate)

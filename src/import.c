@@ -323,19 +323,17 @@ missing_keys(Mapping *mapping, List *keys)
 static int64
 estimate_orders(Mapping *mapping)
 {
-	Oid			userid;
-	int			sec_context;
-	SPIPlanPtr	plan = SPI_prepare(mapping->keys_query, 0, NULL);
+	BoActor		before = bo_actor();
+	SPIPlanPtr	plan;
 	CachedPlan *cached;
 	double		rows;
 
+	bo_act_as_owner(mapping->owner);
+	plan = SPI_prepare(mapping->keys_query, 0, NULL);
 	if (plan == NULL)
 		elog(ERROR, "could not prepare the order keys of %s", mapping->line.name);
-	GetUserIdAndSecContext(&userid, &sec_context);
-	SetUserIdAndSecContext(mapping->owner,
-						   sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
 	cached = SPI_plan_get_cached_plan(plan);
-	SetUserIdAndSecContext(userid, sec_context);
+	bo_act_as(&before);
 	if (cached == NULL)
 		elog(ERROR, "could not plan the order keys of %s", mapping->line.name);
 	rows = linitial_node(PlannedStmt, cached->stmt_list)->planTree->plan_rows;

@@ -192,20 +192,24 @@ bool
 bo_key_native(Mapping *mapping, const char *order_key, Datum *native)
 {
 	MemoryContext cx = CurrentMemoryContext;
+	BoActor		before = bo_actor();
 	volatile bool whole = false;
 
 	PG_TRY();
 	{
+		bo_act_as_owner(mapping->owner);
 		whole = key_native(mapping, order_key, native);
 	}
 	PG_CATCH();
 	{
+		bo_act_as(&before);
 		if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION))
 			PG_RE_THROW();
 		MemoryContextSwitchTo(cx);
 		FlushErrorState();
 	}
 	PG_END_TRY();
+	bo_act_as(&before);
 	return whole;
 }
 
@@ -234,16 +238,19 @@ bool
 bo_header_key(Mapping *mapping, Datum *values)
 {
 	MemoryContext cx = CurrentMemoryContext;
+	BoActor		before = bo_actor();
 	volatile bool known = true;
 
 	PG_TRY();
 	{
+		bo_act_as_owner(mapping->owner);
 		for (int i = 0; i < mapping->line.nkeys; i++)
 			if (mapping->header.key_type[i] != mapping->line.key_type[i])
 				values[i] = cast_value(values[i], mapping->header.key_type[i], mapping->line.key_type[i]);
 	}
 	PG_CATCH();
 	{
+		bo_act_as(&before);
 		if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION))
 			PG_RE_THROW();
 		MemoryContextSwitchTo(cx);
@@ -251,5 +258,6 @@ bo_header_key(Mapping *mapping, Datum *values)
 		known = false;
 	}
 	PG_END_TRY();
+	bo_act_as(&before);
 	return known;
 }

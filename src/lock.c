@@ -64,7 +64,7 @@ order_key(int i, OrderKey *key, bool *is_new, void *arg)
 	key->tenant = note->tenant;
 	key->source_id = note->key.source_id;
 	key->order_key = note->key.order_key;
-	*is_new = ItemPointerIsValid(&note->written.header);
+	*is_new = note->written.era != 0 && !note->written.spoilt;
 }
 
 static int

@@ -258,7 +258,8 @@ analyze_query(Mapping *mapping)
 	mapping->line.used = bo_mapping_columns_read(mapping, mapping->line.relid);
 	if (OidIsValid(mapping->header.relid))
 		mapping->header.used = bo_mapping_columns_read(mapping, mapping->header.relid);
-	mapping->by_line = list_length(mapping->reads) == (OidIsValid(mapping->header.relid) ? 2 : 1) && !query->hasSubLinks &&
+	/* Nothing joined: neither further tables nor anything else. */
+	mapping->by_line = list_length(query->rtable) == (OidIsValid(mapping->header.relid) ? 3 : 1) && !query->hasSubLinks &&
 		mapping->nline_keys == mapping->nline_columns && !bo_calls_functions(query) && !mapping->spellings;
 	for (int i = 0; i < mapping->nline_columns && mapping->by_line; i++)
 		mapping->by_line = !bo_has_spellings(&mapping->line, mapping->line_key[i], &(int32) {0});
@@ -266,7 +267,7 @@ analyze_query(Mapping *mapping)
 		mapping->line_key_type[i] = getBaseType(exprType((Node *) ((TargetEntry *) list_nth(query->targetList, mapping->line.nkeys + i))->expr));
 	for (int i = 0; i < mapping->nline_keys; i++)
 		mapping->pin_keys |= bo_key_depends_on_settings(mapping->line_key_type[i]);
-	mapping->by_rows = bo_mapping_by_rows(mapping);
+	mapping->by_rows = bo_mapping_by_rows(mapping, query);
 }
 
 /*
@@ -340,6 +341,7 @@ load(void *entry, int32 source_id)
 			bo_leave(&section);
 			return false;
 		}
+		mapping->owner = bo_relation_owner(found);
 		bo_mapped_table(&mapping->line, found, get_array(24), found == line_relid ? NULL : get_array(32));
 		resolve_keys(&mapping->line, get_array(9), mapping->line.key, mapping->line.key_type, &mapping->line.nkeys, "order key");
 		resolve_keys(&mapping->line, get_array(10), mapping->line_key, mapping->line_key_type, &mapping->nline_columns, "line key");
@@ -475,7 +477,6 @@ load(void *entry, int32 source_id)
 
 	analyze_query(mapping);
 	bo_watch_load(mapping);
-	mapping->owner = bo_relation_owner(mapping->line.relid);
 	MemoryContextSwitchTo(old);
 	bo_leave(&section);
 	return true;

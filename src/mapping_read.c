@@ -89,27 +89,6 @@ report_evaluation(Mapping *mapping, MemoryContext cx)
 			 errhint("Correct the order, or attach the table again with another expression.")));
 }
 
-/* A query of a mapping, analyzed; ERRCODE_BO_EVALUATION where it cannot be. */
-Query *
-bo_mapping_analyze(Mapping *mapping, const char *text)
-{
-	RawStmt    *raw = linitial(raw_parser(text, RAW_PARSE_DEFAULT));
-	MemoryContext cx = CurrentMemoryContext;
-	Query	   *query = NULL;
-
-	evaluating_column[0] = '\0';
-	PG_TRY();
-	{
-		query = parse_analyze_fixedparams(raw, text, NULL, 0, NULL);
-	}
-	PG_CATCH();
-	{
-		report_evaluation(mapping, cx);
-	}
-	PG_END_TRY();
-	return query;
-}
-
 /*
  * Runs func(arg), which evaluates the mapping: an error in it is told in words
  * that name the mapping, and what of it, NULL: the mapped columns name
@@ -118,22 +97,20 @@ bo_mapping_analyze(Mapping *mapping, const char *text)
 void
 bo_mapping_evaluate(Mapping *mapping, const char *what, void (*func) (void *arg), void *arg)
 {
-	Oid			userid;
-	int			sec_context;
+	BoActor		before = bo_actor();
 	MemoryContext cx = CurrentMemoryContext;
 
-	GetUserIdAndSecContext(&userid, &sec_context);
 	evaluating_order[0] = '\0';
 	strlcpy(evaluating_column, what ? what : "", sizeof(evaluating_column));
 	PG_TRY();
 	{
 		func(arg);
-		SetUserIdAndSecContext(userid, sec_context);
+		bo_act_as(&before);
 		MemoryContextSwitchTo(cx);
 	}
 	PG_CATCH();
 	{
-		SetUserIdAndSecContext(userid, sec_context);
+		bo_act_as(&before);
 		report_evaluation(mapping, cx);
 	}
 	PG_END_TRY();
@@ -147,14 +124,38 @@ bo_mapping_evaluate(Mapping *mapping, const char *what, void (*func) (void *arg)
 void
 bo_mapping_become_owner(Mapping *mapping)
 {
-	Oid			userid;
-	int			sec_context;
-
-	GetUserIdAndSecContext(&userid, &sec_context);
-	SetUserIdAndSecContext(mapping->owner,
-						   sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
+	bo_act_as_owner(mapping->owner);
 	BO_POINT("read");
 	bo_mapping_check_rewritten(mapping);
+}
+
+/* A text to be analyzed. */
+typedef struct Analysis
+{
+	Mapping    *mapping;
+	const char *text;
+	Query	   *query;
+} Analysis;
+
+/* As the owner: to analyze is to read constants, and the types of those may be of his making. */
+static void
+analyze(void *arg)
+{
+	Analysis   *a = arg;
+	RawStmt    *raw = linitial(raw_parser(a->text, RAW_PARSE_DEFAULT));
+
+	bo_act_as_owner(a->mapping->owner);
+	a->query = parse_analyze_fixedparams(raw, a->text, NULL, 0, NULL);
+}
+
+/* A query of a mapping, analyzed; ERRCODE_BO_EVALUATION where it cannot be. */
+Query *
+bo_mapping_analyze(Mapping *mapping, const char *text)
+{
+	Analysis	a = {.mapping = mapping,.text = text};
+
+	bo_mapping_evaluate(mapping, NULL, analyze, &a);
+	return a.query;
 }
 
 /* A query of a mapping. */
@@ -185,6 +186,7 @@ execute(void *arg)
 		*plan = NULL;
 		SPI_freeplan(old);
 	}
+	bo_mapping_become_owner(q->mapping);
 	if (*plan == NULL)
 	{
 		SPIPlanPtr	fresh = SPI_prepare_cursor(q->text, q->nargs, q->types, q->custom ? CURSOR_OPT_CUSTOM_PLAN : CURSOR_OPT_GENERIC_PLAN);
@@ -192,12 +194,9 @@ execute(void *arg)
 		if (fresh == NULL || SPI_keepplan(fresh) != 0)
 			elog(ERROR, "could not prepare mapping of %s", q->mapping->line.name);
 		*plan = fresh;
-		bo_mapping_become_owner(q->mapping);
 		if (!q->custom)
 			bo_plan_by_index(*plan);
 	}
-	else
-		bo_mapping_become_owner(q->mapping);
 	for (int i = 0; i < q->nargs; i++)
 		params->params[i] = (ParamExternData) {.value = q->values[i],.pflags = PARAM_FLAG_CONST,.ptype = q->types[i]};
 	if (SPI_execute_plan_extended(*plan, &options) < 0)
@@ -451,7 +450,6 @@ bo_mapping_read(Mapping *mapping, MappingScope scope, List *notes, MappedLineFun
 		}
 	if (!few)
 		level = bo_allow_all_plans();
-	/* Prepared as ourselves: names of our own functions are looked up then. */
 	run_query(mapping, &mapping->plans[scope], mapping->queries[scope], nargs, types, values, !few, NULL, &receiver.dest);
 	if (!few)
 		AtEOXact_GUC(false, level);
@@ -493,23 +491,20 @@ bo_mapping_places(Mapping *mapping, List *notes)
 void
 bo_mapping_note_all(Mapping *mapping)
 {
-	Oid			userid;
-	int			sec_context;
+	BoActor		before = bo_actor();
 	int			level;
 	SPITupleTable *table;
 	uint64		n;
 
 	bo_mapping_lock(mapping);
-	GetUserIdAndSecContext(&userid, &sec_context);
 	level = bo_allow_all_plans();
-	SetUserIdAndSecContext(mapping->owner,
-						   sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
+	bo_act_as_owner(mapping->owner);
 	/* Under our lock on the table: every order that was committed, also after an older snapshot. */
 	PushActiveSnapshot(GetLatestSnapshot());
 	if (SPI_execute(mapping->keys_query, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read the order keys of %s", mapping->line.name);
 	PopActiveSnapshot();
-	SetUserIdAndSecContext(userid, sec_context);
+	bo_act_as(&before);
 	AtEOXact_GUC(false, level);
 	table = SPI_tuptable;
 	n = SPI_processed;

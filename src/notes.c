@@ -418,4 +418,6 @@ bo_pending_done(List *notes)
 		move->done = true;
 	}
 	bo_pending->last_note = NULL;
+	if (bo_pending->state.ndirty == 0)
+		bo_forget_written();
 }

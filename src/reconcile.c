@@ -481,8 +481,9 @@ bo_reconcile_orders(Settlement *settlement, ReconcileMode mode, List *notes, Sna
 		order->first_sight = mapping->importing && note->state.unseen && !note->state.unreadable;
 		order->baseline = mode.baseline || (mode.import && order->first_sight);
 		first_sight = first_sight || (order->first_sight && !order->baseline);
+		/* Of one that is parked no line may be recorded yet. */
 		order->one_line = list_length(notes) == 1 && note->state.one_line && !note->state.whole && !note->state.unseen &&
-			!note->state.unreadable && !mode.whole && mapping->by_line && bo_pending_moves() == NIL;
+			!note->state.unreadable && !mode.whole && mapping->by_line && !mapping->park && bo_pending_moves() == NIL;
 	}
 
 	PushActiveSnapshot(snapshot);

@@ -151,6 +151,35 @@ bo_owner(void)
 	return bo_relation_owner(bo_relation("order_line"));
 }
 
+/* ---------- as whom ---------- */
+
+BoActor
+bo_actor(void)
+{
+	BoActor		actor;
+
+	GetUserIdAndSecContext(&actor.userid, &actor.sec_context);
+	return actor;
+}
+
+/*
+ * Goes on as the owner of the application's tables, in a security-restricted
+ * operation: whatever evaluates, or only reads, an expression, a constant or a
+ * key of theirs may run code of theirs.  Until bo_act_as() with who it was
+ * before, or the end of the (sub)transaction on error.
+ */
+void
+bo_act_as_owner(Oid owner)
+{
+	SetUserIdAndSecContext(owner, bo_actor().sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
+}
+
+void
+bo_act_as(const BoActor *actor)
+{
+	SetUserIdAndSecContext(actor->userid, actor->sec_context);
+}
+
 /* ---------- the SQL objects and this library ---------- */
 
 /*

@@ -457,9 +457,10 @@ bo_stock_of_source(int32 source_id, PlaceFunc func)
 
 /* The keys of these notes as an array of the type of a column; false where one cannot be read as that. */
 static bool
-key_array(List *notes, bool location, Oid type, Datum *array)
+key_array(Mapping *mapping, List *notes, bool location, Oid type, Datum *array)
 {
 	MemoryContext cx = CurrentMemoryContext;
+	BoActor		before = bo_actor();
 	Datum	   *datums = palloc(sizeof(Datum) * list_length(notes));
 	volatile bool readable = true;
 	int16		typlen;
@@ -473,6 +474,7 @@ key_array(List *notes, bool location, Oid type, Datum *array)
 		int			n = 0;
 		ListCell   *lc;
 
+		bo_act_as_owner(mapping->owner);
 		getTypeInputInfo(type, &input, &param);
 		foreach(lc, notes)
 		{
@@ -483,6 +485,7 @@ key_array(List *notes, bool location, Oid type, Datum *array)
 	}
 	PG_CATCH();
 	{
+		bo_act_as(&before);
 		if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION))
 			PG_RE_THROW();
 		MemoryContextSwitchTo(cx);
@@ -490,6 +493,7 @@ key_array(List *notes, bool location, Oid type, Datum *array)
 		readable = false;
 	}
 	PG_END_TRY();
+	bo_act_as(&before);
 	if (!readable)
 		return false;
 	get_typlenbyvalalign(type, &typlen, &typbyval, &typalign);
@@ -522,11 +526,11 @@ bo_stock_figures(int32 source_id, List *notes, bool all, FigureFunc func, void *
 	foreach(lc, notes)
 		anywhere |= ((CountNote *) lfirst(lc))->key.location[0] == '\0';	/* a NULL, perhaps */
 	/* What is recorded may have another mapping's keys, that are none in this one. */
-	if (!all && key_array(notes, false, source->item_type, &values[0]))
+	if (!all && key_array(&source->mapping, notes, false, source->item_type, &values[0]))
 	{
 		scope = many ? BY_ITEM_MANY : BY_ITEM;
 		types[0] = get_array_type(source->item_type);
-		if (!anywhere && key_array(notes, true, source->location_type, &values[1]))
+		if (!anywhere && key_array(&source->mapping, notes, true, source->location_type, &values[1]))
 		{
 			scope = many ? BY_PLACE_MANY : BY_PLACE;
 			types[1] = get_array_type(source->location_type);

@@ -15,8 +15,6 @@
 #include "executor/tuptable.h"
 #include "nodes/parsenodes.h"
 #include "nodes/primnodes.h"
-#include "parser/analyze.h"
-#include "parser/parser.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -137,7 +135,7 @@ bo_watch_load(Mapping *mapping)
 
 		initStringInfo(&s);
 		appendStringInfo(&s, "SELECT NULL FROM %s%s", bo_aliased("watched", &watched->table), keys);
-		query = parse_analyze_fixedparams(linitial(raw_parser(s.data, RAW_PARSE_DEFAULT)), s.data, NULL, 0, NULL);
+		query = bo_mapping_analyze(mapping, s.data);
 		find_columns(mapping, watched, query);
 		/* What the mapping reads of it, and what leads to the keys; all where the mapping reads it by way of a view or function. */
 		watched->table.used = bms_copy(bo_mapping_columns_read(mapping, relid));

@@ -11,8 +11,9 @@
  * header alone (Mapping.by_line).
  *
  * The rows of an order may be more or others than those noted when one moves
- * there, and after a rollback to a savepoint, TRUNCATE, or whatever else makes
- * the mapping be loaded again.  Then the order is read by query, as any other.
+ * there, when its header was deleted, and after a rollback to a savepoint,
+ * TRUNCATE, or whatever else makes the mapping be loaded again.  Then the order
+ * is read by query, as any other.
  */
 #include "notes.h"
 
@@ -35,10 +36,12 @@
 /* The mapping's expressions, over a line in the outer and its header in the inner tuple. */
 struct WrittenRead
 {
+	MemoryContext cx;			/* in which all of it is */
 	int			ncolumns;		/* of the mapping's queries */
 	ExprState **columns;
 	ExprContext *context;
-	FmgrInfo   *compare[BO_MAX_KEYS];	/* as ORDER BY does it, by column of the line key */
+	int			nkeys;			/* columns of the line key */
+	FmgrInfo	compare[BO_MAX_KEYS];	/* as ORDER BY does it */
 	Oid			collation[BO_MAX_KEYS];
 	int16		typlen[BO_MAX_KEYS];
 	bool		typbyval[BO_MAX_KEYS];
@@ -46,26 +49,33 @@ struct WrittenRead
 
 /* ---------- noting ---------- */
 
-/* Notes that a row was inserted: the header of an order, or a line of it. */
+/* Notes that the header of an order was inserted. */
 void
-bo_note_written(OrderNote *note, const Mapping *mapping, Oid relid, ItemPointer tid)
+bo_note_header_written(OrderNote *note, const Mapping *mapping, Oid relid, ItemPointer tid)
+{
+	/* A second one, or a row of a partition. */
+	if (note->written.era != 0 || relid != mapping->header.relid)
+	{
+		bo_spoil_written(note);
+		return;
+	}
+	note->written.era = bo_pending->era;
+	note->written.load = mapping->load;
+	note->written.first = -1;
+	note->written.header = *tid;
+}
+
+/* Notes that a line of an order was inserted. */
+void
+bo_note_line_written(OrderNote *note, const Mapping *mapping, Oid relid, ItemPointer tid)
 {
 	Pending    *p = bo_pending;
-	bool		header = relid == mapping->header.relid;
 	WrittenRow *row;
 
 	if (note->written.spoilt)
 		return;
-	if (note->written.era == 0 && header)
-	{
-		note->written.era = p->era;
-		note->written.load = mapping->load;
-		note->written.first = -1;
-		note->written.header = *tid;
-		return;
-	}
-	/* A line without its header, a second header, or a row of a partition. */
-	if (relid != mapping->line.relid || !bo_is_written(note, mapping) || p->nwritten == PG_INT32_MAX)
+	/* Its header was there before, or it is looked at already, or this is a row of a partition. */
+	if (!bo_is_written(note, mapping) || (note->state.locked && !note->state.fresh) || relid != mapping->line.relid || p->nwritten == PG_INT32_MAX)
 	{
 		bo_spoil_written(note);
 		return;
@@ -87,7 +97,7 @@ bo_note_written(OrderNote *note, const Mapping *mapping, Oid relid, ItemPointer 
 	note->written.last = p->nwritten++;
 }
 
-/* Of this order, NULL: of none, there may be more than the rows that were noted. */
+/* There may be more of an order than the rows that were noted; nothing for NULL. */
 void
 bo_spoil_written(OrderNote *note)
 {
@@ -95,12 +105,14 @@ bo_spoil_written(OrderNote *note)
 		note->written.spoilt = true;
 }
 
-/* Rows that were noted may be no more. */
+/* The rows that were noted may be no more, or are not needed any more. */
 void
 bo_forget_written(void)
 {
-	if (bo_pending != NULL)
-		bo_pending->era++;
+	if (bo_pending == NULL)
+		return;
+	bo_pending->era++;
+	bo_pending->nwritten = 0;
 }
 
 /* Are the rows of an order all known, if nothing was recorded of it before? */
@@ -112,15 +124,27 @@ bo_is_written(const OrderNote *note, const Mapping *mapping)
 
 /* ---------- which mappings can be read by rows ---------- */
 
+/* Is each value of a header's key, as the type that the line's has, still that value and no other's? */
+static bool
+same_values(Oid line, Oid header)
+{
+	bool		integers = line == INT2OID || line == INT4OID || line == INT8OID;
+	bool		texts = line == TEXTOID || line == VARCHAROID;
+
+	return line == header || (integers && (header == INT2OID || header == INT4OID || header == INT8OID)) ||
+		(texts && (header == TEXTOID || header == VARCHAROID));
+}
+
 /* Does a validated foreign key make each line's order key that of a header? */
 static bool
 lines_refer_to_header(const Mapping *mapping)
 {
 	Relation	rel = table_open(mapping->line.relid, AccessShareLock);
+	List	   *keys = copyObject(RelationGetFKeyList(rel));	/* it goes with the relation's cache entry */
 	ListCell   *lc;
 	bool		found = false;
 
-	foreach(lc, RelationGetFKeyList(rel))
+	foreach(lc, keys)
 	{
 		ForeignKeyCacheInfo *fk = lfirst(lc);
 		int			matched = 0;
@@ -141,6 +165,8 @@ lines_refer_to_header(const Mapping *mapping)
 		ReleaseSysCache(tuple);
 	}
 	table_close(rel, NoLock);
+	for (int k = 0; k < mapping->line.nkeys; k++)
+		found = found && same_values(mapping->line.key_type[k], mapping->header.key_type[k]);
 	return found;
 }
 
@@ -155,12 +181,19 @@ is_plain(const MappedTable *table)
 	return plain && !bms_is_member(0, table->used);
 }
 
-/* May orders that were written whole be read from their rows?  For a mapping that is being loaded. */
+/* Its constraints may change, and are looked up when an expression is made ready. */
+static bool
+has_domain(Node *node, void *context)
+{
+	return node != NULL && (IsA(node, CoerceToDomain) || expression_tree_walker(node, has_domain, context));
+}
+
+/* May orders that were written whole be read from their rows?  For a mapping that is being loaded, and its analyzed query. */
 bool
-bo_mapping_by_rows(const Mapping *mapping)
+bo_mapping_by_rows(const Mapping *mapping, Query *query)
 {
 	return mapping->by_line && OidIsValid(mapping->header.relid) && is_plain(&mapping->line) && is_plain(&mapping->header) &&
-		lines_refer_to_header(mapping);
+		bo_relation_owner(mapping->header.relid) == mapping->owner && !has_domain((Node *) query->targetList, NULL) && lines_refer_to_header(mapping);
 }
 
 /* Line and header are first and second in the mapping's FROM clause. */
@@ -181,15 +214,17 @@ bind_columns(Node *node, void *context)
 	return expression_tree_mutator(node, bind_columns, context);
 }
 
-/* Makes the expressions ready to be evaluated; they live as long as the mapping. */
-static void
+/* Makes the expressions ready to be evaluated.  As the owner of the tables. */
+static struct WrittenRead *
 prepare_to_read(Mapping *mapping)
 {
 	Query	   *query = bo_mapping_analyze(mapping, mapping->queries[MAPPING_ALL]);
-	MemoryContext old = MemoryContextSwitchTo(mapping->cx);
+	MemoryContext cx = AllocSetContextCreate(CurrentMemoryContext, "backorder written orders", ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(cx);
 	struct WrittenRead *read = palloc0(sizeof(struct WrittenRead));
 	ListCell   *lc;
 
+	read->cx = cx;
 	read->columns = palloc(sizeof(ExprState *) * list_length(query->targetList));
 	foreach(lc, query->targetList)
 	{
@@ -199,21 +234,22 @@ prepare_to_read(Mapping *mapping)
 		read->columns[read->ncolumns++] = ExecInitExpr(expression_planner((Expr *) column), NULL);
 	}
 	read->context = CreateStandaloneExprContext();
-	for (int k = 0; k < mapping->nline_columns; k++)
+	read->nkeys = mapping->nline_columns;
+	for (int k = 0; k < read->nkeys; k++)
 	{
 		Oid			type;
 		int32		typmod;
 		TypeCacheEntry *cache;
 
 		get_atttypetypmodcoll(mapping->line.relid, mapping->line_key[k], &type, &typmod, &read->collation[k]);
-		cache = lookup_type_cache(type, TYPECACHE_CMP_PROC_FINFO);
+		cache = lookup_type_cache(type, TYPECACHE_CMP_PROC);
 		if (!OidIsValid(cache->cmp_proc))
 			elog(ERROR, "values of type %u have no order", type);
-		read->compare[k] = &cache->cmp_proc_finfo;
+		fmgr_info(cache->cmp_proc, &read->compare[k]);
 		get_typlenbyval(type, &read->typlen[k], &read->typbyval[k]);
 	}
-	mapping->written = read;
 	MemoryContextSwitchTo(old);
+	return read;
 }
 
 /* ---------- reading ---------- */
@@ -228,6 +264,8 @@ typedef struct WrittenLine
 typedef struct WrittenReading
 {
 	Mapping    *mapping;
+	Mapping		as;				/* what it was: what is evaluated may be code that makes it be loaded again */
+	struct WrittenRead *read;	/* taken from it, as that code may come here too */
 	List	   *notes;			/* to read */
 	List	   *others;			/* left to the query */
 	MemoryContext cx;			/* of what is read */
@@ -259,11 +297,11 @@ compare_lines(const void *a, const void *b, void *arg)
 {
 	const WrittenLine *x = a;
 	const WrittenLine *y = b;
-	Mapping    *mapping = arg;
+	struct WrittenRead *read = arg;
 	int			result = 0;
 
-	for (int k = 0; k < mapping->nline_columns && result == 0; k++)
-		result = DatumGetInt32(FunctionCall2Coll(mapping->written->compare[k], mapping->written->collation[k], x->key[k], y->key[k]));
+	for (int k = 0; k < read->nkeys && result == 0; k++)
+		result = DatumGetInt32(FunctionCall2Coll(&read->compare[k], read->collation[k], x->key[k], y->key[k]));
 	return result;
 }
 
@@ -271,17 +309,16 @@ compare_lines(const void *a, const void *b, void *arg)
 static void
 read_line(WrittenReading *r, OrderNote *note)
 {
-	Mapping    *mapping = r->mapping;
-	struct WrittenRead *read = mapping->written;
+	struct WrittenRead *read = r->read;
 	WrittenLine this;
 
 	for (int i = 0; i < read->ncolumns; i++)
 		r->values[i] = ExecEvalExprSwitchContext(read->columns[i], read->context, &r->nulls[i]);
-	this.line = bo_mapped_line(mapping, r->values, r->nulls, (char *) note->key.order_key);
+	this.line = bo_mapped_line(&r->as, r->values, r->nulls, (char *) note->key.order_key);
 	if (this.line == NULL)
 		return;
-	for (int k = 0; k < mapping->nline_columns; k++)
-		this.key[k] = datumCopy(r->values[mapping->line.nkeys + k], read->typbyval[k], read->typlen[k]);
+	for (int k = 0; k < read->nkeys; k++)
+		this.key[k] = datumCopy(r->values[r->as.line.nkeys + k], read->typbyval[k], read->typlen[k]);
 	if (r->nlines == r->capacity)
 	{
 		r->capacity = Max(16, r->capacity * 2);
@@ -294,7 +331,7 @@ read_line(WrittenReading *r, OrderNote *note)
 static bool
 read_order(WrittenReading *r, OrderNote *note)
 {
-	ExprContext *context = r->mapping->written->context;
+	ExprContext *context = r->read->context;
 	int			start = r->nlines;
 	bool		sorted = true;
 
@@ -312,10 +349,10 @@ read_order(WrittenReading *r, OrderNote *note)
 		read_line(r, note);
 		ResetExprContext(context);
 		if (r->nlines > n && n > start)
-			sorted = sorted && compare_lines(&r->lines[n - 1], &r->lines[n], r->mapping) <= 0;
+			sorted = sorted && compare_lines(&r->lines[n - 1], &r->lines[n], r->read) <= 0;
 	}
 	if (!sorted)
-		qsort_arg(r->lines + start, r->nlines - start, sizeof(WrittenLine), compare_lines, r->mapping);
+		qsort_arg(r->lines + start, r->nlines - start, sizeof(WrittenLine), compare_lines, r->read);
 	return true;
 }
 
@@ -324,15 +361,15 @@ read_orders(void *arg)
 {
 	WrittenReading *r = arg;
 	MemoryContext old;
-	Oid			tables[] = {r->mapping->line.relid, r->mapping->header.relid};
+	Oid			tables[] = {r->as.line.relid, r->as.header.relid};
 	ListCell   *lc;
 
-	if (r->mapping->written == NULL)
-		prepare_to_read(r->mapping);
 	bo_mapping_become_owner(r->mapping);
+	if (r->read == NULL)
+		r->read = prepare_to_read(r->mapping);
 	old = MemoryContextSwitchTo(r->cx);
-	r->values = palloc(sizeof(Datum) * r->mapping->written->ncolumns);
-	r->nulls = palloc(sizeof(bool) * r->mapping->written->ncolumns);
+	r->values = palloc(sizeof(Datum) * r->read->ncolumns);
+	r->nulls = palloc(sizeof(bool) * r->read->ncolumns);
 	for (int i = 0; i < 2; i++)
 	{
 		r->rel[i] = table_open(tables[i], AccessShareLock);
@@ -347,6 +384,19 @@ read_orders(void *arg)
 		table_close(r->rel[i], NoLock);
 	}
 	MemoryContextSwitchTo(old);
+}
+
+/* The expressions go back to the mapping, or where it is another now, away. */
+static void
+keep_for_next(WrittenReading *r)
+{
+	if (r->mapping->load != r->as.load || r->mapping->written != NULL)
+	{
+		MemoryContextDelete(r->read->cx);
+		return;
+	}
+	MemoryContextSetParent(r->read->cx, r->mapping->cx);
+	r->mapping->written = r->read;
 }
 
 /*
@@ -375,7 +425,13 @@ bo_read_written(Mapping *mapping, List *notes, MappedLineFunc func, void *arg)
 	}
 	if (r.notes == NIL)
 		return notes;
+	r.as = *mapping;
+	r.read = mapping->written;
+	mapping->written = NULL;
+	if (r.read != NULL)
+		MemoryContextSetParent(r.read->cx, CurrentMemoryContext);	/* goes with it on error */
 	bo_mapping_evaluate(mapping, NULL, read_orders, &r);
+	keep_for_next(&r);
 	for (int i = 0; i < r.nlines; i++)
 	{
 		bo_check_mapped_line(mapping, r.lines[i].line);

@@ -159,6 +159,16 @@ SELECT order_key, item, ordered FROM recorded WHERE item = 'pk S';
 SELECT * FROM backorder.verify();
 SELECT backorder.detach('shared');
 
+-- One line that is mended takes the others of its order along: none of them was recorded.
+CREATE TABLE rest (order_id integer, no integer, quantity integer, PRIMARY KEY (order_id, no));
+SELECT backorder.attach('rest', $$'pk R'$$, '12 / quantity', order_key => 'order_id', line_key => 'no', on_error => 'park') > 0 AS attached;
+INSERT INTO rest VALUES (1, 1, 0), (1, 2, 6);
+SELECT order_key, sqlstate FROM parked WHERE order_key = '1';
+UPDATE rest SET quantity = 4 WHERE quantity = 0;
+SELECT order_key, line_key, ordered FROM recorded WHERE item = 'pk R';
+SELECT * FROM backorder.verify();
+SELECT backorder.detach('rest');
+
 -- detach() leaves nothing parked.
 INSERT INTO line VALUES (16, 16, 'pk B', 'z');
 SELECT backorder.detach('line');

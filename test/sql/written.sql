@@ -205,9 +205,101 @@ COMMIT;
 SELECT * FROM recorded('part');
 SELECT * FROM backorder.verify();
 
+-- A header that is deleted, and one of the same key: what was not recorded of its lines, and forgotten by compact(), is there.
+CREATE TABLE draft_header (id integer PRIMARY KEY, status text);
+CREATE TABLE draft (header_id integer REFERENCES draft_header, no integer, item text, PRIMARY KEY (header_id, no));
+SELECT backorder.attach('draft', item => 'item', quantity => '1', order_key => 'header_id', line_key => 'no', header_table => 'draft_header', live => $$status = 'open'$$) > 0 AS attached;
+INSERT INTO draft_header VALUES (1, 'draft');
+INSERT INTO draft VALUES (1, 1, 'a');
+SELECT count(*) FROM backorder.compact('2000-01-01');
+WITH d AS (DELETE FROM draft_header WHERE id = 1 RETURNING id) INSERT INTO draft_header SELECT id, 'open' FROM d;
+SELECT * FROM recorded('draft');
+
+-- What is joined may leave lines out, or have columns of its own.
+CREATE TABLE joined (header_id integer REFERENCES header, no integer, item text, PRIMARY KEY (header_id, no));
+SELECT backorder.attach('joined', item => 'j.other', quantity => '1', order_key => 'header_id', line_key => 'no', header_table => 'header',
+	joins => $$JOIN LATERAL (SELECT line.item || '!' AS other WHERE line.item <> 'x') j ON true$$) > 0 AS attached;
+BEGIN;
+INSERT INTO header VALUES (20, 'Tom');
+INSERT INTO joined VALUES (20, 1, 'x'), (20, 2, 'y');
+COMMIT;
+SELECT * FROM recorded('joined');
+
+-- A header key of which a line's is only a part.
+CREATE TABLE moment (at timestamp PRIMARY KEY, customer text);
+CREATE TABLE of_day (day date REFERENCES moment, no integer, item text, PRIMARY KEY (day, no));
+INSERT INTO moment VALUES ('2026-01-01', 'midnight');
+SELECT backorder.attach('of_day', item => 'header.customer', quantity => '1', order_key => 'day', line_key => 'no', header_table => 'moment') > 0 AS attached;
+BEGIN;
+INSERT INTO moment VALUES ('2026-01-01 12:00', 'noon');
+INSERT INTO of_day VALUES ('2026-01-01', 1);
+COMMIT;
+SELECT * FROM recorded('of_day');
+
+-- An expression that runs code which makes the mapping be loaded again, and a domain whose constraints change.
+CREATE FUNCTION meddles(text) RETURNS boolean LANGUAGE plpgsql AS $$BEGIN GRANT SELECT ON written.meddled TO PUBLIC; RETURN VALUE FROM (SELECT $1 <> 'z') v(value); END$$;
+CREATE DOMAIN meddling AS text CHECK (meddles(VALUE));
+CREATE TYPE holds_one AS (f meddling);
+CREATE TABLE meddled (header_id integer REFERENCES header, no integer, item text, PRIMARY KEY (header_id, no));
+SELECT backorder.attach('meddled', item => $$(jsonb_populate_record(NULL::holds_one, jsonb_build_object('f', item))).f$$, quantity => '1',
+	order_key => 'header_id', line_key => 'no', header_table => 'header') > 0 AS attached;
+BEGIN;
+INSERT INTO header VALUES (21, 'Una');
+INSERT INTO meddled SELECT 21, n, repeat('a', 1000 * n) FROM generate_series(1, 3) n;
+SELECT how('meddled');
+COMMIT;
+SELECT order_key, line_key, length(item) FROM recorded('meddled');
+BEGIN;
+INSERT INTO header VALUES (22, 'Vic');
+INSERT INTO meddled VALUES (22, 1, 'z');
+COMMIT;
+BEGIN;
+INSERT INTO header VALUES (22, 'Vic');
+INSERT INTO meddled VALUES (22, 1, 'y');
+COMMIT;
+SELECT * FROM recorded('meddled') WHERE order_key = '22';
+CREATE DOMAIN narrow AS text;
+CREATE TABLE narrowed (header_id integer REFERENCES header, no integer, item text, PRIMARY KEY (header_id, no));
+SELECT backorder.attach('narrowed', item => 'lower(item)::narrow', quantity => '1', order_key => 'header_id', line_key => 'no', header_table => 'header') > 0 AS attached;
+BEGIN;
+INSERT INTO header VALUES (23, 'Will');
+INSERT INTO narrowed VALUES (23, 1, 'A');
+COMMIT;
+ALTER DOMAIN narrow ADD CHECK (VALUE <> 'b');
+BEGIN;
+INSERT INTO header VALUES (24, 'Xan');
+INSERT INTO narrowed VALUES (24, 1, 'B');
+COMMIT;
+SELECT * FROM recorded('narrowed');
+
+-- A header of somebody else's is read with the rights that the owner of the lines has on it.
+CREATE ROLE written_other;
+GRANT USAGE, CREATE ON SCHEMA written TO written_other;
+CREATE TABLE foreign_header (id integer PRIMARY KEY, customer text);
+CREATE TABLE guest (header_id integer REFERENCES foreign_header, no integer, item text, PRIMARY KEY (header_id, no));
+CREATE ROLE written_owner;
+GRANT USAGE, CREATE ON SCHEMA written TO written_owner;
+ALTER TABLE foreign_header OWNER TO written_owner;
+ALTER TABLE guest OWNER TO written_owner;
+SELECT backorder.attach('guest', item => 'item', quantity => '1', order_key => 'header_id', line_key => 'no', header_table => 'foreign_header', customer => 'customer') > 0 AS attached;
+ALTER TABLE foreign_header OWNER TO written_other;
+BEGIN;
+INSERT INTO foreign_header VALUES (1, 'Yan');
+INSERT INTO guest VALUES (1, 1, 'a');
+COMMIT;
+ALTER TABLE foreign_header OWNER TO written_owner;
+BEGIN;
+INSERT INTO foreign_header VALUES (1, 'Yan');
+INSERT INTO guest VALUES (1, 1, 'a');
+SELECT how('guest');
+COMMIT;
+SELECT * FROM recorded('guest');
+SELECT * FROM backorder.verify();
+
 -- Nothing stays attached.
 SELECT count(backorder.detach(backorder.source_relation(source_id))) AS detached FROM backorder.source
 WHERE line_schema = 'written' AND detached_at IS NULL;
 SELECT * FROM backorder.verify();
 SET client_min_messages = warning;
 DROP SCHEMA written CASCADE;
+DROP ROLE written_other, written_owner;

@@ -66,6 +66,40 @@ ok($status != 0 && $err =~ /ERROR:\s+(OB001|42501)/, 'attach: not another role\'
 is($node->safe_psql('postgres', $attach, extra_params => [ '-U', 'keeper' ]), '1', 'attach: the owner may');
 $node->safe_psql('postgres', 'REVOKE EXECUTE ON FUNCTION backorder.attach FROM keeper, buyer');
 
+# what only reads a mapping runs code of its owner's too: constants of types over a domain are checked
+$node->safe_psql('postgres', q{
+	CREATE TABLE shop.seen (who name);
+	GRANT INSERT, SELECT ON shop.seen TO PUBLIC;
+	GRANT CREATE ON SCHEMA shop TO keeper;
+	SET ROLE keeper;
+	CREATE FUNCTION shop.spy(text) RETURNS boolean LANGUAGE plpgsql AS $$BEGIN INSERT INTO shop.seen VALUES (current_user); RETURN true; END$$;
+	CREATE DOMAIN shop.spying AS text CHECK (shop.spy(VALUE));
+	CREATE TYPE shop.pair AS (a shop.spying, b integer);
+	CREATE TABLE shop.spied (k shop.pair PRIMARY KEY, item text, quantity integer);
+	CREATE TABLE shop.led (k shop.pair);
+	RESET ROLE;
+	GRANT EXECUTE ON FUNCTION backorder.attach TO keeper;
+	SET ROLE keeper;
+	SELECT backorder.attach('shop.spied', item => $$coalesce(item, ('{x}'::shop.spying[])[1])$$, quantity => 'quantity', order_key => 'k', line_key => 'item',
+		watch => ARRAY[$$shop.led: SELECT watched.k WHERE ('{x}'::shop.spying[])[1] = 'x'$$]);
+	INSERT INTO shop.spied VALUES (('a', 1), 'X', 1);
+	RESET ROLE;
+	REVOKE EXECUTE ON FUNCTION backorder.attach FROM keeper});
+$node->safe_psql('postgres', $_) foreach (
+	q{INSERT INTO shop.spied VALUES (('b', 1), NULL, 1), (('c', 1), 'Y', 2)},
+	q{INSERT INTO shop.led VALUES (('a', 1))},
+	q{SELECT backorder.resync('shop.spied')},
+	q{SELECT * FROM backorder.verify()});
+# the application's own statements are who sent them
+is($node->safe_psql('postgres', q{SELECT DISTINCT who FROM shop.seen WHERE who NOT IN ('keeper')}), 'postgres', 'only statements of others ran it as others');
+$node->safe_psql('postgres', q{DELETE FROM shop.seen});
+$node->safe_psql('postgres', $_) foreach (
+	q{SELECT count(*) FROM backorder.source s, backorder.mapped_lines(s.source_id) WHERE s.line_table = 'spied'},
+	q{SELECT backorder.resync('shop.spied')},
+	q{SELECT * FROM backorder.verify()});
+is($node->safe_psql('postgres', q{SELECT DISTINCT who FROM shop.seen}), 'keeper', 'a mapping is parsed, and its keys are read, as the owner of its tables');
+$node->safe_psql('postgres', q{SELECT backorder.detach('shop.spied'); DROP TABLE shop.spied, shop.led});
+
 # orders by a role without any right on the extension
 is($node->safe_psql('postgres', q{
 	INSERT INTO shop.orders VALUES (1);
