@@ -1,0 +1,62 @@
+/*
+ * planning.h
+ *		What planning.c wants and drafts.c makes the drafts ask for.
+ */
+#ifndef BO_PLANNING_H
+#define BO_PLANNING_H
+
+#include "backorder.h"
+
+/* What is planned: everything of a tenant, or what is not NULL. */
+typedef struct Scope
+{
+	text	   *tenant;
+	text	   *item;
+	text	   *location;
+	text	   *supplier;
+} Scope;
+
+/* A purchase order line as it should be. */
+typedef struct Wanted
+{
+	int			supplier;
+	int			n;				/* of the lines of the item, in the order in which they take the need */
+	const text *location;
+	const text *item;
+	Qty			quantity;
+	Qty			unit_cost;
+	Qty			for_backorders;
+	Qty			for_reorder;
+	Qty			for_rounding;
+	int64		po_id;			/* of a line that is new, as the next */
+	int32		line_no;		/* 0: it is there, or not written */
+} Wanted;
+
+/* An array that grows; its items are zero at first. */
+typedef struct Vector
+{
+	void	   *items;
+	int			n;
+	int			capacity;
+} Vector;
+
+typedef struct Wants
+{
+	const Scope *scope;
+	struct names_hash *item_numbers;
+	struct names_hash *supplier_numbers;
+	Vector		items;			/* of ShortItem, by number */
+	Vector		suppliers;		/* of their names, by number */
+	Vector		needs;			/* of Need */
+	Vector		wanted;			/* of Wanted */
+} Wants;
+
+#define AT(vector, type, n) ((type *) bo_vector_at(&(vector), n, sizeof(type)))
+
+extern void *bo_vector_at(Vector *v, int n, Size size);
+extern int	bo_compare_text(const text *a, const text *b);
+extern text *bo_text_like(Datum value, text *before);
+extern void bo_read_plan_rows(const char *sql, const Scope *scope, bool read_only, BoTakeRowFunc take, void *arg);
+extern void bo_find_wanted(Wants *wants, const Scope *scope);
+
+#endif							/* BO_PLANNING_H */
