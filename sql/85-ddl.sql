@@ -28,10 +28,8 @@ $$;
 COMMENT ON FUNCTION backorder.traced_table(integer, text, oid, text, text) IS 'Internal: the table that carries the trigger of a source in a role.';
 
 CREATE FUNCTION backorder.column_names(relid oid) RETURNS text[]
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	SELECT array_agg(CASE WHEN a.attisdropped THEN '' ELSE a.attname::text END ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0
-$$;
-COMMENT ON FUNCTION backorder.column_names(oid) IS 'Internal: the columns of a table by number.';
+LANGUAGE c STRICT STABLE AS 'MODULE_PATHNAME', 'bo_column_names';
+COMMENT ON FUNCTION backorder.column_names(oid) IS 'Internal: the columns of a table by number, as they are now: to an older snapshot a column that was changed since is there twice.';
 
 -- By the numbers of a table that took the place of another: the names that a mapping uses, '' for columns it does not know.
 CREATE FUNCTION backorder.renumbered(columns text[], names text[], now text[]) RETURNS text[]

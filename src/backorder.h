@@ -85,17 +85,18 @@ typedef struct BoSection
 	MemoryContext save_spi_cx;
 } BoSection;
 
-/* As whom code runs. */
+/* As whom code ran before bo_act_as_owner(). */
 typedef struct BoActor
 {
 	Oid			userid;
 	int			sec_context;
+	int			guc_level;
 } BoActor;
 
 extern void bo_section_init(void);
-extern BoActor bo_actor(void);
-extern void bo_act_as_owner(Oid owner);
-extern void bo_act_as(const BoActor *actor);
+extern BoActor bo_act_as_owner(Oid owner);
+extern void bo_act_as_before(const BoActor *before);
+extern bool bo_convert_as_owner(Oid owner, bool builtin, bool (*convert) (void *arg), void *arg);
 extern void bo_enter(BoSection *section);
 extern void bo_leave(BoSection *section);
 extern ErrorData *bo_try_all(void (*func) (void *arg), void *arg);
@@ -167,7 +168,6 @@ typedef enum BoStatement
 	BO_READ_ORDER_LINES,
 	BO_TELL,
 	BO_FORGET_ORDERS,
-	BO_FORGET_WAITING,
 	BO_READ_SOURCE,
 	BO_READ_SOURCE_BY_TABLE,
 	BO_ADD_SOURCE,
@@ -511,7 +511,6 @@ extern Bitmapset *bo_mapping_columns_read(Mapping *mapping, Oid relid);
 extern void bo_mapping_lock(Mapping *mapping);	/* rewritten.c */
 extern void bo_mapping_check_rewritten(Mapping *mapping);	/* rewritten.c */
 extern void bo_mapping_evaluate(Mapping *mapping, const char *what, void (*func) (void *arg), void *arg);
-extern void bo_mapping_become_owner(Mapping *mapping);
 extern MappedLine *bo_mapped_line(Mapping *mapping, const Datum *values, const bool *nulls, char *order_key);
 extern void bo_check_mapped_line(Mapping *mapping, MappedLine *line);
 extern void bo_mapping_run(Mapping *mapping, SPIPlanPtr *plan, const char *query, int nargs, Oid *types, Datum *values, bool custom, const char *what);

@@ -8,12 +8,14 @@
  */
 #include "backorder.h"
 
+#include "access/relation.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "catalog/namespace.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
 #include "commands/event_trigger.h"
 #include "commands/extension.h"
 #include "nodes/parsenodes.h"
@@ -21,6 +23,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+PG_FUNCTION_INFO_V1(bo_column_names);
 PG_FUNCTION_INFO_V1(bo_follow_ddl);
 PG_FUNCTION_INFO_V1(bo_note_source);
 
@@ -198,4 +201,26 @@ bo_note_source(PG_FUNCTION_ARGS)
 	bo_note_recorded(mapping ? mapping : bo_mapping_stub(source_id));
 	bo_queue_commit_work();
 	PG_RETURN_VOID();
+}
+
+/* column_names(relid): the columns of a table by number, an empty text for one that was dropped; NULL where there is no table any more. */
+Datum
+bo_column_names(PG_FUNCTION_ARGS)
+{
+	Relation	rel = try_relation_open(PG_GETARG_OID(0), AccessShareLock);
+	TupleDesc	desc;
+	Datum	   *names;
+
+	if (rel == NULL)
+		PG_RETURN_NULL();
+	desc = RelationGetDescr(rel);
+	names = palloc(sizeof(Datum) * Max(desc->natts, 1));
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		names[i] = CStringGetTextDatum(att->attisdropped ? "" : NameStr(att->attname));
+	}
+	relation_close(rel, NoLock);
+	PG_RETURN_ARRAYTYPE_P(construct_array(names, desc->natts, TEXTOID, -1, false, TYPALIGN_INT));
 }

@@ -316,8 +316,9 @@ bo_direct_insert(BoDirect *direct, BoRows *rows)
 
 /* ---------- updating ---------- */
 
-pg_noreturn static void
-raise_concurrent(void)
+/* As the executor does. */
+void
+bo_raise_concurrent(void)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
@@ -336,7 +337,7 @@ bo_direct_update_row(BoDirect *direct, ItemPointer tid, TupleTableSlot *slot, Co
 	result = table_tuple_update(direct->rel, tid, slot, cid, GetActiveSnapshot(), InvalidSnapshot, true,
 								&failure, &lock, &update_indexes);
 	if (result == TM_Updated || result == TM_Deleted)
-		raise_concurrent();
+		bo_raise_concurrent();
 	if (result != TM_Ok)
 		elog(ERROR, "row of backorder.%s cannot be updated: %d", direct->table->name, result);
 	/* That no key changes is a hint for the indexes, and true of stock and orders. */
@@ -369,7 +370,7 @@ bo_direct_update(BoDirect *direct, BoRows *rows)
 
 		tid = *(ItemPointer) DatumGetPointer(given.values[0]);	/* its first column */
 		if (!table_tuple_fetch_row_version(direct->rel, &tid, SnapshotAny, old))
-			raise_concurrent();
+			bo_raise_concurrent();
 		slot_getallattrs(old);
 		ExecClearTuple(slot);
 		memcpy(slot->tts_values, old->tts_values, sizeof(Datum) * direct->table->ncolumns);
@@ -406,7 +407,7 @@ bo_direct_delete(BoDirect *direct, BoRows *rows)
 												InvalidSnapshot, true, &failure, false);
 
 		if (result == TM_Updated || result == TM_Deleted)
-			raise_concurrent();
+			bo_raise_concurrent();
 		if (result != TM_Ok)
 			elog(ERROR, "row of backorder.%s cannot be deleted: %d", direct->table->name, result);
 	}

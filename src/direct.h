@@ -47,6 +47,7 @@ typedef void (*BoStockRowFunc) (int i, ItemPointer tid, const Datum *values, voi
 /* The key of the order to lock next; *is_new: nothing will be recorded of it. */
 typedef void (*BoOrderKeyFunc) (int i, OrderKey *key, bool *is_new, void *arg);
 
+pg_noreturn extern void bo_raise_concurrent(void);
 extern void bo_direct_init(void);
 extern BoDirect *bo_direct_open(BoTable which);
 extern void bo_direct_close(BoDirect *direct);

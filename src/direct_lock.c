@@ -376,6 +376,9 @@ bo_direct_lock_waiting(BoDirect *direct, int first, int n, const OrderKey *keys,
 
 		set_order_key(&search, &keys[i]);
 		locked = lock_row(&search, cid);
+		/* The snapshot sees a row that is no more: the statement would insert one beside it. */
+		if (locked == LOCK_CONCURRENT && IsolationUsesXactSnapshot())
+			bo_raise_concurrent();
 		if (locked == LOCK_CONCURRENT)
 			break;
 		if (locked == LOCK_MISSING)

@@ -25,11 +25,15 @@
 Table		bo_direct_tables[] = {
 	[BO_TABLE_ORDER_LINE] = {.name = "order_line",.nchecks = 4,
 		.nullable = {"requested_at", "first_promised_at", "promised_at", "customer", "first_shipped", "folded", "backordered"},.columns = {
-			{"line_id", INT8OID}, {"queued_at", TIMESTAMPTZOID}, {"source_id", INT4OID}, {"priority", INT4OID}, {"live", BOOLOID},
-			{"deleted", BOOLOID}, {"held", BOOLOID}, {"tenant", TEXTOID}, {"order_key", TEXTOID}, {"line_key", TEXTOID},
-			{"item", TEXTOID}, {"location", TEXTOID}, {"ordered", NUMERICOID}, {"cancelled", NUMERICOID}, {"auto_cancelled", NUMERICOID},
-			{"shipped", NUMERICOID}, {"picked", NUMERICOID}, {"allocated", NUMERICOID}, {"first_allocated", NUMERICOID}, {"backordered", NUMERICOID},
-			{"fulfilment", TEXTOID}, {"customer", TEXTOID}, {"requested_at", DATEOID}, {"first_promised_at", DATEOID}, {"promised_at", DATEOID},
+			[LINE_LINE_ID] = {"line_id", INT8OID}, [LINE_QUEUED_AT] = {"queued_at", TIMESTAMPTZOID}, [LINE_SOURCE_ID] = {"source_id", INT4OID},
+			[LINE_PRIORITY] = {"priority", INT4OID}, [LINE_LIVE] = {"live", BOOLOID}, [LINE_DELETED] = {"deleted", BOOLOID}, [LINE_HELD] = {"held", BOOLOID},
+			[LINE_TENANT] = {"tenant", TEXTOID}, [LINE_ORDER_KEY] = {"order_key", TEXTOID}, [LINE_LINE_KEY] = {"line_key", TEXTOID},
+			[LINE_ITEM] = {"item", TEXTOID}, [LINE_LOCATION] = {"location", TEXTOID}, [LINE_ORDERED] = {"ordered", NUMERICOID},
+			[LINE_CANCELLED] = {"cancelled", NUMERICOID}, [LINE_AUTO_CANCELLED] = {"auto_cancelled", NUMERICOID}, [LINE_SHIPPED] = {"shipped", NUMERICOID},
+			[LINE_PICKED] = {"picked", NUMERICOID}, [LINE_ALLOCATED] = {"allocated", NUMERICOID}, [LINE_FIRST_ALLOCATED] = {"first_allocated", NUMERICOID},
+			[LINE_BACKORDERED] = {"backordered", NUMERICOID}, [LINE_FULFILMENT] = {"fulfilment", TEXTOID}, [LINE_CUSTOMER] = {"customer", TEXTOID},
+			[LINE_REQUESTED_AT] = {"requested_at", DATEOID}, [LINE_FIRST_PROMISED_AT] = {"first_promised_at", DATEOID},
+			[LINE_PROMISED_AT] = {"promised_at", DATEOID},
 			{"first_shipped", NUMERICOID}, {"folded", NUMERICOID}
 	}},
 	[BO_TABLE_STOCK] = {.name = "stock",.nchecks = 7,.remember = true,.nullable = {"available", "counted_by"},.columns = {

@@ -121,11 +121,15 @@ report_syntax(const char *what, const char *hint, MemoryContext cx)
 			 errhint("%s", hint)));
 }
 
-/* SELECT expression FROM the attached tables, analyzed; an error of it names the mapping. */
+/*
+ * SELECT expression FROM the attached tables, analyzed as their owner: constants
+ * are read, and the types of those may be of his making.  An error names the mapping.
+ */
 static Query *
-analyze_expression(const char *name, const char *text, const char *from, const char *hint)
+analyze_expression(Oid owner, const char *name, const char *text, const char *from, const char *hint)
 {
 	MemoryContext cx = CurrentMemoryContext;
+	BoActor		before = bo_act_as_owner(owner);
 	char	   *what = psprintf("mapping \"%s\"", name);
 	Query	   *query = NULL;
 
@@ -142,6 +146,7 @@ analyze_expression(const char *name, const char *text, const char *from, const c
 		report_syntax(what, hint, cx);
 	}
 	PG_END_TRY();
+	bo_act_as_before(&before);
 	if (list_length(query->targetList) != 1)	/* a star */
 		bo_refuse(psprintf("%s is not one expression", what), "Give a column, or one SQL expression over line, header and joins.");
 	if (query->hasAggs || query->hasWindowFuncs || query->hasTargetSRFs)
@@ -162,7 +167,7 @@ check_stable(const char *what, Node *node)
 
 /* Parses, checks and deparses a mapped expression over a FROM clause. */
 static char *
-prepare_expression(const char *name, Oid type, const char *text, const char *from, const char *hint)
+prepare_expression(Oid owner, const char *name, Oid type, const char *text, const char *from, const char *hint)
 {
 	char	   *what = psprintf("mapping \"%s\"", name);
 	char	   *result;
@@ -173,7 +178,7 @@ prepare_expression(const char *name, Oid type, const char *text, const char *fro
 	ListCell   *lc;
 	int			level;
 
-	query = analyze_expression(name, text, from, hint);
+	query = analyze_expression(owner, name, text, from, hint);
 	expr = (Node *) ((TargetEntry *) linitial(query->targetList))->expr;
 	check_stable(what, expr);
 	if (OidIsValid(type) && !can_coerce_type(1, &(Oid) {exprType(expr)}, &type, COERCION_EXPLICIT) &&
@@ -203,7 +208,7 @@ bo_prepare_expression(const char *name, Oid type, char *text, const MappedTable 
 		text = psprintf("line.%s", quote_identifier(text));
 	else if (OidIsValid(header->relid) && bo_mapped_column(header, text) != InvalidAttrNumber)
 		text = psprintf("header.%s", quote_identifier(text));
-	return prepare_expression(name, type, text, bo_from_clause(line, header, joins), OVER_LINE);
+	return prepare_expression(bo_relation_owner(line->relid), name, type, text, bo_from_clause(line, header, joins), OVER_LINE);
 }
 
 /* The same over the row of one table, which is called side. */
@@ -212,14 +217,15 @@ bo_prepare_row_expression(const char *name, Oid type, char *text, const char *si
 {
 	if (bo_mapped_column(table, text) != InvalidAttrNumber)
 		text = psprintf("%s.%s", side, quote_identifier(text));
-	return prepare_expression(name, type, text, psprintf(" FROM %s", bo_aliased(side, table)), OVER_ROW);
+	return prepare_expression(bo_relation_owner(table->relid), name, type, text, psprintf(" FROM %s", bo_aliased(side, table)), OVER_ROW);
 }
 
 /* "SELECT NULL" and a FROM clause that may have anything else but is nothing else, analyzed. */
 static Query *
-analyze_from(const char *what, const char *from, const char *hint)
+analyze_from(Oid owner, const char *what, const char *from, const char *hint)
 {
 	MemoryContext cx = CurrentMemoryContext;
+	BoActor		before = bo_act_as_owner(owner);
 	Query	   *query = NULL;
 
 	PG_TRY();
@@ -237,6 +243,7 @@ analyze_from(const char *what, const char *from, const char *hint)
 		report_syntax(what, hint, cx);
 	}
 	PG_END_TRY();
+	bo_act_as_before(&before);
 	return query;
 }
 
@@ -256,10 +263,10 @@ deparse_query(Query *query)
  * the names of that table and its columns may change.
  */
 static char *
-prepare_from(const char *what, const char *from, const char *text, const char *hint)
+prepare_from(Oid owner, const char *what, const char *from, const char *text, const char *hint)
 {
-	char	   *base = deparse_query(analyze_from(what, from, hint));
-	Query	   *query = analyze_from(what, psprintf("%s %s", from, text), hint);
+	char	   *base = deparse_query(analyze_from(owner, what, from, hint));
+	Query	   *query = analyze_from(owner, what, psprintf("%s %s", from, text), hint);
 	char	   *whole = deparse_query(query);
 
 	check_stable(what, (Node *) query);
@@ -272,14 +279,14 @@ prepare_from(const char *what, const char *from, const char *text, const char *h
 void
 bo_check_header(const MappedTable *line, const MappedTable *header)
 {
-	(void) analyze_from("\"header_key\"", bo_from_clause(line, header, NULL), "Give columns whose types can be compared with those of order_key.");
+	(void) analyze_from(bo_relation_owner(line->relid), "\"header_key\"", bo_from_clause(line, header, NULL), "Give columns whose types can be compared with those of order_key.");
 }
 
 /* The joins of a mapping: further FROM items behind line and header. */
 char *
 bo_prepare_joins(char *text, const MappedTable *line, const MappedTable *header)
 {
-	return prepare_from("\"joins\"", bo_from_clause(line, header, NULL), text,
+	return prepare_from(bo_relation_owner(line->relid), "\"joins\"", bo_from_clause(line, header, NULL), text,
 						"Give what follows line and header in a FROM clause, such as LEFT JOIN unit u ON u.id = line.unit_id.");
 }
 
@@ -300,7 +307,7 @@ bo_prepare_watch(char *text, const MappedTable *watched, const MappedTable *line
 	initStringInfo(&s);
 	appendStringInfo(&s, ", LATERAL (%s) AS keys", pg_strncasecmp(text, "select", 6) == 0 || pg_strncasecmp(text, "with", 4) == 0 ?
 					 text : psprintf("SELECT %s", text));
-	analyzed = analyze_from(what, psprintf(" FROM %s%s", bo_aliased("watched", watched), s.data), hint);
+	analyzed = analyze_from(bo_relation_owner(line->relid), what, psprintf(" FROM %s%s", bo_aliased("watched", watched), s.data), hint);
 	if (list_length(((RangeTblEntry *) list_nth(analyzed->rtable, 1))->eref->colnames) != line->nkeys)
 		bo_refuse(psprintf("%s returns %d columns", what, list_length(((RangeTblEntry *) list_nth(analyzed->rtable, 1))->eref->colnames)),
 				  psprintf("The order key has %d.", line->nkeys));
@@ -308,7 +315,7 @@ bo_prepare_watch(char *text, const MappedTable *watched, const MappedTable *line
 	for (int i = 0; i < line->nkeys; i++)
 		appendStringInfo(&s, "%sk%d", i ? ", " : "", i + 1);
 	appendStringInfoChar(&s, ')');
-	query = prepare_from(what, psprintf(" FROM %s", bo_aliased("watched", watched)), s.data, hint);
+	query = prepare_from(bo_relation_owner(line->relid), what, psprintf(" FROM %s", bo_aliased("watched", watched)), s.data, hint);
 	return query;
 }
 

@@ -323,17 +323,16 @@ missing_keys(Mapping *mapping, List *keys)
 static int64
 estimate_orders(Mapping *mapping)
 {
-	BoActor		before = bo_actor();
+	BoActor		before = bo_act_as_owner(mapping->owner);
 	SPIPlanPtr	plan;
 	CachedPlan *cached;
 	double		rows;
 
-	bo_act_as_owner(mapping->owner);
 	plan = SPI_prepare(mapping->keys_query, 0, NULL);
 	if (plan == NULL)
 		elog(ERROR, "could not prepare the order keys of %s", mapping->line.name);
 	cached = SPI_plan_get_cached_plan(plan);
-	bo_act_as(&before);
+	bo_act_as_before(&before);
 	if (cached == NULL)
 		elog(ERROR, "could not plan the order keys of %s", mapping->line.name);
 	rows = linitial_node(PlannedStmt, cached->stmt_list)->planTree->plan_rows;

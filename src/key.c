@@ -184,6 +184,32 @@ key_native(Mapping *mapping, const char *order_key, Datum *native)
 	return true;
 }
 
+/* A key that is converted, as the owner of the tables. */
+typedef struct KeyConversion
+{
+	Mapping    *mapping;
+	const char *order_key;
+	Datum	   *values;
+} KeyConversion;
+
+static bool
+convert_text(void *arg)
+{
+	KeyConversion *c = arg;
+
+	return key_native(c->mapping, c->order_key, c->values);
+}
+
+/* Do these types run no code but PostgreSQL's own? */
+static bool
+are_builtin(const Oid *types, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (types[i] >= FirstNormalObjectId)
+			return false;
+	return true;
+}
+
 /*
  * The native values of an order key given as text, in the current context.
  * False for a text that is no key of the table.
@@ -191,26 +217,9 @@ key_native(Mapping *mapping, const char *order_key, Datum *native)
 bool
 bo_key_native(Mapping *mapping, const char *order_key, Datum *native)
 {
-	MemoryContext cx = CurrentMemoryContext;
-	BoActor		before = bo_actor();
-	volatile bool whole = false;
+	KeyConversion c = {.mapping = mapping,.order_key = order_key,.values = native};
 
-	PG_TRY();
-	{
-		bo_act_as_owner(mapping->owner);
-		whole = key_native(mapping, order_key, native);
-	}
-	PG_CATCH();
-	{
-		bo_act_as(&before);
-		if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION))
-			PG_RE_THROW();
-		MemoryContextSwitchTo(cx);
-		FlushErrorState();
-	}
-	PG_END_TRY();
-	bo_act_as(&before);
-	return whole;
+	return bo_convert_as_owner(mapping->owner, are_builtin(mapping->line.key_type, mapping->line.nkeys), convert_text, &c);
 }
 
 /* A header's key value as the type that the line table has for it; by the cast there is, else by its text. */
@@ -230,6 +239,18 @@ cast_value(Datum value, Oid from, Oid to)
 	return OidInputFunctionCall(input, OidOutputFunctionCall(output, value), param, -1);
 }
 
+static bool
+convert_values(void *arg)
+{
+	KeyConversion *c = arg;
+	Mapping    *mapping = c->mapping;
+
+	for (int i = 0; i < mapping->line.nkeys; i++)
+		if (mapping->header.key_type[i] != mapping->line.key_type[i])
+			c->values[i] = cast_value(c->values[i], mapping->header.key_type[i], mapping->line.key_type[i]);
+	return true;
+}
+
 /*
  * Turns the key values of a header into those of its lines, in place.  False
  * where the line table's types have no such values: then it has no such line.
@@ -237,27 +258,10 @@ cast_value(Datum value, Oid from, Oid to)
 bool
 bo_header_key(Mapping *mapping, Datum *values)
 {
-	MemoryContext cx = CurrentMemoryContext;
-	BoActor		before = bo_actor();
-	volatile bool known = true;
+	KeyConversion c = {.mapping = mapping,.values = values};
+	int			n = mapping->line.nkeys;
 
-	PG_TRY();
-	{
-		bo_act_as_owner(mapping->owner);
-		for (int i = 0; i < mapping->line.nkeys; i++)
-			if (mapping->header.key_type[i] != mapping->line.key_type[i])
-				values[i] = cast_value(values[i], mapping->header.key_type[i], mapping->line.key_type[i]);
-	}
-	PG_CATCH();
-	{
-		bo_act_as(&before);
-		if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION))
-			PG_RE_THROW();
-		MemoryContextSwitchTo(cx);
-		FlushErrorState();
-		known = false;
-	}
-	PG_END_TRY();
-	bo_act_as(&before);
-	return known;
+	if (memcmp(mapping->header.key_type, mapping->line.key_type, sizeof(Oid) * n) == 0)
+		return true;
+	return bo_convert_as_owner(mapping->owner, are_builtin(mapping->line.key_type, n) && are_builtin(mapping->header.key_type, n), convert_values, &c);
 }

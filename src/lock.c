@@ -155,11 +155,16 @@ lock_waiting_by_statement(int first, int end, void *arg)
 	(void) bo_exec(BO_LOCK_WAITING, rows, NULL, false);
 	n = bo_exec(BO_READ_TOLD, rows, NULL, false);
 	table = SPI_tuptable;
+	if (n != (uint64) (end - first))
+		elog(ERROR, "not all waiting orders were locked");
 	for (uint64 row = 0; row < n; row++)
 	{
 		bool		isnull;
 
 		SPI_tuptable = table;
+		/* Under REPEATABLE READ: one that is no more, and the one that was inserted beside it. */
+		if (bo_get_int64(row, 5) != 1)
+			bo_raise_concurrent();
 		locking->func(bo_get_int32(row, 1), (ItemPointer) DatumGetPointer(bo_get(row, 4, &isnull)), bo_get(row, 3, &isnull), bo_get_text(row, 2), locking->arg);
 	}
 	SPI_freetuptable(table);

@@ -24,6 +24,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 static HTAB *mappings;			/* by source_id */
 static uint32 loads;			/* of mappings, so far */
@@ -53,6 +54,13 @@ relation_changed(Datum arg, Oid relid)
 			mapping->valid = false;
 }
 
+/* Queries name tables: a schema that is renamed changes none of these itself. */
+static void
+schema_changed(Datum arg, int cacheid, uint32 hash)
+{
+	relation_changed(arg, InvalidOid);
+}
+
 void
 bo_mapping_init(void)
 {
@@ -60,6 +68,7 @@ bo_mapping_init(void)
 
 	mappings = hash_create("backorder mappings", 16, &ctl, HASH_ELEM | HASH_BLOBS);
 	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, schema_changed, (Datum) 0);
 }
 
 /* The source's row was changed by this backend. */

@@ -90,43 +90,30 @@ report_evaluation(Mapping *mapping, MemoryContext cx)
 }
 
 /*
- * Runs func(arg), which evaluates the mapping: an error in it is told in words
- * that name the mapping, and what of it, NULL: the mapped columns name
- * themselves (evaluating()).  It may become the tables' owner, which ends with it.
+ * Runs func(arg), which evaluates the mapping, as the owner of its tables: an
+ * error in it is told in words that name the mapping, and what of it, NULL: the
+ * mapped columns name themselves (evaluating()).
  */
 void
 bo_mapping_evaluate(Mapping *mapping, const char *what, void (*func) (void *arg), void *arg)
 {
-	BoActor		before = bo_actor();
 	MemoryContext cx = CurrentMemoryContext;
+	BoActor		before = bo_act_as_owner(mapping->owner);
 
 	evaluating_order[0] = '\0';
 	strlcpy(evaluating_column, what ? what : "", sizeof(evaluating_column));
 	PG_TRY();
 	{
 		func(arg);
-		bo_act_as(&before);
+		bo_act_as_before(&before);
 		MemoryContextSwitchTo(cx);
 	}
 	PG_CATCH();
 	{
-		bo_act_as(&before);
+		bo_act_as_before(&before);
 		report_evaluation(mapping, cx);
 	}
 	PG_END_TRY();
-}
-
-/*
- * Within bo_mapping_evaluate(): goes on as the owner of the tables, in a
- * security-restricted operation.  Raises 40001 where the transaction's snapshot
- * is older than the tables are.
- */
-void
-bo_mapping_become_owner(Mapping *mapping)
-{
-	bo_act_as_owner(mapping->owner);
-	BO_POINT("read");
-	bo_mapping_check_rewritten(mapping);
 }
 
 /* A text to be analyzed. */
@@ -137,15 +124,12 @@ typedef struct Analysis
 	Query	   *query;
 } Analysis;
 
-/* As the owner: to analyze is to read constants, and the types of those may be of his making. */
 static void
 analyze(void *arg)
 {
 	Analysis   *a = arg;
-	RawStmt    *raw = linitial(raw_parser(a->text, RAW_PARSE_DEFAULT));
 
-	bo_act_as_owner(a->mapping->owner);
-	a->query = parse_analyze_fixedparams(raw, a->text, NULL, 0, NULL);
+	a->query = parse_analyze_fixedparams(linitial(raw_parser(a->text, RAW_PARSE_DEFAULT)), a->text, NULL, 0, NULL);
 }
 
 /* A query of a mapping, analyzed; ERRCODE_BO_EVALUATION where it cannot be. */
@@ -186,7 +170,8 @@ execute(void *arg)
 		*plan = NULL;
 		SPI_freeplan(old);
 	}
-	bo_mapping_become_owner(q->mapping);
+	BO_POINT("read");
+	bo_mapping_check_rewritten(q->mapping);
 	if (*plan == NULL)
 	{
 		SPIPlanPtr	fresh = SPI_prepare_cursor(q->text, q->nargs, q->types, q->custom ? CURSOR_OPT_CUSTOM_PLAN : CURSOR_OPT_GENERIC_PLAN);
@@ -491,20 +476,20 @@ bo_mapping_places(Mapping *mapping, List *notes)
 void
 bo_mapping_note_all(Mapping *mapping)
 {
-	BoActor		before = bo_actor();
+	BoActor		before;
 	int			level;
 	SPITupleTable *table;
 	uint64		n;
 
 	bo_mapping_lock(mapping);
 	level = bo_allow_all_plans();
-	bo_act_as_owner(mapping->owner);
+	before = bo_act_as_owner(mapping->owner);
 	/* Under our lock on the table: every order that was committed, also after an older snapshot. */
 	PushActiveSnapshot(GetLatestSnapshot());
 	if (SPI_execute(mapping->keys_query, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read the order keys of %s", mapping->line.name);
 	PopActiveSnapshot();
-	bo_act_as(&before);
+	bo_act_as_before(&before);
 	AtEOXact_GUC(false, level);
 	table = SPI_tuptable;
 	n = SPI_processed;

@@ -285,12 +285,12 @@ const Statement bo_statements[] = {
 		"INSERT INTO backorder.waiting_order (tenant, source_id, order_key) "
 		"SELECT g.tenant, g.source_id, g.order_key FROM given_touched g "
 	"ON CONFLICT (tenant, source_id, order_key) DO UPDATE SET told = excluded.told WHERE false"},
-	[BO_FORGET_WAITING] = {-1, 2, {TEXTOID, INT4OID},
-	"DELETE FROM backorder.waiting_order w WHERE w.tenant = $1 AND w.source_id = $2"},
 
-	/* announce: what touched orders were told, and their lines by order and line_id */
+
+	/* announce: what touched orders were told, and their lines */
 	[BO_READ_TOLD] = {BO_ROWS_TOUCHED, 0, {0},
-		"SELECT g.n, w.customer, w.told, w.ctid FROM given_touched g JOIN backorder.waiting_order w "
+		"SELECT g.n, w.customer, w.told, w.ctid, (SELECT count(*) FROM backorder.waiting_order v "
+		"WHERE v.tenant = g.tenant AND v.source_id = g.source_id AND v.order_key = g.order_key) FROM given_touched g JOIN backorder.waiting_order w "
 	"ON w.tenant = g.tenant AND w.source_id = g.source_id AND w.order_key = g.order_key"},
 	/* by LineColumn */
 	[BO_READ_ORDER_LINES] = {BO_ROWS_TOUCHED, 0, {0},

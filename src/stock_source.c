@@ -19,6 +19,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 #include "utils/snapmgr.h"
 
 /* From this many figures on the planner chooses how to read them. */
@@ -71,6 +72,13 @@ relation_changed(Datum arg, Oid relid)
 			source->valid = false;
 }
 
+/* Queries name tables: a schema that is renamed changes none of these itself. */
+static void
+schema_changed(Datum arg, int cacheid, uint32 hash)
+{
+	relation_changed(arg, InvalidOid);
+}
+
 void
 bo_stock_source_init(void)
 {
@@ -78,6 +86,7 @@ bo_stock_source_init(void)
 
 	sources = hash_create("backorder stock sources", 16, &ctl, HASH_ELEM | HASH_BLOBS);
 	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, schema_changed, (Datum) 0);
 }
 
 /* The source's row was changed by this backend. */
@@ -455,49 +464,47 @@ bo_stock_of_source(int32 source_id, PlaceFunc func)
 
 /* ---------- reading ---------- */
 
+/* Items or locations of notes (of CountNote) that are converted, as the owner of the table. */
+typedef struct NoteConversion
+{
+	List	   *notes;
+	bool		location;
+	Oid			type;
+	Datum	   *values;
+} NoteConversion;
+
+static bool
+convert_notes(void *arg)
+{
+	NoteConversion *c = arg;
+	Oid			input;
+	Oid			param;
+	ListCell   *lc;
+	int			n = 0;
+
+	getTypeInputInfo(c->type, &input, &param);
+	foreach(lc, c->notes)
+	{
+		CountNote  *entry = lfirst(lc);
+
+		c->values[n++] = OidInputFunctionCall(input, (char *) (c->location ? entry->key.location : entry->key.item), param, -1);
+	}
+	return true;
+}
+
 /* The keys of these notes as an array of the type of a column; false where one cannot be read as that. */
 static bool
 key_array(Mapping *mapping, List *notes, bool location, Oid type, Datum *array)
 {
-	MemoryContext cx = CurrentMemoryContext;
-	BoActor		before = bo_actor();
-	Datum	   *datums = palloc(sizeof(Datum) * list_length(notes));
-	volatile bool readable = true;
+	NoteConversion c = {.notes = notes,.location = location,.type = type,.values = palloc(sizeof(Datum) * list_length(notes))};
 	int16		typlen;
 	bool		typbyval;
 	char		typalign;
 
-	PG_TRY();
-	{
-		Oid			input;
-		Oid			param;
-		int			n = 0;
-		ListCell   *lc;
-
-		bo_act_as_owner(mapping->owner);
-		getTypeInputInfo(type, &input, &param);
-		foreach(lc, notes)
-		{
-			CountNote  *entry = lfirst(lc);
-
-			datums[n++] = OidInputFunctionCall(input, (char *) (location ? entry->key.location : entry->key.item), param, -1);
-		}
-	}
-	PG_CATCH();
-	{
-		bo_act_as(&before);
-		if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION))
-			PG_RE_THROW();
-		MemoryContextSwitchTo(cx);
-		FlushErrorState();
-		readable = false;
-	}
-	PG_END_TRY();
-	bo_act_as(&before);
-	if (!readable)
+	if (!bo_convert_as_owner(mapping->owner, type < FirstNormalObjectId, convert_notes, &c))
 		return false;
 	get_typlenbyvalalign(type, &typlen, &typbyval, &typalign);
-	*array = PointerGetDatum(construct_array(datums, list_length(notes), type, typlen, typbyval, typalign));
+	*array = PointerGetDatum(construct_array(c.values, list_length(notes), type, typlen, typbyval, typalign));
 	return true;
 }
 

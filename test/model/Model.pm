@@ -474,7 +474,7 @@ sub settle
 		my $s = $self->stock($m->{item}, $m->{location});
 		$stocks{"$m->{item}|$m->{location}"} = 1;
 		$figure{"$m->{item}|$m->{location}"} //= $s->{on_hand} if $self->{counted}{"$m->{item}|$m->{location}"};
-		$s->{on_hand} += $m->{quantity};
+		$self->move("$m->{item}|$m->{location}", $m->{quantity});
 		$s->{unavailable} += $m->{unavailable};
 		next if !$m->{po};
 		my $y = $self->{supply}{ $m->{po} };
@@ -575,7 +575,7 @@ sub settle
 			$stocks{$place} = 1;
 			if (!$baseline && $difference < 0 && $old && "$old->{item}|$old->{location}" ne $place)
 			{
-				$self->stock($old->{item}, $old->{location})->{on_hand} -= $difference if !$self->{counted}{"$old->{item}|$old->{location}"};
+				$self->move("$old->{item}|$old->{location}", -$difference) if !$self->{counted}{"$old->{item}|$old->{location}"};
 			}
 			elsif (!$baseline)
 			{
@@ -677,6 +677,16 @@ sub give
 	return;
 }
 
+# On hand changes; by which transaction is kept for who looks for a difference.
+sub move
+{
+	my ($self, $place, $quantity) = @_;
+
+	$self->stock(split(/\|/, $place))->{on_hand} += $quantity;
+	$self->{moved}{$place}{ $self->{xid} } += $quantity;
+	return;
+}
+
 # Goods leave (or come back): from the line's allocation first. Returns what is beyond it, or below 0 what is back.
 sub ship
 {
@@ -691,7 +701,7 @@ sub ship
 		return max($difference, min(allocated($s) + $s->{unavailable} - $s->{on_hand}, 0)) if $difference < 0;
 		return 0;
 	}
-	$s->{on_hand} -= $difference;
+	$self->move("$r->{item}|$r->{location}", -$difference);
 	$self->give($r, -$own);
 	return $difference - $own;
 }
@@ -823,7 +833,7 @@ sub deal
 			my $part = min(-$free, sum0(values %$over));
 			my $held = min($part, $s->{unavailable});
 			$s->{unavailable} -= $held;
-			$s->{on_hand} += $part - $held;
+			$self->move($place, $part - $held);
 			$free += $part;
 			$self->problem("$place: less than was shipped, and not refused") if $part > $held && !grep { $_ ne 'c' } keys %$over;
 			$self->problem("$place: too little stock, and not refused") if $free < 0;

@@ -183,6 +183,22 @@ SELECT backorder.detach('p_line');
 SELECT count(*) FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid WHERE relnamespace = 'ddl'::regnamespace AND tgname LIKE 'backorder%' AND relname LIKE 'p%';
 SELECT * FROM backorder.verify();
 
+-- A schema that is renamed: in a session that wrote there before, too.
+RESET ROLE;
+CREATE SCHEMA ddl_here AUTHORIZATION regress_backorder_app;
+SET ROLE regress_backorder_app;
+CREATE TABLE ddl_here.moving (id integer PRIMARY KEY, item text, qty integer);
+SELECT backorder.attach('ddl_here.moving', 'item', 'qty') > 0 AS attached;
+INSERT INTO ddl_here.moving VALUES (1, 'dd M', 1);
+RESET ROLE;
+ALTER SCHEMA ddl_here RENAME TO ddl_there;
+SET ROLE regress_backorder_app;
+INSERT INTO ddl_there.moving VALUES (2, 'dd M', 2);
+RESET ROLE;
+SELECT e.aggregateid, e.payload ->> 'source' AS source FROM backorder.event e JOIN backorder.source s USING (tenant, source_id) WHERE s.line_table = 'moving' ORDER BY e.id;
+SELECT backorder.detach('ddl_there.moving');
+DROP SCHEMA ddl_there CASCADE;
+
 SELECT backorder.follow_ddl();
 \echo :SQLSTATE
 -- What cannot be followed is said, and no DDL fails of it.

@@ -143,6 +143,26 @@ SELECT backorder.resync('moods');
 SELECT order_key, ordered FROM recorded WHERE line_table = 'moods';
 SELECT * FROM backorder.verify();
 
+-- Reading a key may run code that fails, in the middle of whatever it does.
+CREATE FUNCTION moody(text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN NOT EXISTS (SELECT 1 / CASE WHEN $1 = 'b' AND current_setting('keys.moody', true) = 'yes' THEN 0 ELSE 1 END HAVING false);
+END $$;
+CREATE DOMAIN moody_text AS text CHECK (moody(VALUE));
+CREATE TYPE moody_key AS (a moody_text, b integer);
+CREATE TABLE moody_line (k moody_key, no integer, item text, quantity integer, PRIMARY KEY (k, no));
+SELECT backorder.attach('moody_line', 'item', 'quantity', line_key => 'no', order_key => 'k') > 0 AS attached;
+INSERT INTO moody_line VALUES (('a', 1), 1, 'ke D', 1), (('b', 1), 1, 'ke D', 2);
+SET keys.moody = 'yes';
+DO $$
+BEGIN
+	PERFORM backorder.resync('moody_line', '(b,1)');
+	PERFORM count(*) FROM pg_class;
+END $$;
+RESET keys.moody;
+SELECT backorder.resync('moody_line');
+SELECT order_key, ordered FROM recorded WHERE line_table = 'moody_line';
+
 -- A mapped column that is computed when it is read, where there are such.
 SELECT CASE WHEN current_setting('server_version_num')::integer >= 180000 THEN 'VIRTUAL' ELSE 'STORED' END AS kind \gset
 CREATE TABLE computed (id integer PRIMARY KEY, item text, packs integer, size integer, quantity integer GENERATED ALWAYS AS (packs * size) :kind);

@@ -72,21 +72,37 @@ $node->safe_psql('postgres', q{
 	GRANT INSERT, SELECT ON shop.seen TO PUBLIC;
 	GRANT CREATE ON SCHEMA shop TO keeper;
 	SET ROLE keeper;
-	CREATE FUNCTION shop.spy(text) RETURNS boolean LANGUAGE plpgsql AS $$BEGIN INSERT INTO shop.seen VALUES (current_user); RETURN true; END$$;
+	-- which leaves a search_path behind with operators that shadow PostgreSQL's
+	CREATE FUNCTION shop.equal(integer, integer) RETURNS boolean LANGUAGE plpgsql AS
+		$$BEGIN INSERT INTO shop.seen VALUES (current_user); RETURN $1 OPERATOR(pg_catalog.=) $2; END$$;
+	CREATE FUNCTION shop.equal(text, text) RETURNS boolean LANGUAGE plpgsql AS
+		$$BEGIN INSERT INTO shop.seen VALUES (current_user); RETURN $1 OPERATOR(pg_catalog.=) $2; END$$;
+	CREATE OPERATOR shop.= (LEFTARG = integer, RIGHTARG = integer, FUNCTION = shop.equal);
+	CREATE OPERATOR shop.= (LEFTARG = text, RIGHTARG = text, FUNCTION = shop.equal);
+	CREATE FUNCTION shop.leads_astray(text) RETURNS text LANGUAGE plpgsql STABLE AS
+		$$BEGIN PERFORM pg_catalog.set_config('search_path', 'shop, pg_catalog', true); RETURN $1; END$$;
+	CREATE FUNCTION shop.spy(text) RETURNS boolean LANGUAGE plpgsql AS $$
+	BEGIN
+		INSERT INTO shop.seen VALUES (current_user);
+		PERFORM pg_catalog.set_config('search_path', 'shop, pg_catalog', true);
+		RETURN true;
+	END$$;
 	CREATE DOMAIN shop.spying AS text CHECK (shop.spy(VALUE));
 	CREATE TYPE shop.pair AS (a shop.spying, b integer);
-	CREATE TABLE shop.spied (k shop.pair PRIMARY KEY, item text, quantity integer);
+	CREATE TABLE shop.spied (k shop.pair PRIMARY KEY, item text, quantity integer, tags shop.spying[]);
 	CREATE TABLE shop.led (k shop.pair);
 	RESET ROLE;
 	GRANT EXECUTE ON FUNCTION backorder.attach TO keeper;
 	SET ROLE keeper;
-	SELECT backorder.attach('shop.spied', item => $$coalesce(item, ('{x}'::shop.spying[])[1])$$, quantity => 'quantity', order_key => 'k', line_key => 'item',
-		watch => ARRAY[$$shop.led: SELECT watched.k WHERE ('{x}'::shop.spying[])[1] = 'x'$$]);
+	SELECT backorder.attach('shop.spied', item => $$shop.leads_astray(coalesce(item, ('{x}'::shop.spying[])[1]))$$, quantity => 'quantity', order_key => 'k', line_key => 'item',
+		watch => ARRAY[$$shop.led: SELECT watched.k WHERE ('{x}'::shop.spying[])[1] OPERATOR(pg_catalog.=) 'x'$$]);
 	INSERT INTO shop.spied VALUES (('a', 1), 'X', 1);
 	RESET ROLE;
 	REVOKE EXECUTE ON FUNCTION backorder.attach FROM keeper});
 $node->safe_psql('postgres', $_) foreach (
 	q{INSERT INTO shop.spied VALUES (('b', 1), NULL, 1), (('c', 1), 'Y', 2)},
+	q{SELECT count(*) FROM backorder.attach_preview('shop.spied', item => 'item', quantity => 'quantity', line_key => 'item', live => $$tags OPERATOR(pg_catalog.=) '{open}'$$)},
+	q{UPDATE shop.spied SET quantity = quantity + 1},
 	q{INSERT INTO shop.led VALUES (('a', 1))},
 	q{SELECT backorder.resync('shop.spied')},
 	q{SELECT * FROM backorder.verify()});
@@ -95,6 +111,8 @@ is($node->safe_psql('postgres', q{SELECT DISTINCT who FROM shop.seen WHERE who N
 $node->safe_psql('postgres', q{DELETE FROM shop.seen});
 $node->safe_psql('postgres', $_) foreach (
 	q{SELECT count(*) FROM backorder.source s, backorder.mapped_lines(s.source_id) WHERE s.line_table = 'spied'},
+	q{SELECT count(*) FROM backorder.attach_preview('shop.spied', item => 'item', quantity => 'quantity', line_key => 'item', live => $$tags OPERATOR(pg_catalog.=) '{open}'$$)},
+	q{BEGIN; SET LOCAL ROLE keeper; UPDATE shop.spied SET quantity = quantity + 1 WHERE quantity > 0; RESET ROLE; COMMIT},
 	q{SELECT backorder.resync('shop.spied')},
 	q{SELECT * FROM backorder.verify()});
 is($node->safe_psql('postgres', q{SELECT DISTINCT who FROM shop.seen}), 'keeper', 'a mapping is parsed, and its keys are read, as the owner of its tables');
