@@ -305,6 +305,7 @@ CREATE FUNCTION backorder.receive_purchase_order(po_id bigint,
 RETURNS SETOF backorder.dealt LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	arrived backorder.stock_movement[];
+	locked text[];
 	po_status text;
 BEGIN
 	IF reference IS NOT NULL AND EXISTS (SELECT FROM backorder.stock_movement m
@@ -312,7 +313,7 @@ BEGIN
 			AND m.reference = receive_purchase_order.reference || '/' || m.po_line_no) THEN
 		RETURN;
 	END IF;
-	PERFORM backorder.lock_supply(po_id, tenant);
+	locked := backorder.lock_supply(po_id, tenant);
 	-- Read after the lock: whoever closes or cancels it settles under the same.
 	SELECT p.status INTO po_status FROM backorder.purchase_order p
 	WHERE p.tenant = receive_purchase_order.tenant AND p.po_id = receive_purchase_order.po_id;
@@ -324,7 +325,9 @@ BEGIN
 			receive_purchase_order.reference || '/' || s.line_no, NULL, at, s.tenant, s.po_id, s.line_no) ORDER BY s.line_no)
 	INTO arrived
 	FROM backorder.supply s
-	WHERE s.tenant = receive_purchase_order.tenant AND s.po_id = receive_purchase_order.po_id AND s.open > 0;
+	WHERE s.tenant = receive_purchase_order.tenant AND s.po_id = receive_purchase_order.po_id AND s.open > 0
+		-- A line that somebody added while we waited has not arrived: its stock would be locked out of order.
+		AND s.item = ANY (locked);
 	IF arrived IS NOT NULL THEN
 		RETURN QUERY SELECT * FROM backorder.post_movements(arrived);
 	END IF;
@@ -333,12 +336,20 @@ COMMENT ON FUNCTION backorder.receive_purchase_order(bigint, text, timestamptz, 
 
 -- Locks the stock rows of a purchase order's supply, in the order of settling; it has one location. Of lines that
 -- are not open too: somebody may be reversing their receipt.
-CREATE FUNCTION backorder.lock_supply(po_id bigint, tenant text) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	SELECT backorder.lock_stock(array_agg(s.item), s.location, $2) FROM backorder.supply s
-	WHERE s.tenant = $2 AND s.po_id = $1 AND NOT s.closed GROUP BY s.location
-$$;
-COMMENT ON FUNCTION backorder.lock_supply(bigint, text) IS 'Internal: locks the stock rows of a purchase order''s lines.';
+CREATE FUNCTION backorder.lock_supply(po_id bigint, tenant text) RETURNS text[]
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	items text[];
+	place text;
+BEGIN
+	SELECT array_agg(DISTINCT s.item), min(s.location) INTO items, place FROM backorder.supply s
+	WHERE s.tenant = $2 AND s.po_id = $1 AND NOT s.closed;
+	IF items IS NOT NULL THEN
+		PERFORM backorder.lock_stock(items, place, $2);
+	END IF;
+	RETURN items;
+END $$;
+COMMENT ON FUNCTION backorder.lock_supply(bigint, text) IS 'Internal: locks the stock rows of a purchase order''s lines, and says of which items.';
 
 CREATE FUNCTION backorder.available_from(item text, quantity numeric, location text DEFAULT '', tenant text DEFAULT '') RETURNS date
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
