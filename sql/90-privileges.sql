@@ -2,6 +2,7 @@
 
 REVOKE ALL ON ALL ROUTINES IN SCHEMA backorder FROM PUBLIC;
 -- To name the two functions below; nothing else in the schema is PUBLIC's.
+-- Whoever owns an attached table parses its mapping, which calls evaluating(), and creates partitions with capture().
 GRANT USAGE ON SCHEMA backorder TO PUBLIC;
 -- Creating a partition, or restoring a dump, checks this right; the function refuses any table that is not attached.
 GRANT EXECUTE ON FUNCTION backorder.capture() TO PUBLIC;

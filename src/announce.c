@@ -234,11 +234,11 @@ take_told(Jsonb *told, OrderState *state)
 
 /* What a touched order was told; its row is locked. */
 static void
-take_told_order(int i, ItemPointer tid, Datum told, const char *customer, void *arg)
+take_told_order(int i, ItemPointer tid, Datum told, char *customer, void *arg)
 {
 	OrderState *state = (OrderState *) arg + i;
 
-	state->customer = customer ? pstrdup(customer) : NULL;
+	state->customer = customer;
 	state->tid = *tid;
 	state->told = DatumGetJsonbPCopy(told);
 	take_told(state->told, state);

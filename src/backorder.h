@@ -301,8 +301,8 @@ typedef struct OrderKey
 	const char *order_key;
 } OrderKey;
 
-/* What the customer of an order was told, in the row at tid. */
-typedef void (*ToldFunc) (int i, ItemPointer tid, Datum told, const char *customer, void *arg);
+/* What the customer of an order was told, in the row at tid; the name is the function's to keep. */
+typedef void (*ToldFunc) (int i, ItemPointer tid, Datum told, char *customer, void *arg);
 
 /* The columns of a recorded line, in the order of its table; as far as they are read without knowing the table. */
 typedef enum LineColumn

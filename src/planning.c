@@ -213,7 +213,7 @@ static void
 take_position(const Datum *values, const bool *nulls, void *arg)
 {
 	Wants	   *wants = arg;
-	Qty			has = qty_add(DatumGetNumeric(values[2]), DatumGetNumeric(values[3]));	/* not to outlive the row */
+	Qty			has = qty_add(qty_copy(values[2]), qty_copy(values[3]));
 	NameNumber *name;
 	Need	   *need;
 	bool		found;
