@@ -1,8 +1,7 @@
 -- Rights, and what a dump carries.
 
 REVOKE ALL ON ALL ROUTINES IN SCHEMA backorder FROM PUBLIC;
--- To name the two functions below; nothing else in the schema is PUBLIC's.
--- Whoever owns an attached table parses its mapping, which calls evaluating(), and creates partitions with capture().
+-- To name the two functions below, as who owns an attached table and parses its mapping; nothing else in the schema is PUBLIC's.
 GRANT USAGE ON SCHEMA backorder TO PUBLIC;
 -- Creating a partition, or restoring a dump, checks this right; the function refuses any table that is not attached.
 GRANT EXECUTE ON FUNCTION backorder.capture() TO PUBLIC;
