@@ -39,12 +39,12 @@ CREATE FUNCTION model.did_all(kind text, source text, VARIADIC more text[] DEFAU
 	FROM backorder.order_line l WHERE l.source_id = position(source IN 'abc') AND source <> 'a' AND NOT l.deleted;
 $$;
 
--- All that is open of a purchase order was received: of the lines that were there, and of those that somebody added
--- while we waited, who does not wait for us.
+-- All that is open of a purchase order was received: of the lines that were there, and of those that somebody had added
+-- before its stock was locked: this transaction moved something of them. Others may have been received by others.
 CREATE FUNCTION model.did_receive(po bigint, lines integer[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM model.did('R', concat_ws('|', po, (SELECT string_agg(n::text, '|') FROM (
-		SELECT unnest(lines) UNION SELECT m.po_line_no FROM backorder.stock_movement m WHERE m.po_id = po) l (n))));
+		SELECT unnest(lines) UNION SELECT m.po_line_no FROM backorder.stock_movement m WHERE m.po_id = po AND m.applied_at = now()) l (n))));
 END $$;
 
 -- compact(), under one snapshot: what is there no more of references and deleted lines, and which events.
