@@ -227,7 +227,7 @@ bo_exec(BoStatement statement, BoRows *rows, const Datum *args, bool read_only)
 	Assert(args != NULL || s->nargs == 0);
 	if (rows)
 		register_rows(rows, &enr);
-	for (int i = 0; i < s->nargs; i++)
+	for (int i = 0; args != NULL && i < s->nargs; i++)
 		nulls[i] = (s->args[i] == TEXTOID || s->args[i] == TEXTARRAYOID) && args[i] == (Datum) 0 ? 'n' : ' ';
 	PG_TRY();
 	{
