@@ -554,7 +554,7 @@ bo_announce(void)
 			sorted[n++] = entry;
 	qsort(sorted, n, sizeof(Touched *), compare_touched);
 
-	bo_enter(&section);
+	bo_enter_unpinned(&section);
 	piece = AllocSetContextCreate(CurrentMemoryContext, "backorder announced orders", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(piece);
 	for (int i = 0; i < n; i += ANNOUNCE_PIECE)

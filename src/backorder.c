@@ -230,11 +230,7 @@ bo_mapped_lines(PG_FUNCTION_ARGS)
 Datum
 bo_today(PG_FUNCTION_ARGS)
 {
-	int			level = bo_pin_settings();
-	DateADT		day = bo_current_day();
-
-	AtEOXact_GUC(false, level);
-	PG_RETURN_DATEADT(day);
+	PG_RETURN_DATEADT(bo_current_day());
 }
 
 /* day_of(at): the day of a moment in backorder.timezone. */

@@ -98,6 +98,7 @@ extern BoActor bo_act_as_owner(Oid owner);
 extern void bo_act_as_before(const BoActor *before);
 extern bool bo_convert_as_owner(Oid owner, bool builtin, bool (*convert) (void *arg), void *arg);
 extern void bo_enter(BoSection *section);
+extern void bo_enter_unpinned(BoSection *section);
 extern void bo_leave(BoSection *section);
 extern ErrorData *bo_try_all(void (*func) (void *arg), void *arg);
 extern ErrorData *bo_try(void (*func) (void *arg), void *arg);
@@ -106,6 +107,8 @@ extern Oid	bo_owner(void);
 extern Oid	bo_relation_owner(Oid relid);
 extern Oid	bo_relation(const char *name);
 extern Oid	bo_function(const char *name);
+extern pg_tz *bo_days_timezone(void);
+extern void bo_pin(void);
 extern int	bo_pin_settings(void);
 extern int	bo_pin_planning(void);
 extern void bo_plan_by_index(SPIPlanPtr plan);
@@ -527,6 +530,7 @@ extern char *bo_prepare_joins(char *text, const MappedTable *line, const MappedT
 extern char *bo_prepare_watch(char *text, const MappedTable *watched, const MappedTable *line);
 extern List *bo_tables_read(Query *query);
 extern bool bo_calls_functions(Query *query);
+extern bool bo_depends_on_settings(Node *expressions);
 
 /* ---------- watch.c: further tables whose changes concern an order ---------- */
 
@@ -635,6 +639,7 @@ extern void bo_spoil_written(OrderNote *note);
 extern void bo_forget_written(void);
 extern bool bo_is_written(const OrderNote *note, const Mapping *mapping);
 extern List *bo_read_written(Mapping *mapping, List *notes, MappedLineFunc func, void *arg);
+extern bool bo_written_places(Mapping *mapping, List *notes, List **places);
 
 /* A line whose key was updated. */
 typedef struct LineMove

@@ -221,6 +221,27 @@ insert_if_new(BoDirect *direct, TupleTableSlot *slot, CommandId cid)
 }
 
 /*
+ * The same for a row that is expected to be new, where nobody else can be
+ * inserting it: without what keeps two that do from waiting for each other.
+ */
+static bool
+insert_expected_new(BoDirect *direct, TupleTableSlot *slot, CommandId cid)
+{
+	Table	   *table = direct->table;
+	bool		conflict = false;
+
+	table_tuple_insert(direct->rel, slot, cid, 0, NULL);
+	list_free(bo_insert_index_tuples_if_new(table->rri, slot, table->estate, &conflict));
+	ResetPerTupleExprContext(table->estate);
+	if (conflict)
+	{
+		CommandCounterIncrement();
+		simple_table_tuple_delete(direct->rel, &slot->tts_tid, GetActiveSnapshot());
+	}
+	return !conflict;
+}
+
+/*
  * Locks one row of stock after another, in the order given from the first on,
  * and hands each over as it is then; one that does not exist is created in
  * its turn, so that the order of locks is one for all transactions.  Stops at
@@ -325,7 +346,7 @@ bo_direct_lock_orders(BoDirect *direct, int first, int n, BoOrderKeyFunc key_of,
 			before[i] = -1;
 			revision = Int64GetDatum(1);
 			set_order_row(slot, &search, &revision);
-			if (insert_if_new(direct, slot, cid))
+			if (is_new ? insert_expected_new(direct, slot, cid) : insert_if_new(direct, slot, cid))
 				continue;
 			locked = is_new ? lock_row(&search, cid) : LOCK_CONCURRENT;
 		}

@@ -10,6 +10,7 @@
 #include "access/transam.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -419,4 +420,33 @@ bo_calls_functions(Query *query)
 	Oid			ours = get_namespace_oid("backorder", false);
 
 	return find_call((Node *) query->targetList, &ours) || find_call((Node *) query->jointree, &ours);
+}
+
+static bool
+is_mutable(Oid function, void *context)
+{
+	/* evaluating() is ours. */
+	return func_volatile(function) != PROVOLATILE_IMMUTABLE && get_func_namespace(function) != *(Oid *) context;
+}
+
+static bool
+find_setting(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	/* Values written as text, or read from it, have functions that pass for immutable. */
+	if (IsA(node, CoerceViaIO))
+		return bo_key_depends_on_settings(exprType((Node *) ((CoerceViaIO *) node)->arg)) || bo_key_depends_on_settings(exprType(node)) ||
+			find_setting((Node *) ((CoerceViaIO *) node)->arg, context);
+	return IsA(node, SQLValueFunction) || IsA(node, XmlExpr) || IsA(node, Query) || check_functions_in_node(node, is_mutable, context) ||
+		expression_tree_walker(node, find_setting, context);
+}
+
+/* May what analyzed expressions say depend on settings, as DateStyle? */
+bool
+bo_depends_on_settings(Node *expressions)
+{
+	Oid			ours = get_namespace_oid("backorder", false);
+
+	return find_setting(expressions, &ours);
 }

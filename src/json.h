@@ -8,7 +8,9 @@
 #ifndef BO_JSON_H
 #define BO_JSON_H
 
+#include "miscadmin.h"
 #include "utils/date.h"
+#include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 
@@ -70,11 +72,21 @@ json_qty(JsonbParseState **state, const char *name, Qty value)
 	(void) pushJsonbValue(state, WJB_VALUE, &v);
 }
 
-/* Expects DateStyle ISO, as in every section. */
+/* As date_out() does it under DateStyle ISO. */
 static inline void
 json_date(JsonbParseState **state, const char *name, bool has, DateADT value)
 {
-	json_text(state, name, has ? DatumGetCString(DirectFunctionCall1(date_out, DateADTGetDatum(value))) : NULL);
+	char	   *text = has ? palloc(MAXDATELEN + 1) : NULL;
+	struct pg_tm tm;
+
+	if (has && DATE_NOT_FINITE(value))
+		EncodeSpecialDate(value, text);
+	else if (has)
+	{
+		j2date(value + POSTGRES_EPOCH_JDATE, &tm.tm_year, &tm.tm_mon, &tm.tm_mday);
+		EncodeDateOnly(&tm, USE_ISO_DATES, text);
+	}
+	json_text(state, name, text);
 }
 
 /* The object that was begun first, finished. */
@@ -111,7 +123,7 @@ json_get_qty(JsonbContainer *object, const char *name)
 	return v != NULL ? qty_copy(NumericGetDatum(v->val.numeric)) : qty_zero;
 }
 
-/* False where there is none. Expects DateStyle ISO. */
+/* False where there is none.  What json_date() wrote reads the same under any DateStyle: the year is first. */
 static inline bool
 json_get_date(JsonbContainer *object, const char *name, DateADT *value)
 {

@@ -10,6 +10,7 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 
+/* May a value be written as text in another way under other settings? */
 bool
 bo_key_depends_on_settings(Oid type)
 {
@@ -197,6 +198,8 @@ convert_text(void *arg)
 {
 	KeyConversion *c = arg;
 
+	if (c->mapping->pin_keys)
+		bo_pin();
 	return key_native(c->mapping, c->order_key, c->values);
 }
 
@@ -246,8 +249,16 @@ convert_values(void *arg)
 	Mapping    *mapping = c->mapping;
 
 	for (int i = 0; i < mapping->line.nkeys; i++)
-		if (mapping->header.key_type[i] != mapping->line.key_type[i])
-			c->values[i] = cast_value(c->values[i], mapping->header.key_type[i], mapping->line.key_type[i]);
+	{
+		Oid			from = mapping->header.key_type[i];
+		Oid			to = mapping->line.key_type[i];
+
+		if (from == to)
+			continue;
+		if (bo_key_depends_on_settings(from) || bo_key_depends_on_settings(to))
+			bo_pin();
+		c->values[i] = cast_value(c->values[i], from, to);
+	}
 	return true;
 }
 

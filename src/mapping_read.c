@@ -138,6 +138,7 @@ bo_mapping_analyze(Mapping *mapping, const char *text)
 {
 	Analysis	a = {.mapping = mapping,.text = text};
 
+	bo_pin();
 	bo_mapping_evaluate(mapping, NULL, analyze, &a);
 	return a.query;
 }
@@ -198,6 +199,7 @@ run_query(Mapping *mapping, SPIPlanPtr *plan, const char *query, int nargs, Oid 
 {
 	MappingQuery q = {mapping, plan, query, nargs, types, values, custom, dest};
 
+	bo_pin();
 	bo_mapping_evaluate(mapping, what, execute, &q);
 }
 
@@ -404,6 +406,7 @@ bo_mapping_read(Mapping *mapping, MappingScope scope, List *notes, MappedLineFun
 	BoReceiver	receiver = bo_receiver(take_line, &read);
 	ListCell   *lc;
 
+	bo_pin();					/* for the text of keys too */
 	/* Only an array of single keys is looked up in an index whatever the statistics say: others one by one. */
 	if (scope == MAPPING_FEW && (mapping->line.nkeys > 1 || mapping->key_as_text[0]))
 	{
@@ -453,8 +456,10 @@ bo_mapping_places(Mapping *mapping, List *notes)
 	Datum		values[BO_MAX_KEYS];
 	List	   *places = NIL;
 	char	   *tenant = pstrdup(mapping->tenant);	/* the mapping may be loaded anew while they are in use */
-	int			level = bo_allow_all_plans();
+	int			level;
 
+	bo_pin();					/* for the text of keys too */
+	level = bo_allow_all_plans();
 	for (int k = 0; k < mapping->line.nkeys; k++)
 		values[k] = order_key_array(mapping, notes, k);
 	bo_mapping_run(mapping, &mapping->places_plan, mapping->places_query, mapping->line.nkeys, mapping->array_type, values, true, NULL);

@@ -8,13 +8,23 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-/* From this many orders on they are settled in pieces of this many, so that memory stays flat. */
-#define PIECE_ORDERS 5000
+/* So many orders are a piece where each piece is a query, which may read the whole table. */
+#define PIECE_QUERIED 5000
+
+/*
+ * So many where orders are read from their rows: what is done with their lines, one step after another, should find
+ * them in the processor's cache.
+ */
+#define PIECE_WRITTEN 250
+
+/* From this many pieces on it is done in pieces. */
+#define MANY_PIECES(size) (2 * (size))
 
 /* The orders that are settled in pieces. */
 typedef struct Pieces
 {
 	List	   *notes;			/* as first noted */
+	int			size;			/* of a piece */
 	int			next;
 	ReconcileMode mode;
 	Snapshot	snapshot;
@@ -27,7 +37,7 @@ next_piece(Settlement *settlement)
 	List	   *piece = NIL;
 
 	settlement->changes = NIL;
-	while (pieces->next < list_length(pieces->notes) && list_length(piece) < PIECE_ORDERS)
+	while (pieces->next < list_length(pieces->notes) && list_length(piece) < pieces->size)
 		piece = lappend(piece, list_nth(pieces->notes, pieces->next++));
 	if (piece == NIL)
 		return false;
@@ -40,31 +50,34 @@ next_piece(Settlement *settlement)
  * May these orders be settled one after another, if nothing is recorded of any
  * of them?  All stock is locked before the first.  Lines that are all new get
  * in the order in which they come what together they would get by rank, unless
- * that is mapped.
+ * that is mapped.  Returns how many orders are a piece, 0 where they may not.
  */
-static bool
-may_be_pieces(const Settlement *settlement, ReconcileMode mode, List *notes)
+static int
+piece_size(const Settlement *settlement, ReconcileMode mode, List *notes)
 {
-	int32		source_id = 0;
+	Mapping    *mapping = NULL;
+	bool		written = true;
 	ListCell   *lc;
 
-	if (list_length(notes) < 2 * PIECE_ORDERS || bo_pending_moves() != NIL || (mode.whole && !mode.baseline) || mode.import ||
+	if (list_length(notes) < MANY_PIECES(PIECE_WRITTEN) || bo_pending_moves() != NIL || (mode.whole && !mode.baseline) || mode.import ||
 		settlement->movements != NIL || settlement->supplies != NIL || settlement->places != NIL || settlement->counts != NIL || settlement->repromise)
-		return false;
+		return 0;
 	foreach(lc, notes)
 	{
 		OrderNote  *note = lfirst(lc);
-		Mapping    *mapping;
 
-		if (note->key.source_id == source_id)
-			continue;
-		source_id = note->key.source_id;
-		mapping = bo_mapping_to_use(source_id, mode);
-		bo_check_noted_types(mapping);
-		if (mapping->park || mapping->unreadable || mapping->ranked || mapping->picks || mapping->spellings || mapping->importing || mapping->line.nkeys == 0)
-			return false;
+		if (mapping == NULL || note->key.source_id != mapping->source_id)
+		{
+			mapping = bo_mapping_to_use(note->key.source_id, mode);
+			bo_check_noted_types(mapping);
+			if (mapping->park || mapping->unreadable || mapping->ranked || mapping->picks || mapping->spellings || mapping->importing || mapping->line.nkeys == 0)
+				return 0;
+		}
+		written = written && bo_is_written(note, mapping);
 	}
-	return true;
+	if (written)
+		return PIECE_WRITTEN;
+	return list_length(notes) >= MANY_PIECES(PIECE_QUERIED) ? PIECE_QUERIED : 0;
 }
 
 /* Is anything recorded of these orders? */
@@ -105,7 +118,12 @@ places_of(List *notes, ReconcileMode mode)
 		some = lappend(some, note);
 		if (next == NULL || ((OrderNote *) lfirst(next))->key.source_id != note->key.source_id)
 		{
-			places = list_concat(places, bo_mapping_places(bo_mapping_to_use(note->key.source_id, mode), some));
+			Mapping    *mapping = bo_mapping_to_use(note->key.source_id, mode);
+			List	   *more;
+
+			if (!bo_written_places(mapping, some, &more))
+				more = bo_mapping_places(mapping, some);
+			places = list_concat(places, more);
 			some = NIL;
 		}
 	}
@@ -135,15 +153,18 @@ bo_reconcile_and_settle(Settlement *settlement, ReconcileMode mode)
 	List	   *notes = bo_pending_orders();
 	BoSection	section;
 	int64		changed;
+	int			size;
 
-	bo_enter(&section);
+	bo_enter_unpinned(&section);
 	MemoryContextSwitchTo(cx);
 	settlement->counts = bo_take_counts();
-	if (may_be_pieces(settlement, mode, notes))
+	size = piece_size(settlement, mode, notes);
+	if (size > 0)
 	{
 		Pieces	   *pieces = palloc0(sizeof(Pieces));
 
 		pieces->notes = list_copy(notes);
+		pieces->size = size;
 		pieces->mode = mode;
 		pieces->snapshot = bo_snapshot_after_locks(notes, mode);
 		PushActiveSnapshot(pieces->snapshot);

@@ -7,7 +7,7 @@
  */
 #include "backorder.h"
 
-#include "utils/timestamp.h"
+#include "utils/datetime.h"
 
 static int
 compare_supply(const void *a, const void *b)
@@ -110,10 +110,15 @@ bo_profile_shifted(const SupplyProfile *before, const SupplyProfile *after, Qty 
 	return true;
 }
 
-/* Today in the session's time zone, which a section pins to backorder.timezone. */
+/* Today in backorder.timezone, whatever the session's is. */
 DateADT
 bo_current_day(void)
 {
-	return DatumGetDateADT(DirectFunctionCall1(timestamptz_date,
-											   TimestampTzGetDatum(GetCurrentTimestamp())));
+	struct pg_tm tm;
+	fsec_t		fsec;
+	int			offset;
+
+	if (timestamp2tm(GetCurrentTimestamp(), &offset, &tm, &fsec, NULL, bo_days_timezone()) != 0)
+		elog(ERROR, "the clock is out of range");
+	return date2j(tm.tm_year, tm.tm_mon, tm.tm_mday) - POSTGRES_EPOCH_JDATE;
 }

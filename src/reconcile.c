@@ -35,7 +35,7 @@ bo_lock_orders(List *notes)
 	if (locked == NIL)
 		return;
 	before = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int64) * list_length(locked));
-	bo_enter(&section);
+	bo_enter_unpinned(&section);
 	bo_lock_order_rows(locked, before);
 	bo_leave(&section);
 	foreach(lc, locked)
@@ -105,9 +105,10 @@ order_of(Reconcile *r, OrderNote *note)
 static uint64
 read_recorded_line(OrderNote *note, Mapping *mapping)
 {
-	Datum		args[4] = {bo_text(note->tenant), Int32GetDatum(note->key.source_id), bo_text(note->key.order_key),
-	bo_text(bo_key_text(note->state.line, mapping->line_key_type, mapping->nline_columns))};
+	Datum		args[4] = {bo_text(note->tenant), Int32GetDatum(note->key.source_id), bo_text(note->key.order_key)};
 
+	bo_pin();
+	args[3] = bo_text(bo_key_text(note->state.line, mapping->line_key_type, mapping->nline_columns));
 	return bo_exec(BO_READ_RECORDED_LINE, NULL, args, true);
 }
 

@@ -271,6 +271,7 @@ check_interface(void)
 		elog(ERROR, "function backorder.interface() does not exist");
 	interface_hash = GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(function));
 	interface_fits = true;		/* an invalidation meanwhile clears it again */
+	bo_pin();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	found = DatumGetInt32(OidFunctionCall0(function));
 	PopActiveSnapshot();
@@ -304,19 +305,27 @@ pin_setting(const char *name, const char *value)
 		set_here(name, value);
 }
 
-/*
- * Opens a GUC nest level in which nothing of the session's settings can change
- * what a mapping evaluates to, or how a key is written.  Closed with AtEOXact_GUC, or by the end of the
- * (sub)transaction on error.
- */
-int
-bo_pin_settings(void)
+/* The time zone in which days are counted. */
+pg_tz *
+bo_days_timezone(void)
 {
-	int			level = NewGUCNestLevel();
-	const char *timezone = bo_timezone;
+	pg_tz	   *timezone = bo_timezone == NULL || bo_timezone[0] == '\0' ? log_timezone : pg_tzset(bo_timezone);
 
-	if (timezone == NULL || timezone[0] == '\0')
-		timezone = pg_get_timezone_name(log_timezone);
+	if (timezone == NULL)
+		elog(ERROR, "time zone \"%s\" is not known any more", bo_timezone);
+	return timezone;
+}
+
+/*
+ * From now on, and until the end of the innermost GUC nest level, which is one
+ * of ours, nothing of the session's settings can change what a mapping or a
+ * statement evaluates to, or how a key is written.
+ */
+void
+bo_pin(void)
+{
+	const char *timezone = pg_get_timezone_name(bo_days_timezone());
+
 	/* For most sessions most of them are right: setting one costs more than a look. */
 	if (strcmp(namespace_search_path, "pg_catalog, pg_temp") != 0)
 		set_here("search_path", "pg_catalog, pg_temp");
@@ -330,6 +339,15 @@ bo_pin_settings(void)
 		set_here("extra_float_digits", "1");
 	if (bytea_output != BYTEA_OUTPUT_HEX)
 		set_here("bytea_output", "hex");
+}
+
+/* Opens a GUC nest level with settings pinned.  Closed with AtEOXact_GUC, or by the end of the (sub)transaction on error. */
+int
+bo_pin_settings(void)
+{
+	int			level = NewGUCNestLevel();
+
+	bo_pin();
 	return level;
 }
 
@@ -370,11 +388,13 @@ bo_plan_by_index(SPIPlanPtr plan)
 }
 
 /*
- * Begins a section.  Errors inside need no bo_leave: the end of the
- * (sub)transaction undoes all of it.
+ * Begins a section in which settings are the session's until something asks
+ * for bo_pin(): statements and mapping queries do.  An order that is written
+ * without any pays for none: the levels of settings that were changed are
+ * undone by a look at every setting there is (PostgreSQL 15).
  */
 void
-bo_enter(BoSection *section)
+bo_enter_unpinned(BoSection *section)
 {
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
@@ -383,9 +403,20 @@ bo_enter(BoSection *section)
 	GetUserIdAndSecContext(&section->save_userid, &section->save_sec_context);
 	SetUserIdAndSecContext(bo_owner(),
 						   section->save_sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
-	section->guc_level = bo_pin_settings();
+	section->guc_level = NewGUCNestLevel();
 	if (!interface_fits)
 		check_interface();
+}
+
+/*
+ * Begins a section with pinned settings.  Errors inside need no bo_leave: the
+ * end of the (sub)transaction undoes all of it.
+ */
+void
+bo_enter(BoSection *section)
+{
+	bo_enter_unpinned(section);
+	bo_pin();
 }
 
 void

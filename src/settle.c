@@ -293,36 +293,73 @@ settle_all(Settle *st)
 	write_ledger(st);
 }
 
-/* The stock of new lines, which is all locked before the first of several pieces. */
+/* The stock of new lines, which is all locked before the first of several pieces; what a piece touches becomes st->stocks, sorted. */
 static void
 find_changed_stock(Settle *st)
 {
 	ListCell   *lc;
 
+	st->nstocks = 0;
 	foreach(lc, st->s->changes)
 	{
 		LineChange *change = lfirst(lc);
+		Stock	   *stock;
 
 		if (change->now && change->now->item && change->action != LINE_END)
 			change->stock = bo_find_stock(st, change->mapping->tenant, change->now->item, change->now->location);
-		if (change->stock && !change->stock->locked)
+		stock = change->stock;
+		if (stock == NULL)
+			continue;
+		if (!stock->locked)
 			elog(ERROR, "stock of order %s was not locked", change->order_key);
+		if (!stock->in_piece)
+			st->stocks[st->nstocks++] = stock;
+		stock->in_piece = true;
 	}
+	qsort(st->stocks, st->nstocks, sizeof(Stock *), bo_compare_stocks);
 }
 
-static Qty
-keep(Qty quantity)
+/* A counter of a stock row outlives a piece: so long are those that are kept where they were. */
+#define KEPT_SIZE 32
+
+/* The counters of a stock row, for the next piece of changes. */
+static void
+keep_counters(Stock *stock)
 {
-	return qty_copy(NumericGetDatum(quantity));
+	Qty		   *counters[] = {&stock->on_hand, &stock->unavailable, &stock->allocated, &stock->backordered, &stock->backordered_held, &stock->on_order};
+	char		copies[lengthof(counters)][KEPT_SIZE];
+
+	if (stock->kept == NULL)
+		stock->kept = palloc(sizeof(copies));
+	/* They may be in each other's place. */
+	for (int i = 0; i < (int) lengthof(counters); i++)
+		if (VARSIZE(*counters[i]) <= KEPT_SIZE)
+			memcpy(copies[i], *counters[i], VARSIZE(*counters[i]));
+		else
+			*counters[i] = qty_copy(NumericGetDatum(*counters[i]));
+	for (int i = 0; i < (int) lengthof(counters); i++)
+		if (VARSIZE(*counters[i]) <= KEPT_SIZE)
+		{
+			Qty			kept = (Qty) (stock->kept + i * KEPT_SIZE);
+
+			memcpy(kept, copies[i], KEPT_SIZE);
+			*counters[i] = kept;
+		}
+	stock->old_backordered = stock->backordered;
+	stock->old_held = stock->backordered_held;
 }
 
 /* Settles a piece of many changes after another; only the counters of the stock outlive a piece. */
 static void
 settle_pieces(Settle *st)
 {
-	MemoryContext cx = AllocSetContextCreate(CurrentMemoryContext, "backorder piece", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(cx);
+	Stock	  **all = st->stocks;
+	int			n = st->nstocks;
+	MemoryContext cx = AllocSetContextCreate(CurrentMemoryContext, "backorder piece", 0, 1024 * 1024, ALLOCSET_DEFAULT_MAXSIZE);
+	MemoryContext old;
 
+	st->stocks = palloc(sizeof(Stock *) * Max(n, 1));
+	old = MemoryContextSwitchTo(cx);
 	while (st->s->next(st->s))
 	{
 		ListCell   *lc;
@@ -333,11 +370,9 @@ settle_pieces(Settle *st)
 		foreach(lc, st->s->changes)
 			bo_apply_change(st, lfirst(lc));
 		for (int i = 0; i < st->nstocks; i++)
-			if (st->stocks[i]->lines != NIL)
-				settle_stock(st, st->stocks[i]);
+			settle_stock(st, st->stocks[i]);
 		for (int i = 0; i < st->nstocks; i++)
-			if (st->stocks[i]->lines != NIL)
-				bo_promise_stock(st, st->stocks[i]);
+			bo_promise_stock(st, st->stocks[i]);
 		bo_write_lines(st);
 		write_ledger(st);
 
@@ -346,18 +381,12 @@ settle_pieces(Settle *st)
 		{
 			Stock	   *stock = st->stocks[i];
 
-			if (stock->lines == NIL)
-				continue;
-			stock->on_hand = keep(stock->on_hand);
-			stock->unavailable = keep(stock->unavailable);
-			stock->allocated = keep(stock->allocated);
-			stock->backordered = stock->old_backordered = keep(stock->backordered);
-			stock->backordered_held = stock->old_held = keep(stock->backordered_held);
-			stock->on_order = keep(stock->on_order);
+			keep_counters(stock);
 			stock->lines = NIL;
 			stock->touched_rows = NULL;
 			stock->shipped_out = stock->dealt_waiting = qty_zero;
 			stock->requeued = false;
+			stock->in_piece = false;
 		}
 		st->s->changes = NIL;
 		MemoryContextReset(cx);
@@ -365,6 +394,8 @@ settle_pieces(Settle *st)
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(cx);
+	st->stocks = all;
+	st->nstocks = n;
 }
 
 /*

@@ -38,7 +38,6 @@ struct Stock
 {
 	StockKey	key;
 	ItemPointerData tid;
-	int			n;				/* position in lock order */
 	Qty			on_hand;
 	Qty			unavailable;
 	Qty			allocated;
@@ -71,13 +70,17 @@ struct Stock
 	bool		supply_changed;
 	bool		changed;
 	bool		reduced;		/* a movement took stock away */
+
+	/* of a settling in pieces */
+	bool		in_piece;		/* this one touches it */
+	char	   *kept;			/* its counters between pieces */
 };
 
 typedef struct Settle
 {
 	Settlement *s;
 	HTAB	   *by_key;
-	Stock	  **stocks;			/* sorted */
+	Stock	  **stocks;			/* sorted; what this piece of the settling touches */
 	int			nstocks;
 	TimestampTz now;
 	DateADT		today;
@@ -106,6 +109,7 @@ typedef struct Queue
 /* stock.c */
 extern void bo_settle_start(Settle *st, Settlement *settlement);
 extern Stock *bo_find_stock(Settle *st, char *tenant, char *item, char *location);
+extern int	bo_compare_stocks(const void *a, const void *b);
 extern void bo_lock_stocks(Settle *st);
 extern Qty bo_free_quantity(Stock *stock);
 extern void bo_write_stock(Settle *st);

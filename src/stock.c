@@ -35,8 +35,9 @@ stock_match(const void *a, const void *b, Size size)
 	return compare_keys(a, b);
 }
 
-static int
-compare_stocks(const void *a, const void *b)
+/* In the order of locks. */
+int
+bo_compare_stocks(const void *a, const void *b)
 {
 	return compare_keys(&(*(Stock *const *) a)->key, &(*(Stock *const *) b)->key);
 }
@@ -104,12 +105,9 @@ bo_lock_stocks(Settle *st)
 	hash_seq_init(&seq, st->by_key);
 	while ((stock = hash_seq_search(&seq)) != NULL)
 		st->stocks[i++] = stock;
-	qsort(st->stocks, st->nstocks, sizeof(Stock *), compare_stocks);
+	qsort(st->stocks, st->nstocks, sizeof(Stock *), bo_compare_stocks);
 	for (i = 0; i < st->nstocks; i++)
-	{
-		st->stocks[i]->n = i;
 		keys[i] = &st->stocks[i]->key;
-	}
 	bo_lock_stock_rows(keys, st->nstocks, take_counters, st);
 	pfree(keys);
 }

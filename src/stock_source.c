@@ -482,6 +482,8 @@ convert_notes(void *arg)
 	ListCell   *lc;
 	int			n = 0;
 
+	if (bo_key_depends_on_settings(c->type))
+		bo_pin();
 	getTypeInputInfo(c->type, &input, &param);
 	foreach(lc, c->notes)
 	{

@@ -229,6 +229,7 @@ bo_exec(BoStatement statement, BoRows *rows, const Datum *args, bool read_only)
 		register_rows(rows, &enr);
 	for (int i = 0; args != NULL && i < s->nargs; i++)
 		nulls[i] = (s->args[i] == TEXTOID || s->args[i] == TEXTARRAYOID) && args[i] == (Datum) 0 ? 'n' : ' ';
+	bo_pin();
 	PG_TRY();
 	{
 		bo_writing = !is_input(statement);
@@ -311,6 +312,7 @@ Portal
 bo_open(BoStatement statement, const Datum *args)
 {
 	BO_POINT("cursor");
+	bo_pin();
 	return SPI_cursor_open(NULL, prepared(statement), (Datum *) args, NULL, false);
 }
 

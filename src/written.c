@@ -22,6 +22,7 @@
 #include "access/tableam.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_constraint.h"
+#include "common/hashfn.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
@@ -41,6 +42,7 @@ struct WrittenRead
 	int			ncolumns;		/* of the mapping's queries */
 	ExprState **columns;
 	ExprContext *context;
+	bool		pin;			/* what they say depends on settings */
 	int			nkeys;			/* columns of the line key */
 	FmgrInfo	compare[BO_MAX_KEYS];	/* as ORDER BY does it */
 	Oid			collation[BO_MAX_KEYS];
@@ -226,6 +228,7 @@ prepare_to_read(Mapping *mapping)
 	ListCell   *lc;
 
 	read->cx = cx;
+	read->pin = mapping->pin_keys || bo_depends_on_settings((Node *) query->targetList);
 	read->columns = palloc(sizeof(ExprState *) * list_length(query->targetList));
 	foreach(lc, query->targetList)
 	{
@@ -267,6 +270,7 @@ typedef struct WrittenReading
 	Mapping    *mapping;
 	Mapping		as;				/* what it was: what is evaluated may be code that makes it be loaded again */
 	struct WrittenRead *read;	/* taken from it, as that code may come here too */
+	void		(*visit) (struct WrittenReading *r, OrderNote *note);	/* a line in the slots */
 	List	   *notes;			/* to read */
 	List	   *others;			/* left to the query */
 	MemoryContext cx;			/* of what is read */
@@ -277,6 +281,9 @@ typedef struct WrittenReading
 	WrittenLine *lines;			/* of one order after another */
 	int			nlines;
 	int			capacity;
+	HTAB	   *places;			/* of Place */
+	List	   *stock;			/* of StockKey: those places */
+	char	   *tenant;			/* of them */
 } WrittenReading;
 
 /* The row that was inserted there, as the active snapshot sees it now; false where it was deleted. */
@@ -347,7 +354,7 @@ read_order(WrittenReading *r, OrderNote *note)
 		CHECK_FOR_INTERRUPTS();
 		if (!fetch(r->rel[0], bo_pending->written[i].tid, r->slot[0]))
 			continue;
-		read_line(r, note);
+		r->visit(r, note);
 		ResetExprContext(context);
 		if (r->nlines > n && n > start)
 			sorted = sorted && compare_lines(&r->lines[n - 1], &r->lines[n], r->read) <= 0;
@@ -367,6 +374,8 @@ read_orders(void *arg)
 
 	BO_POINT("read");
 	bo_mapping_check_rewritten(r->mapping);
+	if (r->read == NULL || r->read->pin)
+		bo_pin();
 	if (r->read == NULL)
 		r->read = prepare_to_read(r->mapping);
 	old = MemoryContextSwitchTo(r->cx);
@@ -388,6 +397,23 @@ read_orders(void *arg)
 	MemoryContextSwitchTo(old);
 }
 
+/* Takes those of the orders that this transaction wrote whole; the others are left to the query. */
+static void
+choose(WrittenReading *r, List *notes)
+{
+	ListCell   *lc;
+
+	foreach(lc, notes)
+	{
+		OrderNote  *note = lfirst(lc);
+
+		if (r->mapping->by_rows && !r->mapping->importing && note->state.fresh && bo_is_written(note, r->mapping))
+			r->notes = lappend(r->notes, note);
+		else
+			r->others = lappend(r->others, note);
+	}
+}
+
 /* The expressions go back to the mapping, or where it is another now, away. */
 static void
 keep_for_next(WrittenReading *r)
@@ -401,6 +427,21 @@ keep_for_next(WrittenReading *r)
 	r->mapping->written = r->read;
 }
 
+/* Visits the lines of the chosen orders, as the owner of the tables. */
+static void
+visit_chosen(WrittenReading *r)
+{
+	Mapping    *mapping = r->mapping;
+
+	r->as = *mapping;
+	r->read = mapping->written;
+	mapping->written = NULL;
+	if (r->read != NULL)
+		MemoryContextSetParent(r->read->cx, CurrentMemoryContext);	/* goes with it on error */
+	bo_mapping_evaluate(mapping, NULL, read_orders, r);
+	keep_for_next(r);
+}
+
 /*
  * Reads the lines of those of the orders (of OrderNote, locked) that this
  * transaction wrote whole, with the active snapshot, and calls func for each as
@@ -411,33 +452,130 @@ keep_for_next(WrittenReading *r)
 List *
 bo_read_written(Mapping *mapping, List *notes, MappedLineFunc func, void *arg)
 {
-	WrittenReading r = {.mapping = mapping,.cx = CurrentMemoryContext};
-	ListCell   *lc;
+	WrittenReading r = {.mapping = mapping,.visit = read_line,.cx = CurrentMemoryContext};
 
-	if (!mapping->by_rows || mapping->importing)
-		return notes;
-	foreach(lc, notes)
-	{
-		OrderNote  *note = lfirst(lc);
-
-		if (note->state.fresh && bo_is_written(note, mapping))
-			r.notes = lappend(r.notes, note);
-		else
-			r.others = lappend(r.others, note);
-	}
+	choose(&r, notes);
 	if (r.notes == NIL)
 		return notes;
-	r.as = *mapping;
-	r.read = mapping->written;
-	mapping->written = NULL;
-	if (r.read != NULL)
-		MemoryContextSetParent(r.read->cx, CurrentMemoryContext);	/* goes with it on error */
-	bo_mapping_evaluate(mapping, NULL, read_orders, &r);
-	keep_for_next(&r);
+	visit_chosen(&r);
 	for (int i = 0; i < r.nlines; i++)
 	{
 		bo_check_mapped_line(mapping, r.lines[i].line);
 		func(mapping, r.lines[i].line, arg);
 	}
 	return r.others;
+}
+
+/* ---------- places ---------- */
+
+/* Where a line is wanted: values of a row, or copies of them. */
+typedef struct Place
+{
+	const char *item;
+	const char *location;
+	int			item_length;
+	int			location_length;
+} Place;
+
+static uint32
+hash_place(const void *key, Size size)
+{
+	const Place *place = key;
+
+	return hash_bytes((const unsigned char *) place->item, place->item_length) ^
+		(hash_bytes((const unsigned char *) place->location, place->location_length) * 31);
+}
+
+static int
+match_places(const void *a, const void *b, Size size)
+{
+	const Place *x = a;
+	const Place *y = b;
+
+	return x->item_length != y->item_length || x->location_length != y->location_length ||
+		memcmp(x->item, y->item, x->item_length) != 0 || memcmp(x->location, y->location, x->location_length) != 0;
+}
+
+/* The value of a mapped column of the line in the slots; false where it is not mapped, or NULL. */
+static bool
+line_has(WrittenReading *r, MappedColumn column, Datum *value)
+{
+	int			at = r->as.at[column];
+	bool		isnull;
+
+	if (at < 0)
+		return false;
+	*value = ExecEvalExprSwitchContext(r->read->columns[at], r->read->context, &isnull);
+	return !isnull;
+}
+
+/* As the mapping's query for places says it. */
+static bool
+is_wanted(WrittenReading *r)
+{
+	Datum		value;
+
+	if (line_has(r, MAPPED_SHIPPED, &value) && qty_sign(DatumGetNumeric(value)) > 0)
+		return true;
+	return line_has(r, MAPPED_LIVE, &value) && DatumGetBool(value) && line_has(r, MAPPED_QUANTITY, &value) && qty_sign(DatumGetNumeric(value)) > 0;
+}
+
+/* Notes where the line in the slots is wanted. */
+static void
+note_place(WrittenReading *r, OrderNote *note)
+{
+	MemoryContext old = MemoryContextSwitchTo(r->read->context->ecxt_per_tuple_memory);
+	Place		place = {.location = ""};
+	Place	   *entry;
+	Datum		value;
+	bool		found;
+
+	if (line_has(r, MAPPED_ITEM, &value) && is_wanted(r))
+	{
+		text	   *item = DatumGetTextPP(value);
+
+		place.item = VARDATA_ANY(item);
+		place.item_length = VARSIZE_ANY_EXHDR(item);
+		if (line_has(r, MAPPED_LOCATION, &value))
+		{
+			text	   *location = DatumGetTextPP(value);
+
+			place.location = VARDATA_ANY(location);
+			place.location_length = VARSIZE_ANY_EXHDR(location);
+		}
+		entry = hash_search(r->places, &place, HASH_ENTER, &found);
+		if (!found)
+		{
+			StockKey   *key = MemoryContextAlloc(r->cx, sizeof(StockKey));
+
+			MemoryContextSwitchTo(r->cx);
+			key->tenant = r->tenant;
+			entry->item = key->item = pnstrdup(place.item, place.item_length);
+			entry->location = key->location = pnstrdup(place.location, place.location_length);
+			r->stock = lappend(r->stock, key);
+		}
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * The items and locations of the lines of these orders, of StockKey, as
+ * bo_mapping_places() finds them; in *places.  False, and nothing, where this
+ * transaction did not write all of them whole.
+ */
+bool
+bo_written_places(Mapping *mapping, List *notes, List **places)
+{
+	WrittenReading r = {.mapping = mapping,.visit = note_place,.cx = CurrentMemoryContext};
+	HASHCTL		ctl = {.keysize = sizeof(Place),.entrysize = sizeof(Place),.hash = hash_place,.match = match_places,.hcxt = CurrentMemoryContext};
+
+	choose(&r, notes);
+	if (r.others != NIL)
+		return false;
+	r.tenant = pstrdup(mapping->tenant);
+	r.places = hash_create("backorder places", 1024, &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+	visit_chosen(&r);
+	hash_destroy(r.places);
+	*places = r.stock;
+	return r.others == NIL;
 }
