@@ -137,6 +137,7 @@ typedef enum BoRowsKind
 } BoRowsKind;
 
 typedef struct BoRows BoRows;
+typedef struct BoLate BoLate;
 
 /* Statements; see bo_statements. */
 typedef enum BoStatement
@@ -224,6 +225,9 @@ typedef enum BoStatement
 typedef void (*BoMakeRowFunc) (Datum *values, bool *nulls, void *arg);
 
 extern BoRows *bo_rows(BoRowsKind kind);
+extern BoRows *bo_rows_late(BoRowsKind kind, BoLate *late);
+extern BoLate *bo_late(void);
+extern void bo_late_flush(BoLate *late);
 extern BoRows *bo_rows_made(BoRowsKind kind, uint64 n, BoMakeRowFunc make, void *arg);
 extern uint64 bo_rows_put(BoRows *rows, const Datum *values, const bool *nulls);
 extern void bo_rows_drop(BoRows *rows);

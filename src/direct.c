@@ -243,6 +243,9 @@ typedef struct Insertion
 	TupleTableSlot *slots[INSERT_PIECE];
 	int			n;				/* slots filled */
 	int			allocated;
+	BoLate	   *late;			/* NULL: no index is */
+	int			late_which;
+	Relation	late_index;
 } Insertion;
 
 static void
@@ -265,7 +268,11 @@ insert_piece(Insertion *in)
 		MemoryContextDelete(cx);
 	}
 	for (int i = 0; i < in->n; i++)
+	{
+		if (in->late != NULL)
+			bo_late_put(in->late, in->direct, in->late_which, in->late_index, in->slots[i]);
 		insert_index_tuples(in->direct, in->slots[i], false, false);
+	}
 	in->n = 0;
 }
 
@@ -285,6 +292,12 @@ bo_direct_insert(BoDirect *direct, BoRows *rows)
 	begin_reading(&given, rows);
 	if (rows->n >= BULK_ROWS)
 		in.bulk = GetBulkInsertState();
+	if (rows->late != NULL && (in.late_which = bo_late_index(direct)) >= 0)
+	{
+		in.late = rows->late;
+		in.late_index = direct->indexes[in.late_which];
+		direct->indexes[in.late_which] = NULL;	/* left out for now */
+	}
 	while (read_row(&given))
 	{
 		TupleTableSlot *slot;
@@ -304,6 +317,8 @@ bo_direct_insert(BoDirect *direct, BoRows *rows)
 			insert_piece(&in);
 	}
 	insert_piece(&in);
+	if (in.late != NULL)
+		direct->indexes[in.late_which] = in.late_index;
 	if (in.bulk != NULL)
 		FreeBulkInsertState(in.bulk);
 	for (int i = 0; i < in.allocated; i++)

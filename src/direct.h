@@ -36,6 +36,7 @@ struct BoRows
 	bool	   *nulls;
 	int			capacity;		/* rows */
 	Tuplestorestate *store;		/* NULL: none */
+	BoLate	   *late;			/* where index entries may wait; NULL: nowhere */
 };
 
 /* The key of the stock row to lock next: tenant, item, location. */

@@ -57,6 +57,8 @@ struct BoDirect
 
 extern Table bo_direct_tables[];	/* by BoTable */
 
+extern int	bo_late_index(const BoDirect *direct);
+extern void bo_late_put(BoLate *late, const BoDirect *direct, int which, Relation index, TupleTableSlot *slot);
 extern void bo_direct_update_row(BoDirect *direct, ItemPointer tid, TupleTableSlot *slot, CommandId cid);
 
 #endif							/* BO_DIRECT_TABLE_H */

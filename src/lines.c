@@ -352,6 +352,7 @@ put_line(BoRows *rows, Line *line)
 typedef struct Writing
 {
 	BoStatement statement;
+	BoLate	   *late;			/* of the rows */
 	BoRows	   *rows;
 	int			n;
 	MemoryContext cx;			/* of the rows */
@@ -381,7 +382,7 @@ write_line(Writing *writing, Line *line)
 		writing->cx = AllocSetContextCreate(CurrentMemoryContext, "backorder lines", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(writing->cx);
 	if (writing->rows == NULL)
-		writing->rows = bo_rows(BO_ROWS_LINES);
+		writing->rows = bo_rows_late(BO_ROWS_LINES, writing->late);
 	put_line(writing->rows, line);
 	MemoryContextSwitchTo(old);
 	if (++writing->n == WRITE_PIECE)
@@ -392,7 +393,7 @@ write_line(Writing *writing, Line *line)
 void
 bo_write_lines(Settle *st)
 {
-	Writing		inserted = {.statement = BO_INSERT_LINES};
+	Writing		inserted = {.statement = BO_INSERT_LINES,.late = st->late};
 	Writing		updated = {.statement = BO_UPDATE_LINES};
 	Writing		deleted = {.statement = BO_DELETE_LINES};
 	Qty			old_backordered;

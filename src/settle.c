@@ -189,6 +189,7 @@ take_back(Settle *st, Stock *stock, Qty missing, bool picked)
 	Queue		queue;
 	Line	   *line;
 
+	bo_late_flush(st->late);
 	bo_queue_open(&queue, stock, true, true);
 	while (qty_sign(missing) > 0 && (line = bo_queue_next(&queue)) != NULL)
 	{
@@ -358,6 +359,7 @@ settle_pieces(Settle *st)
 	MemoryContext cx = AllocSetContextCreate(CurrentMemoryContext, "backorder piece", 0, 1024 * 1024, ALLOCSET_DEFAULT_MAXSIZE);
 	MemoryContext old;
 
+	st->late = bo_late();
 	st->stocks = palloc(sizeof(Stock *) * Max(n, 1));
 	old = MemoryContextSwitchTo(cx);
 	while (st->s->next(st->s))
@@ -394,6 +396,7 @@ settle_pieces(Settle *st)
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(cx);
+	bo_late_flush(st->late);
 	st->stocks = all;
 	st->nstocks = n;
 }

@@ -88,6 +88,7 @@ typedef struct Settle
 	BoRows	   *movements;
 	EventSet	events;
 	List	   *supplies;		/* of SupplyRow */
+	BoLate	   *late;			/* index entries that wait; NULL: none do */
 } Settle;
 
 /* The queue of a stock row, being walked. */

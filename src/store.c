@@ -114,6 +114,16 @@ need_store(BoRows *rows)
 	}
 }
 
+/* The same for rows of order_line, some of whose index entries may wait there; late may be NULL. */
+BoRows *
+bo_rows_late(BoRowsKind kind, BoLate *late)
+{
+	BoRows	   *rows = bo_rows(kind);
+
+	rows->late = late;
+	return rows;
+}
+
 /* Returns how many rows the set has now; what they point to stays the caller's until there are more than a few. */
 uint64
 bo_rows_put(BoRows *rows, const Datum *values, const bool *nulls)
