@@ -64,7 +64,7 @@ typedef struct OrderState
 	int			n;
 	int			capacity;
 	char	   *customer;
-	Jsonb	   *told;			/* what was told, as its row says it */
+	Jsonb	   *told;			/* what was told, as its row says it; NULL: there is none yet */
 	ItemPointerData tid;		/* of that row */
 } OrderState;
 
@@ -396,7 +396,8 @@ typedef struct Piece
 {
 	MemoryContext scratch;		/* for what building jsonb leaves behind, of one order after another */
 	EventSet	events;
-	BoRows	   *told;			/* what orders are told from now on */
+	BoRows	   *first_told;		/* what orders are told that were told nothing */
+	BoRows	   *told;			/* what others are told from now on */
 	BoRows	   *gone;			/* orders of which nothing waits any more */
 	bool		said;			/* there were events */
 } Piece;
@@ -411,8 +412,6 @@ announce_order(Piece *piece, const Touched *order, const OrderState *was, const 
 	const char *customer = now->customer ? now->customer : was->customer;
 	bool		waits = false;
 	Jsonb	   *told;
-	Datum		values[3];
-	bool		nulls[3] = {false};
 
 	for (int i = 0; i < now->n; i++)
 		waits |= qty_sign(now->lines[i].backordered) > 0;
@@ -465,14 +464,27 @@ announce_order(Piece *piece, const Touched *order, const OrderState *was, const 
 		}
 
 	told = DatumGetJsonbP(json_finish(&waiting));
-	values[0] = PointerGetDatum(&was->tid);
-	values[1] = bo_text(customer);
-	nulls[1] = customer == NULL;
-	values[2] = JsonbPGetDatum(told);
-	if (!waits)
-		bo_rows_put(piece->gone, values, nulls);
-	else if (!bo_same_text(was->customer, customer) || VARSIZE(was->told) != VARSIZE(told) || memcmp(was->told, told, VARSIZE(told)) != 0)
-		bo_rows_put(piece->told, values, nulls);
+	if (was->told == NULL)
+	{
+		Datum		values[6] = {bo_text(order->tenant), Int32GetDatum(order->key.source_id), bo_text(order->key.order_key), bo_text(customer),
+		TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()), JsonbPGetDatum(told)};
+		bool		nulls[6] = {false};
+
+		nulls[3] = customer == NULL;
+		if (waits)
+			bo_rows_put(piece->first_told, values, nulls);
+	}
+	else
+	{
+		Datum		values[3] = {PointerGetDatum(&was->tid), bo_text(customer), JsonbPGetDatum(told)};
+		bool		nulls[3] = {false};
+
+		nulls[1] = customer == NULL;
+		if (!waits)
+			bo_rows_put(piece->gone, values, nulls);
+		else if (!bo_same_text(was->customer, customer) || VARSIZE(was->told) != VARSIZE(told) || memcmp(was->told, told, VARSIZE(told)) != 0)
+			bo_rows_put(piece->told, values, nulls);
+	}
 	MemoryContextReset(piece->scratch);
 }
 
@@ -483,6 +495,7 @@ announce_piece(Touched **orders, int n)
 	OrderKey   *keys = palloc(sizeof(OrderKey) * n);
 	Piece		piece = {
 		.scratch = AllocSetContextCreate(CurrentMemoryContext, "backorder announced order", ALLOCSET_DEFAULT_SIZES),
+		.first_told = bo_rows(BO_ROWS_FIRST_TOLD),
 		.told = bo_rows(BO_ROWS_TOLD),
 		.gone = bo_rows(BO_ROWS_TOLD)
 	};
@@ -490,7 +503,8 @@ announce_piece(Touched **orders, int n)
 	OrderState *now = palloc0(sizeof(OrderState) * n);
 
 	for (int i = 0; i < n; i++)
-		keys[i] = (OrderKey) {orders[i]->tenant, orders[i]->key.source_id, orders[i]->key.order_key};
+		keys[i] = (OrderKey) {orders[i]->tenant, orders[i]->key.source_id, orders[i]->key.order_key,
+		bo_order_is_born(orders[i]->key.source_id, orders[i]->key.order_key)};
 	bo_lock_waiting_orders(keys, n, take_told_order, was);
 	bo_read_order_lines(keys, n, take_line, now);
 	for (int i = 0; i < n; i++)
@@ -499,6 +513,7 @@ announce_piece(Touched **orders, int n)
 	for (int i = 0; i < n; i++)
 		announce_order(&piece, orders[i], &was[i], &now[i]);
 	bo_events_write(&piece.events);
+	bo_write(BO_TELL_FIRST, piece.first_told);
 	bo_write(BO_TELL, piece.told);
 	bo_write(BO_FORGET_ORDERS, piece.gone);
 	return piece.said;

@@ -131,6 +131,7 @@ typedef enum BoRowsKind
 	BO_ROWS_EVENTS,
 	BO_ROWS_TOUCHED,
 	BO_ROWS_TOLD,
+	BO_ROWS_FIRST_TOLD,
 	BO_ROWS_DRAFTS,
 	BO_ROWS_PLANNED,
 	BO_ROWS_KINDS				/* how many there are */
@@ -170,6 +171,7 @@ typedef enum BoStatement
 	BO_LOCK_WAITING,
 	BO_READ_TOLD,
 	BO_READ_ORDER_LINES,
+	BO_TELL_FIRST,
 	BO_TELL,
 	BO_FORGET_ORDERS,
 	BO_READ_SOURCE,
@@ -306,9 +308,10 @@ typedef struct OrderKey
 	const char *tenant;
 	int32		source_id;
 	const char *order_key;
+	bool		born;			/* by this transaction: nobody else sees it */
 } OrderKey;
 
-/* What the customer of an order was told, in the row at tid; the name is the function's to keep. */
+/* What the customer of an order was told, in the row at tid; not called for one that has none. The name is the function's to keep. */
 typedef void (*ToldFunc) (int i, ItemPointer tid, Datum told, char *customer, void *arg);
 
 /* The columns of a recorded line, in the order of its table; as far as they are read without knowing the table. */
@@ -623,6 +626,7 @@ typedef struct OrderNote
 	struct
 	{
 		bool		locked;		/* its sales_order row is */
+		bool		born;		/* this transaction inserted that row: nobody else sees anything of the order */
 		bool		fresh;		/* the order was new when it was locked: nothing is recorded of it */
 		bool		unseen;		/* it was, or was not looked at since its table was attached */
 		bool		dirty;		/* to be reconciled */
@@ -641,6 +645,7 @@ extern void bo_note_header_written(OrderNote *note, const Mapping *mapping, Oid 
 extern void bo_note_line_written(OrderNote *note, const Mapping *mapping, Oid relid, ItemPointer tid);
 extern void bo_spoil_written(OrderNote *note);
 extern void bo_forget_written(void);
+extern bool bo_rows_are_known(const OrderNote *note);
 extern bool bo_is_written(const OrderNote *note, const Mapping *mapping);
 extern List *bo_read_written(Mapping *mapping, List *notes, MappedLineFunc func, void *arg);
 extern bool bo_written_places(Mapping *mapping, List *notes, List **places);
@@ -663,6 +668,7 @@ extern int	bo_compare_notes(const ListCell *a, const ListCell *b);
 extern void bo_check_noted_types(Mapping *mapping);
 extern void bo_note_spellings(Mapping *mapping, OrderNote *note);
 extern bool bo_order_is_locked(int32 source_id, const char *order_key);
+extern bool bo_order_is_born(int32 source_id, const char *order_key);
 extern bool bo_note_order_text(Mapping *mapping, const char *order_key, bool spellings);
 extern List *bo_pending_orders(void);
 extern List *bo_pending_moves(void);

@@ -10,6 +10,7 @@
  */
 #include "direct_table.h"
 
+#include "access/genam.h"
 #include "access/heapam.h"
 #include "access/tableam.h"
 #include "executor/executor.h"
@@ -24,11 +25,15 @@
 /* From this many rows on the table is extended and written as COPY does. */
 #define BULK_ROWS 1000
 
+/* Inserts the index entries of a row that was written, but for that of the index number late; -1: all. */
 static void
-insert_index_tuples(BoDirect *direct, TupleTableSlot *slot, bool update, bool summarizing)
+insert_index_tuples(BoDirect *direct, TupleTableSlot *slot, bool update, bool summarizing, int late)
 {
 	Table	   *table = direct->table;
 
+	for (int i = 0; i < table->nindexes; i++)
+		if (direct->indexes[i] == NULL && i != late && bo_is_in_index(direct, i, slot))
+			direct->indexes[i] = index_open(table->indexes[i], RowExclusiveLock);
 	(void) bo_insert_index_tuples(table->rri, slot, table->estate, update, summarizing);
 	ResetPerTupleExprContext(table->estate);
 }
@@ -243,9 +248,8 @@ typedef struct Insertion
 	TupleTableSlot *slots[INSERT_PIECE];
 	int			n;				/* slots filled */
 	int			allocated;
-	BoLate	   *late;			/* NULL: no index is */
-	int			late_which;
-	Relation	late_index;
+	BoLate	   *late;
+	int			late_index;		/* whose entries wait there; -1: none */
 } Insertion;
 
 static void
@@ -269,9 +273,9 @@ insert_piece(Insertion *in)
 	}
 	for (int i = 0; i < in->n; i++)
 	{
-		if (in->late != NULL)
-			bo_late_put(in->late, in->direct, in->late_which, in->late_index, in->slots[i]);
-		insert_index_tuples(in->direct, in->slots[i], false, false);
+		if (in->late_index >= 0)
+			bo_late_put(in->late, in->direct, in->slots[i]);
+		insert_index_tuples(in->direct, in->slots[i], false, false, in->late_index);
 	}
 	in->n = 0;
 }
@@ -280,7 +284,7 @@ insert_piece(Insertion *in)
 void
 bo_direct_insert(BoDirect *direct, BoRows *rows)
 {
-	Insertion	in = {.direct = direct,.cid = GetCurrentCommandId(true)};
+	Insertion	in = {.direct = direct,.cid = GetCurrentCommandId(true),.late = rows->late,.late_index = rows->late != NULL ? direct->table->late_index : -1};
 	Reading		given;
 	MemoryContext cx = AllocSetContextCreate(CurrentMemoryContext, "backorder row", ALLOCSET_SMALL_SIZES);
 	const int8 *from = given_columns(direct->table, rows->kind, rows->desc);
@@ -292,12 +296,6 @@ bo_direct_insert(BoDirect *direct, BoRows *rows)
 	begin_reading(&given, rows);
 	if (rows->n >= BULK_ROWS)
 		in.bulk = GetBulkInsertState();
-	if (rows->late != NULL && (in.late_which = bo_late_index(direct)) >= 0)
-	{
-		in.late = rows->late;
-		in.late_index = direct->indexes[in.late_which];
-		direct->indexes[in.late_which] = NULL;	/* left out for now */
-	}
 	while (read_row(&given))
 	{
 		TupleTableSlot *slot;
@@ -317,8 +315,6 @@ bo_direct_insert(BoDirect *direct, BoRows *rows)
 			insert_piece(&in);
 	}
 	insert_piece(&in);
-	if (in.late != NULL)
-		direct->indexes[in.late_which] = in.late_index;
 	if (in.bulk != NULL)
 		FreeBulkInsertState(in.bulk);
 	for (int i = 0; i < in.allocated; i++)
@@ -357,7 +353,7 @@ bo_direct_update_row(BoDirect *direct, ItemPointer tid, TupleTableSlot *slot, Co
 		elog(ERROR, "row of backorder.%s cannot be updated: %d", direct->table->name, result);
 	/* That no key changes is a hint for the indexes, and true of stock and orders. */
 	if (update_indexes != BO_UPDATE_NO_INDEXES)
-		insert_index_tuples(direct, slot, direct->table != &bo_direct_tables[BO_TABLE_ORDER_LINE], bo_only_summarizing(update_indexes));
+		insert_index_tuples(direct, slot, direct->table != &bo_direct_tables[BO_TABLE_ORDER_LINE], bo_only_summarizing(update_indexes), -1);
 }
 
 /*

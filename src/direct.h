@@ -45,8 +45,8 @@ typedef void (*BoStockKeyFunc) (int i, const char **parts, void *arg);
 /* A locked stock row: its columns in the order of the table, none of which is NULL. */
 typedef void (*BoStockRowFunc) (int i, ItemPointer tid, const Datum *values, void *arg);
 
-/* The key of the order to lock next; *is_new: nothing will be recorded of it. */
-typedef void (*BoOrderKeyFunc) (int i, OrderKey *key, bool *is_new, void *arg);
+/* The key of the order to lock next; born: nothing will be recorded of it. */
+typedef void (*BoOrderKeyFunc) (int i, OrderKey *key, void *arg);
 
 pg_noreturn extern void bo_raise_concurrent(void);
 extern void bo_direct_init(void);

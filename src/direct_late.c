@@ -59,35 +59,23 @@ bo_late(void)
 	return late;
 }
 
-/* Which index of a table may be late: its number, or -1. */
-int
-bo_late_index(const BoDirect *direct)
-{
-	for (int i = 0; i < direct->table->nindexes; i++)
-	{
-		IndexInfo  *info = direct->table->rri->ri_IndexRelationInfo[i];
-
-		if (!info->ii_Unique && info->ii_NumIndexAttrs == 1 && direct->indexes[i]->rd_opcintype[0] == INT8OID)
-			return i;
-	}
-	return -1;
-}
-
-/* Notes the entry that a row, which was inserted, will have in that index; none where its predicate says so. */
+/* Notes the entry that a row, which was inserted, will have in that index, if it is in it. */
 void
-bo_late_put(BoLate *late, const BoDirect *direct, int which, Relation index, TupleTableSlot *slot)
+bo_late_put(BoLate *late, const BoDirect *direct, TupleTableSlot *slot)
 {
-	EState	   *estate = direct->table->estate;
-	IndexInfo  *info = direct->table->rri->ri_IndexRelationInfo[which];
+	int			which = direct->table->late_index;
 	Datum		value[INDEX_MAX_KEYS];
 	bool		isnull[INDEX_MAX_KEYS];
 
-	GetPerTupleExprContext(estate)->ecxt_scantuple = slot;
-	if (info->ii_Predicate != NIL && info->ii_PredicateState == NULL)
-		info->ii_PredicateState = ExecPrepareQual(info->ii_Predicate, estate);
-	if (info->ii_Predicate != NIL && !ExecQual(info->ii_PredicateState, GetPerTupleExprContext(estate)))
+	if (!bo_is_in_index(direct, which, slot))
 		return;
-	FormIndexDatum(info, slot, estate, value, isnull);
+	if (!OidIsValid(late->index))
+	{
+		index_close(index_open(direct->table->indexes[which], RowExclusiveLock), NoLock);
+		late->table = RelationGetRelid(direct->rel);
+		late->index = direct->table->indexes[which];
+	}
+	FormIndexDatum(direct->table->rri->ri_IndexRelationInfo[which], slot, direct->table->estate, value, isnull);
 	if (late->n == MOST_ENTRIES)
 		bo_late_flush(late);
 	if (late->n == late->capacity)
@@ -96,8 +84,6 @@ bo_late_put(BoLate *late, const BoDirect *direct, int which, Relation index, Tup
 		late->entries = late->entries == NULL ? MemoryContextAlloc(late->cx, sizeof(LateEntry) * late->capacity) :
 			repalloc(late->entries, sizeof(LateEntry) * late->capacity);
 	}
-	late->table = RelationGetRelid(direct->rel);
-	late->index = RelationGetRelid(index);
 	late->entries[late->n++] = (LateEntry) {
 		.key = isnull[0] ? 0 : DatumGetInt64(value[0]),.tid = slot->tts_tid,.isnull = isnull[0]
 	};

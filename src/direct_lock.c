@@ -332,23 +332,22 @@ bo_direct_lock_orders(BoDirect *direct, int first, int n, BoOrderKeyFunc key_of,
 	for (i = first; i < n; i++)
 	{
 		OrderKey	key;
-		bool		is_new;
 		Datum		revision;
 		LockResult	locked;
 		ItemPointerData tid;
 
-		key_of(i, &key, &is_new, arg);
+		key_of(i, &key, arg);
 		set_order_key(&search, &key);
 		/* Of a new one there is mostly nothing to find. */
-		locked = is_new ? LOCK_MISSING : lock_row(&search, cid);
+		locked = key.born ? LOCK_MISSING : lock_row(&search, cid);
 		if (locked == LOCK_MISSING)
 		{
 			before[i] = -1;
 			revision = Int64GetDatum(1);
 			set_order_row(slot, &search, &revision);
-			if (is_new ? insert_expected_new(direct, slot, cid) : insert_if_new(direct, slot, cid))
+			if (key.born ? insert_expected_new(direct, slot, cid) : insert_if_new(direct, slot, cid))
 				continue;
-			locked = is_new ? lock_row(&search, cid) : LOCK_CONCURRENT;
+			locked = key.born ? lock_row(&search, cid) : LOCK_CONCURRENT;
 		}
 		if (locked != LOCK_TAKEN)
 			break;
@@ -374,7 +373,7 @@ enum
 /*
  * Locks the waiting_order row of one order after another, in the order given,
  * and hands over what it says; one that does not exist is created, and says
- * nothing.  Stops, as bo_direct_lock_orders() does, at one that is left to the
+ * nothing, or where nobody else can create it left out.  Stops, as bo_direct_lock_orders() does, at one that is left to the
  * statement, and returns its number.  Expects a new active snapshot.
  */
 int
@@ -402,6 +401,8 @@ bo_direct_lock_waiting(BoDirect *direct, int first, int n, const OrderKey *keys,
 			bo_raise_concurrent();
 		if (locked == LOCK_CONCURRENT)
 			break;
+		if (locked == LOCK_MISSING && keys[i].born)
+			continue;
 		if (locked == LOCK_MISSING)
 		{
 			set_order_row(slot, &search, rest);

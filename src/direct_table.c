@@ -143,6 +143,7 @@ learn_indexes(Table *table, Relation rel)
 	table->rri = makeNode(ResultRelInfo);
 	table->rri->ri_IndexRelationInfo = palloc0(sizeof(IndexInfo *) * MAX_INDEXES);
 	table->nindexes = 0;
+	table->late_index = -1;
 	table->primary_key = InvalidOid;
 	foreach(lc, indexes)
 	{
@@ -151,7 +152,11 @@ learn_indexes(Table *table, Relation rel)
 		fit = fit && index->rd_rel->relam == BTREE_AM_OID && index->rd_index->indimmediate && !index->rd_index->indisexclusion;
 		if (fit)
 		{
-			table->rri->ri_IndexRelationInfo[table->nindexes] = BuildIndexInfo(index);
+			IndexInfo  *info = BuildIndexInfo(index);
+
+			if (!info->ii_Unique && info->ii_Predicate != NIL && info->ii_NumIndexAttrs == 1 && index->rd_opcintype[0] == INT8OID)
+				table->late_index = table->nindexes;
+			table->rri->ri_IndexRelationInfo[table->nindexes] = info;
 			table->indexes[table->nindexes++] = lfirst_oid(lc);
 			if (index->rd_index->indisprimary)
 				table->primary_key = lfirst_oid(lc);
@@ -211,19 +216,37 @@ bo_direct_open(BoTable which)
 	direct = palloc(sizeof(BoDirect));
 	direct->table = table;
 	direct->rel = rel;
+	/* A partial one when a row comes that is in it. */
 	for (int i = 0; i < table->nindexes; i++)
-		direct->indexes[i] = index_open(table->indexes[i], RowExclusiveLock);
+		direct->indexes[i] = table->rri->ri_IndexRelationInfo[i]->ii_Predicate != NIL ? NULL : index_open(table->indexes[i], RowExclusiveLock);
 	table->rri->ri_RelationDesc = rel;
 	table->rri->ri_NumIndices = table->nindexes;
 	table->rri->ri_IndexRelationDescs = direct->indexes;
 	return direct;
 }
 
+/* Is a row in an index, by the index's predicate?  The caller resets the expressions' memory. */
+bool
+bo_is_in_index(const BoDirect *direct, int which, TupleTableSlot *slot)
+{
+	EState	   *estate = direct->table->estate;
+	ExprContext *context = GetPerTupleExprContext(estate);
+	IndexInfo  *info = direct->table->rri->ri_IndexRelationInfo[which];
+
+	if (info->ii_Predicate == NIL)
+		return true;
+	if (info->ii_PredicateState == NULL)
+		info->ii_PredicateState = ExecPrepareQual(info->ii_Predicate, estate);
+	context->ecxt_scantuple = slot;
+	return ExecQual(info->ii_PredicateState, context);
+}
+
 void
 bo_direct_close(BoDirect *direct)
 {
 	for (int i = 0; i < direct->table->nindexes; i++)
-		index_close(direct->indexes[i], NoLock);
+		if (direct->indexes[i] != NULL)
+			index_close(direct->indexes[i], NoLock);
 	direct->table->rri->ri_RelationDesc = NULL;
 	direct->table->rri->ri_IndexRelationDescs = NULL;
 	table_close(direct->rel, NoLock);

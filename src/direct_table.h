@@ -42,6 +42,7 @@ typedef struct Table
 	int			nindexes;
 	Oid			indexes[MAX_INDEXES];
 	Oid			primary_key;
+	int			late_index;		/* number of the one whose entries may be late (direct_late.c), which is partial; -1: none */
 	ItemPointerData *seen;		/* where rows were seen, by a hash of their keys; NULL: none yet */
 	int			ncolumns;
 	int8		from[BO_ROWS_KINDS][MAX_COLUMNS];	/* position + 1 of each column in row sets of a kind; -1: not given */
@@ -52,13 +53,13 @@ struct BoDirect
 {
 	Table	   *table;
 	Relation	rel;
-	Relation	indexes[MAX_INDEXES];
+	Relation	indexes[MAX_INDEXES];	/* NULL: a partial one, not opened yet */
 };
 
 extern Table bo_direct_tables[];	/* by BoTable */
 
-extern int	bo_late_index(const BoDirect *direct);
-extern void bo_late_put(BoLate *late, const BoDirect *direct, int which, Relation index, TupleTableSlot *slot);
+extern bool bo_is_in_index(const BoDirect *direct, int which, TupleTableSlot *slot);
+extern void bo_late_put(BoLate *late, const BoDirect *direct, TupleTableSlot *slot);
 extern void bo_direct_update_row(BoDirect *direct, ItemPointer tid, TupleTableSlot *slot, CommandId cid);
 
 #endif							/* BO_DIRECT_TABLE_H */

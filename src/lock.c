@@ -57,14 +57,14 @@ typedef struct OrderLocking
 } OrderLocking;
 
 static void
-order_key(int i, OrderKey *key, bool *is_new, void *arg)
+order_key(int i, OrderKey *key, void *arg)
 {
 	OrderNote  *note = list_nth(((OrderLocking *) arg)->notes, i);
 
 	key->tenant = note->tenant;
 	key->source_id = note->key.source_id;
 	key->order_key = note->key.order_key;
-	*is_new = note->written.era != 0 && !note->written.spoilt;
+	key->born = bo_rows_are_known(note);
 }
 
 static int
@@ -173,7 +173,8 @@ lock_waiting_by_statement(int first, int end, void *arg)
 
 /*
  * Locks the waiting_order rows of orders in the order given, which is sorted,
- * and hands over what each says then; those that do not exist are created.
+ * and hands over what each says then; those that do not exist are created, or
+ * left out where nobody else can create them.
  * Raises 40001 where REPEATABLE READ asks for it.  Expects a section.
  */
 void

@@ -213,6 +213,16 @@ bo_order_is_locked(int32 source_id, const char *order_key)
 	return note != NULL && note->state.locked;
 }
 
+/* Did this transaction record the order first, so that nobody else sees anything of it? */
+bool
+bo_order_is_born(int32 source_id, const char *order_key)
+{
+	NoteKey		key = {source_id, order_key};
+	OrderNote  *note = bo_pending ? hash_search(bo_pending->notes, &key, HASH_FIND, NULL) : NULL;
+
+	return note != NULL && note->state.locked && note->state.born;
+}
+
 static NotedTypes
 types_of(Mapping *mapping)
 {

@@ -43,7 +43,7 @@ bo_lock_orders(List *notes)
 		OrderNote  *note = lfirst(lc);
 
 		bo_save(&note->state, sizeof(note->state));
-		note->state.fresh = before[n] < 0;
+		note->state.born = note->state.fresh = before[n] < 0;
 		note->state.unseen = before[n++] <= 0;
 		note->state.locked = true;
 	}

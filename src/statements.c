@@ -62,6 +62,9 @@ const RowsKind bo_rows_kinds[] = {
 	[BO_ROWS_TOLD] = {"given_told", {
 			{"tid", TIDOID}, {"customer", TEXTOID}, {"told", JSONBOID}
 	}},
+	[BO_ROWS_FIRST_TOLD] = {"given_first_told", {
+			{"tenant", TEXTOID}, {"source_id", INT4OID}, {"order_key", TEXTOID}, {"customer", TEXTOID}, {"since", TIMESTAMPTZOID}, {"told", JSONBOID}
+	}},
 	[BO_ROWS_DRAFTS] = {"given_drafts", {
 			{"tenant", TEXTOID}, {"supplier", TEXTOID}, {"location", TEXTOID}
 	}},
@@ -298,6 +301,9 @@ const Statement bo_statements[] = {
 		"l.ordered, l.cancelled, l.auto_cancelled, l.shipped, l.picked, l.allocated, l.first_allocated, l.backordered, l.fulfilment, l.customer, "
 		"l.requested_at, l.first_promised_at, l.promised_at FROM given_touched g JOIN backorder.order_line l "
 	"ON l.tenant = g.tenant AND l.source_id = g.source_id AND l.order_key = g.order_key"},
+	[BO_TELL_FIRST] = {BO_ROWS_FIRST_TOLD, 0, {0},
+		"INSERT INTO backorder.waiting_order (tenant, source_id, order_key, customer, since, told) "
+	"SELECT g.tenant, g.source_id, g.order_key, g.customer, g.since, g.told FROM given_first_told g"},
 	/* Rows that are locked: they are where they were read. */
 	[BO_TELL] = {BO_ROWS_TOLD, 0, {0},
 		"UPDATE backorder.waiting_order w SET told = g.told, customer = g.customer FROM given_told g "

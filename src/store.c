@@ -285,6 +285,7 @@ write_directly(BoStatement statement, BoRows *rows)
 		case BO_INSERT_PLANNED:
 			table = BO_TABLE_PURCHASE_ORDER_LINE;
 			break;
+		case BO_TELL_FIRST:
 		case BO_TELL:
 		case BO_FORGET_ORDERS:
 			table = BO_TABLE_WAITING_ORDER;

@@ -118,11 +118,18 @@ bo_forget_written(void)
 	bo_pending->nwritten = 0;
 }
 
-/* Are the rows of an order all known, if nothing was recorded of it before? */
+/* Did this transaction insert the header of an order, and every row of it that there is? */
+bool
+bo_rows_are_known(const OrderNote *note)
+{
+	return !note->written.spoilt && note->written.era == bo_pending->era;
+}
+
+/* May an order be read from its rows, if nothing was recorded of it before? */
 bool
 bo_is_written(const OrderNote *note, const Mapping *mapping)
 {
-	return mapping->by_rows && !note->written.spoilt && note->written.era == bo_pending->era && note->written.load == mapping->load;
+	return mapping->by_rows && bo_rows_are_known(note) && note->written.load == mapping->load;
 }
 
 /* ---------- which mappings can be read by rows ---------- */
