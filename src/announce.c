@@ -358,19 +358,20 @@ push_change(JsonbParseState **lines, const Comparison *c)
 	const LineState *line = now ? now : was;
 
 	Assert(line != NULL);
+	/* In the order that jsonb sorts them in, which is quicker when there is nothing to sort. */
 	json_begin(lines);
-	json_text(lines, "line", line->line_key);
 	json_text(lines, "item", line->item);
-	json_text(lines, "location", line->location);
+	json_text(lines, "line", line->line_key);
 	json_qty(lines, "ordered", line->ordered);
 	json_qty(lines, "shipped", line->shipped);
+	json_text(lines, "location", line->location);
 	json_qty(lines, "allocated", now ? now->allocated : qty_zero);
-	json_qty(lines, "allocated_before", c->old_allocated);
 	json_qty(lines, "backordered", now ? now->backordered : qty_zero);
-	json_qty(lines, "backordered_before", was ? was->backordered : qty_zero);
 	json_date(lines, "promised_at", now && now->has_promised_at, now ? now->promised_at : 0);
 	json_date(lines, "promised_before", was && was->has_promised_at, was ? was->promised_at : 0);
+	json_qty(lines, "allocated_before", c->old_allocated);
 	json_date(lines, "first_promised_at", now && now->has_first_promised_at, now ? now->first_promised_at : 0);
+	json_qty(lines, "backordered_before", was ? was->backordered : qty_zero);
 	json_end(lines);
 }
 
@@ -379,12 +380,12 @@ static void
 push_told(JsonbParseState **told, const LineState *line)
 {
 	json_string(told, WJB_KEY, psprintf(INT64_FORMAT, line->line_id));
-	json_begin(told);
-	json_text(told, "line", line->line_key);
+	json_begin(told);			/* in the order of jsonb, as above */
 	json_text(told, "item", line->item);
-	json_text(told, "location", line->location);
+	json_text(told, "line", line->line_key);
 	json_qty(told, "ordered", line->ordered);
 	json_qty(told, "shipped", line->shipped);
+	json_text(told, "location", line->location);
 	json_qty(told, "allocated", line->allocated);
 	json_qty(told, "backordered", line->backordered);
 	json_date(told, "promised_at", line->has_promised_at, line->promised_at);
