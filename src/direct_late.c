@@ -20,8 +20,8 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-/* So many entries wait at most: 16 MB of them. */
-#define MOST_ENTRIES (1024 * 1024)
+/* So many entries wait at most: 4 MB of them. */
+#define MOST_ENTRIES (256 * 1024)
 
 typedef struct LateEntry
 {

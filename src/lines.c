@@ -94,6 +94,8 @@ static void
 new_incarnation(Settle *st, Line *line)
 {
 	line->line_id = bo_next_line_id();
+	if (st->first_line_id == 0)
+		st->first_line_id = line->line_id;
 	line->incarnated = true;
 	line->queued_at = st->now;
 	line->first_allocated = qty_zero;
@@ -424,7 +426,7 @@ bo_write_lines(Settle *st)
 			{
 				bo_touch_order(stock->key.tenant, line->source_id, line->order_key, line->quiet);
 				if (!line->remove && (qty_cmp(line->allocated, line->old_allocated) != 0 || !line->exists))
-					bo_line_before(line->line_id, line->old_allocated, line->old_covered);
+					bo_line_before(line->line_id, line->incarnated ? qty_zero : line->old_allocated, line->incarnated ? qty_zero : line->old_covered);
 			}
 			if (!line->dirty)
 				continue;

@@ -48,6 +48,7 @@ bo_load_line(int row, Stock *stock)
 	line->exists = true;
 	line->stock = stock;
 	line->line_id = bo_get_int64(row, 2);
+	line->incarnated = stock != NULL && stock->own_lines_from != 0 && line->line_id >= stock->own_lines_from;
 	line->source_id = bo_get_int32(row, 3);
 	line->tenant = stock ? stock->key.tenant : NULL;
 	line->order_key = bo_get_text(row, 4);

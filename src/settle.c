@@ -316,6 +316,7 @@ find_changed_stock(Settle *st)
 		if (!stock->in_piece)
 			st->stocks[st->nstocks++] = stock;
 		stock->in_piece = true;
+		stock->own_lines_from = st->first_line_id;
 	}
 	qsort(st->stocks, st->nstocks, sizeof(Stock *), bo_compare_stocks);
 }

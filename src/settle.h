@@ -73,6 +73,7 @@ struct Stock
 
 	/* of a settling in pieces */
 	bool		in_piece;		/* this one touches it */
+	int64		own_lines_from;	/* earlier pieces drew line_ids from here on; 0: none.  Whoever else did had the lock before. */
 	char	   *kept;			/* its counters between pieces */
 };
 
@@ -89,6 +90,7 @@ typedef struct Settle
 	EventSet	events;
 	List	   *supplies;		/* of SupplyRow */
 	BoLate	   *late;			/* index entries that wait; NULL: none do */
+	int64		first_line_id;	/* the first that was drawn; 0: none was */
 } Settle;
 
 /* The queue of a stock row, being walked. */

@@ -205,6 +205,35 @@ COMMIT;
 SELECT * FROM recorded('part');
 SELECT * FROM backorder.verify();
 
+-- What an order says does not depend on the session's settings, and they are what they were afterwards.
+CREATE TABLE wish_header (id integer PRIMARY KEY, day date);
+CREATE TABLE wish (header_id integer REFERENCES wish_header, no integer, item text, wanted text, at timestamp, weight float8, PRIMARY KEY (header_id, no));
+SELECT backorder.attach('wish', item => 'item', quantity => '1', order_key => 'header_id', line_key => 'no', header_table => 'wish_header',
+	requested_at => 'wanted::date', queued_at => 'at', customer => 'day::text', location => 'weight::text') > 0 AS attached;
+SET backorder.timezone = 'Pacific/Kiritimati';
+SET DateStyle = 'SQL, DMY';
+SET TimeZone = 'Asia/Tokyo';
+SET extra_float_digits = 0;
+BEGIN;
+INSERT INTO wish_header VALUES (1, '2026-03-04'), (2, '2026-03-04');
+INSERT INTO wish VALUES (1, 1, 'settings', '26-03-04', '2026-05-06 12:00', 0.1::float8 + 0.2);
+SELECT how('wish');
+SHOW DateStyle;
+INSERT INTO wish VALUES (2, 1, 'settings', '26-03-04', '2026-05-06 12:00', 0.1::float8 + 0.2);
+COMMIT;
+BEGIN;
+INSERT INTO wish_header VALUES (3, '2026-03-04');
+INSERT INTO wish VALUES (3, 1, 'settings', '26-03-04', '2026-05-06 12:00', 0.1::float8 + 0.2);
+COMMIT;
+SELECT current_setting('DateStyle'), current_setting('TimeZone'), current_setting('extra_float_digits'), current_setting('search_path');
+RESET extra_float_digits;
+RESET DateStyle;
+RESET TimeZone;
+SELECT l.order_key, to_char(l.requested_at, 'YYYY-MM-DD') AS requested, l.customer, l.location, to_char(l.queued_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') AS queued
+FROM backorder.order_line l WHERE l.item = 'settings' ORDER BY l.line_id;
+SELECT backorder.detach('wish');
+RESET backorder.timezone;
+
 -- A header that is deleted, and one of the same key: what was not recorded of its lines, and forgotten by compact(), is there.
 CREATE TABLE draft_header (id integer PRIMARY KEY, status text);
 CREATE TABLE draft (header_id integer REFERENCES draft_header, no integer, item text, PRIMARY KEY (header_id, no));

@@ -1,0 +1,152 @@
+-- Many orders that one transaction writes whole are read from their rows and settled in pieces, with their index entries made at
+-- the end: what comes out is what comes out when they are read by query and settled at once.
+
+\set SHOW_CONTEXT never
+\set VERBOSITY terse
+CREATE SCHEMA many;
+SET search_path = many;
+
+CREATE TABLE header (id integer PRIMARY KEY, customer text, status text NOT NULL DEFAULT 'open');
+CREATE TABLE line (header_id integer REFERENCES header, no integer, item text, place text, quantity numeric, shipped numeric NOT NULL DEFAULT 0,
+	PRIMARY KEY (header_id, no));
+CREATE TABLE other_header (LIKE header INCLUDING ALL);
+CREATE TABLE other (LIKE line INCLUDING ALL);	-- without a foreign key
+SELECT backorder.attach('line', item => 'item', quantity => 'quantity', location => 'place', shipped => 'shipped', order_key => 'header_id', line_key => 'no',
+	header_table => 'header', live => $$status = 'open'$$, customer => 'customer', tenant => 'rows') > 0 AS attached;
+SELECT backorder.attach('other', item => 'item', quantity => 'quantity', location => 'place', shipped => 'shipped', order_key => 'header_id', line_key => 'no',
+	header_table => 'other_header', live => $$status = 'open'$$, customer => 'customer', tenant => 'query') > 0 AS attached;
+-- Of some there is enough, of some until the middle, of some nothing; one counts in numbers of 50 digits.
+INSERT INTO backorder.stock_movement (tenant, item, location, kind, quantity)
+SELECT t, 'item ' || i, p, 'opening', CASE WHEN i % 3 = 0 THEN 100000 WHEN i % 3 = 1 THEN 20 END FROM unnest('{rows,query}'::text[]) t, generate_series(0, 59) i, unnest('{"",annex}'::text[]) p WHERE i % 3 < 2;
+INSERT INTO backorder.stock_movement (tenant, item, kind, quantity) SELECT t, 'grains', 'opening', 1e50 FROM unnest('{rows,query}'::text[]) t;
+
+-- The lines of an order; every hundredth order ships more than it has, of what was allocated to orders before it.
+CREATE FUNCTION lines_of(o integer) RETURNS SETOF many.line LANGUAGE sql AS $$
+	SELECT o, n, CASE WHEN n = 5 THEN 'grains' WHEN n = 6 THEN NULL ELSE 'item ' || (o * 7 + n * 13) % 60 END, CASE WHEN n = 2 THEN 'annex' WHEN n = 3 THEN '' END,
+		CASE WHEN n = 5 THEN 1e46 + o WHEN n = 4 AND o % 10 = 0 THEN 0 ELSE 1 + o % 3 END::numeric,
+		CASE WHEN o % 100 = 99 AND n = 1 THEN 30 WHEN o % 50 = 0 AND n = 3 THEN 1 ELSE 0 END::numeric
+	FROM generate_series(1, 6) n
+$$;
+CREATE FUNCTION scans() RETURNS bigint LANGUAGE sql AS $$SELECT idx_scan + seq_scan FROM pg_stat_xact_user_tables WHERE relid = 'many.line'::regclass$$;
+
+-- Rows of a table that a part of them should be: those that differ.
+CREATE VIEW compared AS
+SELECT tenant, 'line' AS what, concat_ws(' ', order_key, line_key, item, location, customer, ordered, cancelled, shipped, allocated, first_allocated, backordered,
+	row_number() OVER (PARTITION BY tenant ORDER BY line_id)) AS says FROM backorder.order_line
+UNION ALL SELECT tenant, 'stock', concat_ws(' ', item, location, on_hand, unavailable, allocated, backordered, on_order) FROM backorder.stock
+UNION ALL SELECT tenant, 'movement', concat_ws(' ', item, location, kind, quantity, count(*)) FROM backorder.stock_movement GROUP BY tenant, item, location, kind, quantity
+UNION ALL SELECT tenant, 'allocation', concat_ws(' ', order_key, line_key, a.quantity, a.cause, count(*)) FROM backorder.allocation a JOIN backorder.order_line USING (tenant, line_id) GROUP BY tenant, order_key, line_key, a.quantity, a.cause
+UNION ALL SELECT tenant, 'event', concat_ws(' ', aggregateid, type, payload - 'source') FROM backorder.event
+UNION ALL SELECT tenant, 'waiting', concat_ws(' ', order_key, customer, (SELECT jsonb_agg(t.value ORDER BY t.value ->> 'line') FROM jsonb_each(told) t)) FROM backorder.waiting_order;
+CREATE VIEW differences AS
+SELECT what, says, count(*) FILTER (WHERE tenant = 'rows') AS rows, count(*) FILTER (WHERE tenant = 'query') AS query FROM compared WHERE tenant IN ('rows', 'query')
+GROUP BY what, says HAVING count(*) FILTER (WHERE tenant = 'rows') <> count(*) FILTER (WHERE tenant = 'query');
+
+BEGIN;
+INSERT INTO header SELECT o, 'customer ' || o % 10, CASE WHEN o % 20 = 7 THEN 'draft' ELSE 'open' END FROM generate_series(1, 1500) o;
+INSERT INTO line SELECT l.* FROM generate_series(1, 1500) o, lines_of(o) l;
+SELECT scans() AS before \gset
+SELECT backorder.flush() > 1000 AS many, scans() = :before AS from_rows;
+COMMIT;
+BEGIN;
+INSERT INTO other_header TABLE header;
+INSERT INTO other TABLE line;
+COMMIT;
+SELECT what, count(*) FROM compared WHERE tenant = 'rows' GROUP BY what ORDER BY what;
+SELECT * FROM differences LIMIT 10;
+SELECT type, count(*) FROM backorder.event WHERE tenant = 'rows' GROUP BY type ORDER BY type;
+SELECT * FROM backorder.verify();
+
+-- Every row that is in an index is found by it.
+CREATE FUNCTION found(scan text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+	n bigint;
+BEGIN
+	PERFORM set_config('enable_seqscan', (scan <> 'index')::text, true), set_config('enable_indexscan', (scan = 'index')::text, true), set_config('enable_bitmapscan', 'false', true);
+	SELECT count(*) INTO n FROM (SELECT DISTINCT tenant, item, location FROM backorder.order_line WHERE tenant = 'rows') p, LATERAL (SELECT FROM backorder.order_line l
+		WHERE hashtextextended(l.item, hashtextextended(l.location, hashtextextended(l.tenant, 0))) = hashtextextended(p.item, hashtextextended(p.location, hashtextextended(p.tenant, 0)))
+			AND l.allocated > 0 AND l.item = p.item AND l.location = p.location AND l.tenant = p.tenant OFFSET 0) f;
+	RETURN n;
+END $$;
+SELECT found('index') = found('table') AS same, found('index') > 1000 AS many;
+
+-- More of them, beside orders that are there and whose lines are given up: settled at once then.
+BEGIN;
+INSERT INTO header SELECT o, 'customer', 'open' FROM generate_series(2001, 2600) o;
+INSERT INTO line SELECT l.* FROM generate_series(2001, 2600) o, lines_of(o) l;
+UPDATE header SET status = 'cancelled' WHERE id <= 100;
+COMMIT;
+BEGIN;
+INSERT INTO other_header SELECT * FROM header WHERE id > 2000;
+INSERT INTO other SELECT * FROM line WHERE header_id > 2000;
+UPDATE other_header SET status = 'cancelled' WHERE id <= 100;
+COMMIT;
+SELECT * FROM differences LIMIT 10;
+
+-- Undone, and an error in the middle: nothing is left.
+BEGIN;
+INSERT INTO header SELECT o, 'customer', 'open' FROM generate_series(3001, 3600) o;
+SAVEPOINT s;
+INSERT INTO line SELECT l.* FROM generate_series(3001, 3600) o, lines_of(o) l;
+SELECT backorder.flush() > 1000 AS many;
+ROLLBACK TO s;
+INSERT INTO line SELECT l.* FROM generate_series(3001, 3003) o, lines_of(o) l;
+COMMIT;
+BEGIN;
+INSERT INTO header SELECT o, 'customer', 'open' FROM generate_series(4001, 4600) o;
+INSERT INTO line SELECT l.* FROM generate_series(4001, 4600) o, lines_of(o) l;
+UPDATE line SET quantity = 'NaN' WHERE header_id = 4500 AND no = 1;
+COMMIT;
+SELECT count(*) FROM backorder.order_line WHERE tenant = 'rows' AND order_key::integer > 3000;
+SELECT found('index') = found('table') AS same;
+SELECT * FROM backorder.verify();
+
+-- An order that waits from its first transaction on: told in it once, more than once, and in a savepoint that is rolled back.
+BEGIN;
+INSERT INTO header VALUES (5001, 'Ann');
+INSERT INTO line VALUES (5001, 1, 'none', NULL, 2);
+SET CONSTRAINTS ALL IMMEDIATE;
+UPDATE line SET quantity = 3 WHERE header_id = 5001;
+INSERT INTO line VALUES (5001, 2, 'none', NULL, 4);
+COMMIT;
+BEGIN;
+INSERT INTO header VALUES (5002, 'Bob');
+INSERT INTO line VALUES (5002, 1, 'none', NULL, 2);
+SAVEPOINT s;
+SET CONSTRAINTS ALL IMMEDIATE;
+ROLLBACK TO s;
+SET CONSTRAINTS ALL DEFERRED;
+COMMIT;
+BEGIN;
+INSERT INTO header VALUES (5003, 'Cyd');
+INSERT INTO line VALUES (5003, 1, 'none', NULL, 2);
+SET CONSTRAINTS ALL IMMEDIATE;
+DELETE FROM line WHERE header_id = 5003;
+COMMIT;
+SELECT w.order_key, w.customer, t.value ->> 'line' AS line, t.value ->> 'backordered' AS waits FROM backorder.waiting_order w, jsonb_each(w.told) t
+WHERE w.tenant = 'rows' AND w.order_key::integer > 5000 ORDER BY 1, 3;
+SELECT aggregateid, type, l ->> 'line' AS line, l ->> 'backordered' AS waits FROM backorder.event, jsonb_array_elements(payload -> 'lines') l
+WHERE tenant = 'rows' AND aggregateid::integer > 5000 ORDER BY id;
+
+-- The same where a trigger of somebody's on the tables makes them be written by statements.
+CREATE FUNCTION looks() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END $$;
+CREATE TRIGGER looks AFTER INSERT ON backorder.waiting_order FOR EACH ROW EXECUTE FUNCTION looks();
+CREATE TRIGGER looks AFTER INSERT ON backorder.order_line FOR EACH ROW EXECUTE FUNCTION looks();
+BEGIN;
+INSERT INTO header VALUES (5004, 'Dan');
+INSERT INTO line VALUES (5004, 1, 'none', NULL, 2);
+COMMIT;
+BEGIN;
+INSERT INTO header SELECT o, 'customer', 'open' FROM generate_series(6001, 6600) o;
+INSERT INTO line SELECT l.* FROM generate_series(6001, 6600) o, lines_of(o) l;
+COMMIT;
+DROP TRIGGER looks ON backorder.waiting_order;
+DROP TRIGGER looks ON backorder.order_line;
+SELECT count(*) FROM backorder.order_line WHERE tenant = 'rows' AND order_key::integer > 6000;
+SELECT found('index') = found('table') AS same;
+SELECT * FROM backorder.verify();
+
+SELECT count(backorder.detach(backorder.source_relation(source_id))) AS detached FROM backorder.source WHERE line_schema = 'many' AND detached_at IS NULL;
+SELECT * FROM backorder.verify();
+SET client_min_messages = warning;
+DROP SCHEMA many CASCADE;
