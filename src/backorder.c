@@ -33,15 +33,30 @@ PG_FUNCTION_INFO_V1(bo_next_xid);
 
 bool		bo_notify = false;
 int			bo_repromise_limit = 10000;
-char	   *bo_timezone = NULL;
+static char *bo_timezone = NULL;
+static pg_tz *timezone_named = NULL;	/* by it; NULL: log_timezone */
 SmallQty	bo_own_qty[2 * QTY_OWN + 1];
 
 void		_PG_init(void);
 
+/* A zone is written as in TimeZone: a name, a number of hours, an interval. */
 static bool
-check_timezone(char **newval, void **extra, GucSource source)
+check_days_timezone(char **newval, void **extra, GucSource source)
 {
-	return (*newval)[0] == '\0' || pg_tzset(*newval) != NULL;
+	return (*newval)[0] == '\0' || check_timezone(newval, extra, source);
+}
+
+static void
+assign_days_timezone(const char *newval, void *extra)
+{
+	timezone_named = extra != NULL ? *(pg_tz **) extra : NULL;
+}
+
+/* The time zone in which days are counted. */
+pg_tz *
+bo_days_timezone(void)
+{
+	return timezone_named != NULL ? timezone_named : log_timezone;
 }
 
 /* Makes the module's own quantities, after a look whether numeric is what qty.h takes it for. */
@@ -77,7 +92,7 @@ _PG_init(void)
 							&bo_repromise_limit, 10000, 1, INT_MAX, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("backorder.timezone", "Time zone in which days are counted and mapped times without zone are read.",
 							   "Empty: the server's log_timezone.",
-							   &bo_timezone, "", PGC_SUSET, 0, check_timezone, NULL, NULL);
+							   &bo_timezone, "", PGC_SUSET, 0, check_days_timezone, assign_days_timezone, NULL);
 #ifdef BO_DEBUG_POINTS
 	bo_debug_init();
 #endif

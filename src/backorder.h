@@ -59,7 +59,6 @@
 /* Settings (backorder.c) */
 extern bool bo_notify;
 extern int	bo_repromise_limit;
-extern char *bo_timezone;
 
 /* ---------- debug.c: points at which tests fail, wait or crash ---------- */
 

@@ -13,6 +13,13 @@
 #error "backorder supports PostgreSQL 15 to 18"
 #endif
 
+/* check_timezone() */
+#if PG_VERSION_NUM >= 160000
+#include "utils/guc_hooks.h"
+#else
+#include "commands/variable.h"
+#endif
+
 /* From 18 on; the letter is ATTRIBUTE_GENERATED_VIRTUAL. */
 #define bo_is_virtual(att) ((att)->attgenerated == 'v')
 

@@ -21,9 +21,10 @@ set_promise(Line *line, bool has_date, DateADT date)
 	line->stock->changed = true;
 	line->has_promised_at = has_date;
 	line->promised_at = date;
-	if (has_date && !line->has_first_promised_at)
+	/* The first is the last that this settling makes of a line that is new in it. */
+	if (line->incarnated || (has_date && !line->has_first_promised_at))
 	{
-		line->has_first_promised_at = true;
+		line->has_first_promised_at = has_date;
 		line->first_promised_at = date;
 	}
 }

@@ -305,17 +305,6 @@ pin_setting(const char *name, const char *value)
 		set_here(name, value);
 }
 
-/* The time zone in which days are counted. */
-pg_tz *
-bo_days_timezone(void)
-{
-	pg_tz	   *timezone = bo_timezone == NULL || bo_timezone[0] == '\0' ? log_timezone : pg_tzset(bo_timezone);
-
-	if (timezone == NULL)
-		elog(ERROR, "time zone \"%s\" is not known any more", bo_timezone);
-	return timezone;
-}
-
 /*
  * From now on, and until the end of the innermost GUC nest level, which is one
  * of ours, nothing of the session's settings can change what a mapping or a

@@ -20,6 +20,12 @@ INSERT INTO backorder.stock_movement (tenant, item, location, kind, quantity)
 SELECT t, 'item ' || i, p, 'opening', CASE WHEN i % 3 = 0 THEN 100000 WHEN i % 3 = 1 THEN 20 END FROM unnest('{rows,query}'::text[]) t, generate_series(0, 59) i, unnest('{"",annex}'::text[]) p WHERE i % 3 < 2;
 INSERT INTO backorder.stock_movement (tenant, item, kind, quantity) SELECT t, 'grains', 'opening', 1e50 FROM unnest('{rows,query}'::text[]) t;
 
+INSERT INTO backorder.supplier (tenant, supplier) SELECT t, 'supplier' FROM unnest('{rows,query}'::text[]) t;
+INSERT INTO backorder.purchase_order (tenant, po_id, supplier) SELECT t, 1, 'supplier' FROM unnest('{rows,query}'::text[]) t;
+INSERT INTO backorder.purchase_order_line (tenant, po_id, line_no, item, ordered, expected_at)
+SELECT t, 1, 10 * i + d, 'item ' || i, 10 * (d + 1), date '2099-01-01' + d FROM unnest('{rows,query}'::text[]) t, generate_series(0, 59) i, generate_series(0, 3) d WHERE i % 3 > 0;
+SELECT backorder.place_purchase_order(1, tenant => t) FROM unnest('{rows,query}'::text[]) t;
+
 -- The lines of an order; every hundredth order ships more than it has, of what was allocated to orders before it.
 CREATE FUNCTION lines_of(o integer) RETURNS SETOF many.line LANGUAGE sql AS $$
 	SELECT o, n, CASE WHEN n = 5 THEN 'grains' WHEN n = 6 THEN NULL ELSE 'item ' || (o * 7 + n * 13) % 60 END, CASE WHEN n = 2 THEN 'annex' WHEN n = 3 THEN '' END,
@@ -32,7 +38,7 @@ CREATE FUNCTION scans() RETURNS bigint LANGUAGE sql AS $$SELECT idx_scan + seq_s
 -- Rows of a table that a part of them should be: those that differ.
 CREATE VIEW compared AS
 SELECT tenant, 'line' AS what, concat_ws(' ', order_key, line_key, item, location, customer, ordered, cancelled, shipped, allocated, first_allocated, backordered,
-	row_number() OVER (PARTITION BY tenant ORDER BY line_id)) AS says FROM backorder.order_line
+	promised_at - date '2099-01-01', first_promised_at - date '2099-01-01', row_number() OVER (PARTITION BY tenant ORDER BY line_id)) AS says FROM backorder.order_line
 UNION ALL SELECT tenant, 'stock', concat_ws(' ', item, location, on_hand, unavailable, allocated, backordered, on_order) FROM backorder.stock
 UNION ALL SELECT tenant, 'movement', concat_ws(' ', item, location, kind, quantity, count(*)) FROM backorder.stock_movement GROUP BY tenant, item, location, kind, quantity
 UNION ALL SELECT tenant, 'allocation', concat_ws(' ', order_key, line_key, a.quantity, a.cause, count(*)) FROM backorder.allocation a JOIN backorder.order_line USING (tenant, line_id) GROUP BY tenant, order_key, line_key, a.quantity, a.cause
