@@ -182,15 +182,29 @@ book_discrepancies(Settle *st, Stock *stock, Qty missing)
 	return missing;
 }
 
+/* What is allocated to lines that this settling has not touched. */
+static Qty
+untouched_allocated(Stock *stock)
+{
+	Qty			result = stock->allocated;
+	ListCell   *lc;
+
+	foreach(lc, stock->lines)
+		result = qty_sub(result, ((Line *) lfirst(lc))->allocated);
+	return result;
+}
+
 /* Less stock than promised: takes allocations back from the lowest rank up; what is picked where it cannot be otherwise. */
 static Qty
 take_back(Settle *st, Stock *stock, Qty missing, bool picked)
 {
 	Queue		queue;
 	Line	   *line;
+	bool		rows = qty_sign(untouched_allocated(stock)) != 0;
 
-	bo_late_flush(st->late);
-	bo_queue_open(&queue, stock, true, true);
+	if (rows)
+		bo_late_flush(st->late);
+	bo_queue_open(&queue, stock, true, rows);
 	while (qty_sign(missing) > 0 && (line = bo_queue_next(&queue)) != NULL)
 	{
 		Qty			part = bo_take_back(missing, line->allocated, picked ? qty_zero : line->picked);

@@ -33,7 +33,7 @@ CREATE FUNCTION lines_of(o integer) RETURNS SETOF many.line LANGUAGE sql AS $$
 		CASE WHEN o % 100 = 99 AND n = 1 THEN 30 WHEN o % 50 = 0 AND n = 3 THEN 1 ELSE 0 END::numeric
 	FROM generate_series(1, 6) n
 $$;
-CREATE FUNCTION scans() RETURNS bigint LANGUAGE sql AS $$SELECT idx_scan + seq_scan FROM pg_stat_xact_user_tables WHERE relid = 'many.line'::regclass$$;
+CREATE FUNCTION scans(relation regclass DEFAULT 'many.line') RETURNS bigint LANGUAGE sql AS $$SELECT idx_scan + seq_scan FROM pg_stat_xact_user_tables WHERE relid = relation$$;
 
 -- Rows of a table that a part of them should be: those that differ.
 CREATE VIEW compared AS
@@ -150,6 +150,16 @@ DROP TRIGGER looks ON backorder.waiting_order;
 DROP TRIGGER looks ON backorder.order_line;
 SELECT count(*) FROM backorder.order_line WHERE tenant = 'rows' AND order_key::integer > 6000;
 SELECT found('index') = found('table') AS same;
+SELECT * FROM backorder.verify();
+
+-- Of what is shipped and nobody has, nobody is searched for.
+BEGIN;
+INSERT INTO header SELECT o, 'customer' FROM generate_series(7001, 7600) o;
+INSERT INTO line SELECT o, 1, 'ghost ' || o % 50, NULL, 2, 1 FROM generate_series(7001, 7600) o;
+SELECT scans('backorder.order_line') AS before \gset
+SELECT backorder.flush(), scans('backorder.order_line') = :before AS unread;
+COMMIT;
+SELECT count(*), sum(shipped) AS shipped, sum(backordered) AS waits FROM backorder.order_line WHERE tenant = 'rows' AND item LIKE 'ghost%';
 SELECT * FROM backorder.verify();
 
 SELECT count(backorder.detach(backorder.source_relation(source_id))) AS detached FROM backorder.source WHERE line_schema = 'many' AND detached_at IS NULL;
