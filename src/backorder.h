@@ -537,6 +537,7 @@ extern char *bo_prepare_watch(char *text, const MappedTable *watched, const Mapp
 extern List *bo_tables_read(Query *query);
 extern bool bo_calls_functions(Query *query);
 extern bool bo_depends_on_settings(Node *expressions);
+extern bool bo_runs_code(Node *expressions);
 
 /* ---------- watch.c: further tables whose changes concern an order ---------- */
 
@@ -834,6 +835,7 @@ struct Settlement
 	List	   *spellings;		/* other spellings of keys, to be looked at next: pieces.c */
 	bool		repromise;		/* make the promises of these places again, all of them */
 	bool		(*next) (Settlement *settlement);	/* the next piece of changes, which are all there is then; NULL: no more */
+	bool		small_pieces;	/* they may be */
 	void	   *next_arg;
 	bool		leave_promises;	/* of lines that do not join at the end: mark the stock row */
 	List	   *counts;			/* of CountNote: stock whose figure is to be looked at */

@@ -10,7 +10,6 @@
  */
 #include "direct_table.h"
 
-#include "access/genam.h"
 #include "access/heapam.h"
 #include "access/tableam.h"
 #include "executor/executor.h"
@@ -31,9 +30,7 @@ insert_index_tuples(BoDirect *direct, TupleTableSlot *slot, bool update, bool su
 {
 	Table	   *table = direct->table;
 
-	for (int i = 0; i < table->nindexes; i++)
-		if (direct->indexes[i] == NULL && i != late && bo_is_in_index(direct, i, slot))
-			direct->indexes[i] = index_open(table->indexes[i], RowExclusiveLock);
+	bo_open_indexes(direct, slot, late);
 	(void) bo_insert_index_tuples(table->rri, slot, table->estate, update, summarizing);
 	ResetPerTupleExprContext(table->estate);
 }
@@ -284,7 +281,7 @@ insert_piece(Insertion *in)
 void
 bo_direct_insert(BoDirect *direct, BoRows *rows)
 {
-	Insertion	in = {.direct = direct,.cid = GetCurrentCommandId(true),.late = rows->late,.late_index = rows->late != NULL ? direct->table->late_index : -1};
+	Insertion	in = {.direct = direct,.cid = GetCurrentCommandId(true),.late = rows->late,.late_index = rows->late != NULL ? bo_late_index(rows->late, direct) : -1};
 	Reading		given;
 	MemoryContext cx = AllocSetContextCreate(CurrentMemoryContext, "backorder row", ALLOCSET_SMALL_SIZES);
 	const int8 *from = given_columns(direct->table, rows->kind, rows->desc);

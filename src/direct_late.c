@@ -59,6 +59,15 @@ bo_late(void)
 	return late;
 }
 
+/* The number of the index of whose entries more may wait here; -1: none. */
+int
+bo_late_index(const BoLate *late, const BoDirect *direct)
+{
+	int			which = direct->table->late_index;
+
+	return which >= 0 && (!OidIsValid(late->index) || late->index == direct->table->indexes[which]) ? which : -1;
+}
+
 /* Notes the entry that a row, which was inserted, will have in that index, if it is in it. */
 void
 bo_late_put(BoLate *late, const BoDirect *direct, TupleTableSlot *slot)

@@ -213,6 +213,7 @@ insert_if_new(BoDirect *direct, TupleTableSlot *slot, CommandId cid)
 	bool		conflict = false;
 
 	table_tuple_insert_speculative(direct->rel, slot, cid, 0, NULL, token);
+	bo_open_indexes(direct, slot, -1);
 	list_free(bo_insert_index_tuples_if_new(table->rri, slot, table->estate, &conflict));
 	table_tuple_complete_speculative(direct->rel, slot, token, !conflict);
 	SpeculativeInsertionLockRelease(GetCurrentTransactionId());
@@ -221,8 +222,8 @@ insert_if_new(BoDirect *direct, TupleTableSlot *slot, CommandId cid)
 }
 
 /*
- * The same for a row that is expected to be new, where nobody else can be
- * inserting it: without what keeps two that do from waiting for each other.
+ * The same for a row that is expected to be new and that hardly anybody else
+ * can be inserting: without what keeps two that do from waiting for each other.
  */
 static bool
 insert_expected_new(BoDirect *direct, TupleTableSlot *slot, CommandId cid)
@@ -231,6 +232,7 @@ insert_expected_new(BoDirect *direct, TupleTableSlot *slot, CommandId cid)
 	bool		conflict = false;
 
 	table_tuple_insert(direct->rel, slot, cid, 0, NULL);
+	bo_open_indexes(direct, slot, -1);
 	list_free(bo_insert_index_tuples_if_new(table->rri, slot, table->estate, &conflict));
 	ResetPerTupleExprContext(table->estate);
 	if (conflict)

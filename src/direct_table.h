@@ -42,6 +42,7 @@ typedef struct Table
 	int			nindexes;
 	Oid			indexes[MAX_INDEXES];
 	Oid			primary_key;
+	bool		pin;			/* an index runs code that is not PostgreSQL's: it needs pinned settings */
 	int			late_index;		/* number of the one whose entries may be late (direct_late.c), which is partial; -1: none */
 	ItemPointerData *seen;		/* where rows were seen, by a hash of their keys; NULL: none yet */
 	int			ncolumns;
@@ -58,7 +59,9 @@ struct BoDirect
 
 extern Table bo_direct_tables[];	/* by BoTable */
 
+extern void bo_open_indexes(BoDirect *direct, TupleTableSlot *slot, int late);
 extern bool bo_is_in_index(const BoDirect *direct, int which, TupleTableSlot *slot);
+extern int	bo_late_index(const BoLate *late, const BoDirect *direct);
 extern void bo_late_put(BoLate *late, const BoDirect *direct, TupleTableSlot *slot);
 extern void bo_direct_update_row(BoDirect *direct, ItemPointer tid, TupleTableSlot *slot, CommandId cid);
 

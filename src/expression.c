@@ -21,6 +21,7 @@
 #include "parser/parse_node.h"
 #include "parser/parse_relation.h"
 #include "parser/parser.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -422,24 +423,80 @@ bo_calls_functions(Query *query)
 	return find_call((Node *) query->targetList, &ours) || find_call((Node *) query->jointree, &ours);
 }
 
+/* May what a function returns depend on settings? */
 static bool
-is_mutable(Oid function, void *context)
+reads_settings(Oid function, void *context)
 {
+	Oid		   *types;
+	int			n;
+	bool		result = get_func_rettype(function) == CSTRINGOID;
+
 	/* evaluating() is ours. */
-	return func_volatile(function) != PROVOLATILE_IMMUTABLE && get_func_namespace(function) != *(Oid *) context;
+	if (get_func_namespace(function) == *(Oid *) context)
+		return false;
+	/* Some that write values as text, or read them, pass for immutable; so does this one. */
+	(void) get_func_signature(function, &types, &n);
+	for (int i = 0; i < n; i++)
+		result = result || types[i] == CSTRINGOID;
+	return result || func_volatile(function) != PROVOLATILE_IMMUTABLE || function == F_AGE_TIMESTAMPTZ_TIMESTAMPTZ;
 }
 
+/* What is not known here may. */
 static bool
 find_setting(Node *node, void *context)
 {
 	if (node == NULL)
 		return false;
-	/* Values written as text, or read from it, have functions that pass for immutable. */
-	if (IsA(node, CoerceViaIO))
-		return bo_key_depends_on_settings(exprType((Node *) ((CoerceViaIO *) node)->arg)) || bo_key_depends_on_settings(exprType(node)) ||
-			find_setting((Node *) ((CoerceViaIO *) node)->arg, context);
-	return IsA(node, SQLValueFunction) || IsA(node, XmlExpr) || IsA(node, Query) || check_functions_in_node(node, is_mutable, context) ||
-		expression_tree_walker(node, find_setting, context);
+	switch (nodeTag(node))
+	{
+		case T_List:
+		case T_TargetEntry:
+		case T_Var:
+		case T_Const:
+		case T_RelabelType:
+		case T_BoolExpr:
+		case T_CaseExpr:
+		case T_CaseWhen:
+		case T_CaseTestExpr:
+		case T_CoalesceExpr:
+		case T_NullTest:
+		case T_BooleanTest:
+			break;
+		case T_FuncExpr:
+		case T_OpExpr:
+		case T_DistinctExpr:
+		case T_NullIfExpr:
+		case T_ScalarArrayOpExpr:
+			if (check_functions_in_node(node, reads_settings, context))
+				return true;
+			break;
+		case T_CoerceViaIO:
+			if (bo_key_depends_on_settings(exprType((Node *) ((CoerceViaIO *) node)->arg)) || bo_key_depends_on_settings(exprType(node)))
+				return true;
+			break;
+		default:
+			return true;
+	}
+	return expression_tree_walker(node, find_setting, context);
+}
+
+static bool
+is_not_builtin(Oid function, void *context)
+{
+	return function >= FirstNormalObjectId;
+}
+
+static bool
+find_not_builtin(Node *node, void *context)
+{
+	return node != NULL && (check_functions_in_node(node, is_not_builtin, context) || expression_tree_walker(node, find_not_builtin, context));
+}
+
+/* Do expressions, of an index, call functions that are not PostgreSQL's own? */
+bool
+bo_runs_code(Node *expressions)
+{
+	return find_not_builtin(expressions, NULL);
 }
 
 /* May what analyzed expressions say depend on settings, as DateStyle? */

@@ -8,23 +8,20 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-/* So many orders are a piece where each piece is a query, which may read the whole table. */
-#define PIECE_QUERIED 5000
+/* So many orders are a piece. */
+#define PIECE_ORDERS 5000
 
 /*
- * So many where orders are read from their rows: what is done with their lines, one step after another, should find
+ * So many where they are read from their rows and nothing is read for their
+ * stock: what is done with their lines, one step after another, should find
  * them in the processor's cache.
  */
-#define PIECE_WRITTEN 250
-
-/* From this many pieces on it is done in pieces. */
-#define MANY_PIECES(size) (2 * (size))
+#define SMALL_PIECE 250
 
 /* The orders that are settled in pieces. */
 typedef struct Pieces
 {
 	List	   *notes;			/* as first noted */
-	int			size;			/* of a piece */
 	int			next;
 	ReconcileMode mode;
 	Snapshot	snapshot;
@@ -35,9 +32,10 @@ next_piece(Settlement *settlement)
 {
 	Pieces	   *pieces = settlement->next_arg;
 	List	   *piece = NIL;
+	int			size = settlement->small_pieces ? SMALL_PIECE : PIECE_ORDERS;
 
 	settlement->changes = NIL;
-	while (pieces->next < list_length(pieces->notes) && list_length(piece) < pieces->size)
+	while (pieces->next < list_length(pieces->notes) && list_length(piece) < size)
 		piece = lappend(piece, list_nth(pieces->notes, pieces->next++));
 	if (piece == NIL)
 		return false;
@@ -50,34 +48,31 @@ next_piece(Settlement *settlement)
  * May these orders be settled one after another, if nothing is recorded of any
  * of them?  All stock is locked before the first.  Lines that are all new get
  * in the order in which they come what together they would get by rank, unless
- * that is mapped.  Returns how many orders are a piece, 0 where they may not.
+ * that is mapped.
  */
-static int
-piece_size(const Settlement *settlement, ReconcileMode mode, List *notes)
+static bool
+may_be_pieces(const Settlement *settlement, ReconcileMode mode, List *notes)
 {
-	Mapping    *mapping = NULL;
-	bool		written = true;
+	int32		source_id = 0;
 	ListCell   *lc;
 
-	if (list_length(notes) < MANY_PIECES(PIECE_WRITTEN) || bo_pending_moves() != NIL || (mode.whole && !mode.baseline) || mode.import ||
+	if (list_length(notes) < 2 * SMALL_PIECE || bo_pending_moves() != NIL || (mode.whole && !mode.baseline) || mode.import ||
 		settlement->movements != NIL || settlement->supplies != NIL || settlement->places != NIL || settlement->counts != NIL || settlement->repromise)
-		return 0;
+		return false;
 	foreach(lc, notes)
 	{
 		OrderNote  *note = lfirst(lc);
+		Mapping    *mapping;
 
-		if (mapping == NULL || note->key.source_id != mapping->source_id)
-		{
-			mapping = bo_mapping_to_use(note->key.source_id, mode);
-			bo_check_noted_types(mapping);
-			if (mapping->park || mapping->unreadable || mapping->ranked || mapping->picks || mapping->spellings || mapping->importing || mapping->line.nkeys == 0)
-				return 0;
-		}
-		written = written && bo_is_written(note, mapping);
+		if (note->key.source_id == source_id)
+			continue;
+		source_id = note->key.source_id;
+		mapping = bo_mapping_to_use(source_id, mode);
+		bo_check_noted_types(mapping);
+		if (mapping->park || mapping->unreadable || mapping->ranked || mapping->picks || mapping->spellings || mapping->importing || mapping->line.nkeys == 0)
+			return false;
 	}
-	if (written)
-		return PIECE_WRITTEN;
-	return list_length(notes) >= MANY_PIECES(PIECE_QUERIED) ? PIECE_QUERIED : 0;
+	return true;
 }
 
 /* Is anything recorded of these orders? */
@@ -103,13 +98,14 @@ are_recorded(List *notes, ReconcileMode mode)
 	return result;
 }
 
-/* Where the orders have lines. */
+/* Where the orders have lines; *written: all are to be read from their rows. */
 static List *
-places_of(List *notes, ReconcileMode mode)
+places_of(List *notes, ReconcileMode mode, bool *written)
 {
 	List	   *places = NIL;
 	List	   *some = NIL;
 
+	*written = true;
 	for (ListCell *lc = list_head(notes); lc != NULL; lc = lnext(notes, lc))
 	{
 		OrderNote  *note = lfirst(lc);
@@ -122,7 +118,12 @@ places_of(List *notes, ReconcileMode mode)
 			List	   *more;
 
 			if (!bo_written_places(mapping, some, &more))
+			{
+				*written = false;
+				if (list_length(notes) < 2 * PIECE_ORDERS)
+					return NIL;
 				more = bo_mapping_places(mapping, some);
+			}
 			places = list_concat(places, more);
 			some = NIL;
 		}
@@ -153,27 +154,29 @@ bo_reconcile_and_settle(Settlement *settlement, ReconcileMode mode)
 	List	   *notes = bo_pending_orders();
 	BoSection	section;
 	int64		changed;
-	int			size;
 
 	bo_enter_unpinned(&section);
 	MemoryContextSwitchTo(cx);
 	settlement->counts = bo_take_counts();
-	size = piece_size(settlement, mode, notes);
-	if (size > 0)
+	if (may_be_pieces(settlement, mode, notes))
 	{
 		Pieces	   *pieces = palloc0(sizeof(Pieces));
 
 		pieces->notes = list_copy(notes);
-		pieces->size = size;
 		pieces->mode = mode;
 		pieces->snapshot = bo_snapshot_after_locks(notes, mode);
 		PushActiveSnapshot(pieces->snapshot);
 		if (!are_recorded(notes, mode))
 		{
-			list_sort(pieces->notes, bo_compare_seq);
-			settlement->places = places_of(notes, mode);
-			settlement->next = next_piece;
-			settlement->next_arg = pieces;
+			List	   *places = places_of(notes, mode, &settlement->small_pieces);
+
+			if (settlement->small_pieces || list_length(notes) >= 2 * PIECE_ORDERS)
+			{
+				list_sort(pieces->notes, bo_compare_seq);
+				settlement->places = places;
+				settlement->next = next_piece;
+				settlement->next_arg = pieces;
+			}
 		}
 		PopActiveSnapshot();
 		if (settlement->next == NULL)

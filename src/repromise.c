@@ -59,6 +59,7 @@ read_handling_time(Stock *stock)
 
 	PushActiveSnapshot(GetLatestSnapshot());
 	stock->handling_time = bo_exec(BO_READ_HANDLING_TIME, NULL, args, true) > 0 ? bo_get_int32(0, 1) : 0;
+	SPI_freetuptable(SPI_tuptable);
 	PopActiveSnapshot();
 }
 
@@ -93,6 +94,7 @@ read_profiles(Settle *st, Stock *stock, SupplyProfile *before, SupplyProfile *af
 		if (!touched)
 			now[nnow++] = old[i];
 	}
+	SPI_freetuptable(SPI_tuptable);
 	foreach(lc, stock->supplies)
 	{
 		SupplyRow  *row = lfirst(lc);
@@ -134,15 +136,19 @@ joins_at_end(Stock *stock, List *joining)
 {
 	Datum		args[3] = {bo_text(stock->key.tenant), bo_text(stock->key.item), bo_text(stock->key.location)};
 	Line		last = {0};
+	bool		last_waits = false;
 
 	if (qty_cmp(stock->old_backordered, stock->old_held) == 0)
 		return true;
-	if (bo_exec(BO_READ_LAST_WAITING, NULL, args, false) == 0)
-		return true;
-	last.priority = bo_get_int32(0, 1);
-	last.queued_at = (TimestampTz) bo_get_int64(0, 2);
-	last.line_id = bo_get_int64(0, 3);
-	return bo_compare_rank(&last, linitial(joining)) < 0;
+	if (bo_exec(BO_READ_LAST_WAITING, NULL, args, false) > 0)
+	{
+		last.priority = bo_get_int32(0, 1);
+		last.queued_at = (TimestampTz) bo_get_int64(0, 2);
+		last.line_id = bo_get_int64(0, 3);
+		last_waits = true;
+	}
+	SPI_freetuptable(SPI_tuptable);
+	return !last_waits || bo_compare_rank(&last, linitial(joining)) < 0;
 }
 
 /* What waits now, held lines left out. */

@@ -374,6 +374,9 @@ settle_pieces(Settle *st)
 	MemoryContext cx = AllocSetContextCreate(CurrentMemoryContext, "backorder piece", 0, 1024 * 1024, ALLOCSET_DEFAULT_MAXSIZE);
 	MemoryContext old;
 
+	/* Promises are read for each piece that has some of the stock. */
+	for (int i = 0; i < n; i++)
+		st->s->small_pieces = st->s->small_pieces && qty_sign(all[i]->on_order) == 0 && !all[i]->promises_stale;
 	st->late = bo_late();
 	st->stocks = palloc(sizeof(Stock *) * Max(n, 1));
 	old = MemoryContextSwitchTo(cx);

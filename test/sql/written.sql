@@ -210,6 +210,10 @@ CREATE TABLE wish_header (id integer PRIMARY KEY, day date);
 CREATE TABLE wish (header_id integer REFERENCES wish_header, no integer, item text, wanted text, at timestamp, weight float8, PRIMARY KEY (header_id, no));
 SELECT backorder.attach('wish', item => 'item', quantity => '1', order_key => 'header_id', line_key => 'no', header_table => 'wish_header',
 	requested_at => 'wanted::date', queued_at => 'at', customer => 'day::text', location => 'weight::text') > 0 AS attached;
+-- One whose text PostgreSQL takes for the same under all settings, and a difference that it takes for the same in all time zones.
+CREATE TABLE span (header_id integer REFERENCES wish_header, no integer, item text, due timestamptz, placed timestamptz, weight float8, PRIMARY KEY (header_id, no));
+SELECT backorder.attach('span', item => 'item', quantity => '1', order_key => 'header_id', line_key => 'no', header_table => 'wish_header',
+	priority => 'extract(month FROM age(due, placed))::integer', customer => 'textin(float8out(weight))') > 0 AS attached;
 SET backorder.timezone = 'Pacific/Kiritimati';
 SET DateStyle = 'SQL, DMY';
 SET TimeZone = 'Asia/Tokyo';
@@ -229,8 +233,22 @@ SELECT current_setting('DateStyle'), current_setting('TimeZone'), current_settin
 RESET extra_float_digits;
 RESET DateStyle;
 RESET TimeZone;
+BEGIN;
+SET LOCAL TimeZone = 'America/New_York';
+SET LOCAL extra_float_digits = 0;
+INSERT INTO wish_header VALUES (4);
+INSERT INTO span VALUES (4, 1, 'settings', '2020-03-01 03:30+00', '2020-02-01 00:00+00', 0.1::float8 + 0.2);
+COMMIT;
+BEGIN;
+SET LOCAL TimeZone = 'America/New_York';
+SET LOCAL extra_float_digits = 0;
+INSERT INTO wish_header VALUES (5);
+INSERT INTO span VALUES (5, 1, 'settings', '2020-03-01 03:30+00', '2020-02-01 00:00+00', 0.1::float8 + 0.2);
+COMMIT;
+SELECT order_key, priority, customer FROM backorder.order_line WHERE item = 'settings' AND order_key > '3' ORDER BY line_id;
+SELECT backorder.detach('span');
 SELECT l.order_key, to_char(l.requested_at, 'YYYY-MM-DD') AS requested, l.customer, l.location, to_char(l.queued_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') AS queued
-FROM backorder.order_line l WHERE l.item = 'settings' ORDER BY l.line_id;
+FROM backorder.order_line l WHERE l.item = 'settings' AND l.live ORDER BY l.line_id;
 SELECT backorder.detach('wish');
 RESET backorder.timezone;
 

@@ -269,4 +269,23 @@ foreach my $wrong (q{'NaN'}, q{'Infinity'})
 }
 consistent_ok($node, 'the end');
 
+# an index of somebody's own on a table of ours calls a function by its bare name, of which there is a fake
+$node->safe_psql('postgres', q{
+	CREATE FUNCTION public.norm(t text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$BEGIN RETURN lower(t); END$$;
+	CREATE INDEX order_line_norm ON backorder.order_line (public.norm(item));
+	CREATE TABLE shop.plain_orders (id integer PRIMARY KEY);
+	CREATE TABLE shop.plain_lines (order_id integer NOT NULL REFERENCES shop.plain_orders, line_no integer, item text, PRIMARY KEY (order_id, line_no));
+	GRANT SELECT, INSERT ON shop.plain_orders, shop.plain_lines TO clerk;
+	SELECT backorder.attach('shop.plain_lines', item => 'item', quantity => '1', order_key => 'order_id', line_key => 'line_no', header_table => 'shop.plain_orders')});
+is($node->safe_psql('postgres', q{
+	SET search_path = evil, pg_catalog;
+	BEGIN;
+	INSERT INTO shop.plain_orders VALUES (1);
+	INSERT INTO shop.plain_lines VALUES (1, 1, 'A');
+	COMMIT;
+	SHOW search_path}, extra_params => [ '-U', 'clerk' ]), 'evil, pg_catalog', 'an index of ours runs nothing of who writes an order');
+is($node->safe_psql('postgres', q{SET enable_seqscan = off; SELECT order_key FROM backorder.order_line WHERE public.norm(item) = 'a'}), '1', '... and is kept');
+$node->safe_psql('postgres', q{SELECT backorder.detach('shop.plain_lines'); DROP INDEX backorder.order_line_norm});
+consistent_ok($node, 'an index of another');
+
 done_testing();
