@@ -54,7 +54,7 @@ begin_key_scan(BoDirect *direct)
 {
 	for (int i = 0; i < direct->table->nindexes; i++)
 		if (direct->table->indexes[i] == direct->table->primary_key)
-			return bo_index_beginscan(direct->rel, direct->indexes[i], GetActiveSnapshot(), KEY_COLUMNS);
+			return bo_index_beginscan(direct->rel, bo_index(direct, i), GetActiveSnapshot(), KEY_COLUMNS);
 	elog(ERROR, "table %s has no primary key", direct->table->name);
 	return NULL;
 }

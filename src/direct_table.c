@@ -224,9 +224,7 @@ bo_direct_open(BoTable which)
 	direct = palloc(sizeof(BoDirect));
 	direct->table = table;
 	direct->rel = rel;
-	/* A partial one when a row comes that is in it. */
-	for (int i = 0; i < table->nindexes; i++)
-		direct->indexes[i] = table->rri->ri_IndexRelationInfo[i]->ii_Predicate != NIL ? NULL : index_open(table->indexes[i], RowExclusiveLock);
+	memset(direct->indexes, 0, sizeof(direct->indexes));	/* each is opened when it is needed */
 	table->rri->ri_RelationDesc = rel;
 	table->rri->ri_NumIndices = table->nindexes;
 	table->rri->ri_IndexRelationDescs = direct->indexes;
@@ -249,13 +247,22 @@ bo_is_in_index(const BoDirect *direct, int which, TupleTableSlot *slot)
 	return ExecQual(info->ii_PredicateState, context);
 }
 
-/* Opens the partial indexes that a row which is written is in, but for the one whose entries are late; -1: none are. */
+/* One of the table's indexes, open. */
+Relation
+bo_index(BoDirect *direct, int which)
+{
+	if (direct->indexes[which] == NULL)
+		direct->indexes[which] = index_open(direct->table->indexes[which], RowExclusiveLock);
+	return direct->indexes[which];
+}
+
+/* Opens the indexes that a row which is written is in, but for the one whose entries are late; -1: none are. */
 void
 bo_open_indexes(BoDirect *direct, TupleTableSlot *slot, int late)
 {
 	for (int i = 0; i < direct->table->nindexes; i++)
 		if (direct->indexes[i] == NULL && i != late && bo_is_in_index(direct, i, slot))
-			direct->indexes[i] = index_open(direct->table->indexes[i], RowExclusiveLock);
+			(void) bo_index(direct, i);
 }
 
 void

@@ -54,11 +54,12 @@ struct BoDirect
 {
 	Table	   *table;
 	Relation	rel;
-	Relation	indexes[MAX_INDEXES];	/* NULL: a partial one, not opened yet */
+	Relation	indexes[MAX_INDEXES];	/* NULL: not opened yet */
 };
 
 extern Table bo_direct_tables[];	/* by BoTable */
 
+extern Relation bo_index(BoDirect *direct, int which);
 extern void bo_open_indexes(BoDirect *direct, TupleTableSlot *slot, int late);
 extern bool bo_is_in_index(const BoDirect *direct, int which, TupleTableSlot *slot);
 extern int	bo_late_index(const BoLate *late, const BoDirect *direct);
