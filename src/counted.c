@@ -40,7 +40,7 @@ take_figure(char *item, char *location, Qty on_hand, Qty unavailable, void *arg)
 {
 	Look	   *look = arg;
 	StockKey	key = {look->mapping->tenant, item, location};
-	Stock	   *stock = hash_search(look->st->by_key, &key, HASH_FIND, NULL);
+	Stock	   *stock = bo_known_stock(look->st, &key);
 
 	/* Of other stock the lock is not held; what changed there is noted by its own row. */
 	if (stock == NULL || stock->looked_at != look->mapping->source_id)

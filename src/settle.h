@@ -80,6 +80,7 @@ struct Stock
 typedef struct Settle
 {
 	Settlement *s;
+	MemoryContext cx;			/* of what lives as long as the settling */
 	HTAB	   *by_key;
 	Stock	  **stocks;			/* sorted; what this piece of the settling touches */
 	int			nstocks;
@@ -112,6 +113,7 @@ typedef struct Queue
 /* stock.c */
 extern void bo_settle_start(Settle *st, Settlement *settlement);
 extern Stock *bo_find_stock(Settle *st, char *tenant, char *item, char *location);
+extern Stock *bo_known_stock(Settle *st, const StockKey *key);
 extern int	bo_compare_stocks(const void *a, const void *b);
 extern void bo_lock_stocks(Settle *st);
 extern Qty bo_free_quantity(Stock *stock);

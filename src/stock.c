@@ -42,14 +42,22 @@ bo_compare_stocks(const void *a, const void *b)
 	return compare_keys(&(*(Stock *const *) a)->key, &(*(Stock *const *) b)->key);
 }
 
+/* Where the stock of a key is: what makes it big is not in the hash table, which takes memory for dozens of entries at once. */
+typedef struct StockEntry
+{
+	StockKey	key;
+	Stock	   *stock;
+} StockEntry;
+
 /* Begins a settling: nothing is locked yet. Allocates in the current context. */
 void
 bo_settle_start(Settle *st, Settlement *settlement)
 {
-	HASHCTL		ctl = {.keysize = sizeof(StockKey),.entrysize = sizeof(Stock),.hash = stock_hash,.match = stock_match,.hcxt = CurrentMemoryContext};
+	HASHCTL		ctl = {.keysize = sizeof(StockKey),.entrysize = sizeof(StockEntry),.hash = stock_hash,.match = stock_match,.hcxt = CurrentMemoryContext};
 
 	memset(st, 0, sizeof(*st));
 	st->s = settlement;
+	st->cx = CurrentMemoryContext;
 	st->now = GetCurrentTimestamp();
 	st->today = bo_current_day();
 	st->by_key = hash_create("backorder stock", 64, &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
@@ -61,14 +69,23 @@ bo_find_stock(Settle *st, char *tenant, char *item, char *location)
 {
 	StockKey	key = {tenant, item, location};
 	bool		found;
-	Stock	   *stock = hash_search(st->by_key, &key, HASH_ENTER, &found);
+	StockEntry *entry = hash_search(st->by_key, &key, HASH_ENTER, &found);
 
 	if (!found)
 	{
-		memset(stock, 0, sizeof(*stock));
-		stock->key = key;
+		entry->stock = MemoryContextAllocZero(st->cx, sizeof(Stock));
+		entry->stock->key = key;
 	}
-	return stock;
+	return entry->stock;
+}
+
+/* The same if it is in the settling; else NULL. */
+Stock *
+bo_known_stock(Settle *st, const StockKey *key)
+{
+	StockEntry *entry = hash_search(st->by_key, key, HASH_FIND, NULL);
+
+	return entry ? entry->stock : NULL;
 }
 
 static void
@@ -93,7 +110,7 @@ void
 bo_lock_stocks(Settle *st)
 {
 	HASH_SEQ_STATUS seq;
-	Stock	   *stock;
+	StockEntry *entry;
 	const StockKey **keys;
 	int			i = 0;
 
@@ -103,8 +120,8 @@ bo_lock_stocks(Settle *st)
 	st->stocks = palloc(sizeof(Stock *) * st->nstocks);
 	keys = palloc(sizeof(StockKey *) * st->nstocks);
 	hash_seq_init(&seq, st->by_key);
-	while ((stock = hash_seq_search(&seq)) != NULL)
-		st->stocks[i++] = stock;
+	while ((entry = hash_seq_search(&seq)) != NULL)
+		st->stocks[i++] = entry->stock;
 	qsort(st->stocks, st->nstocks, sizeof(Stock *), bo_compare_stocks);
 	for (i = 0; i < st->nstocks; i++)
 		keys[i] = &st->stocks[i]->key;

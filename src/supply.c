@@ -80,7 +80,7 @@ bo_read_supply(Settle *st)
 		row->tenant = tenant;
 		row->po_id = bo_get_int64(i, 2);
 		row->line_no = bo_get_int32(i, 3);
-		row->stock = hash_search(st->by_key, &key, HASH_FIND, NULL);
+		row->stock = bo_known_stock(st, &key);
 		row->quantity = bo_get_qty(i, 6);
 		row->received = bo_get_qty(i, 7);
 		row->expected_at = DatumGetDateADT(bo_get(i, 8, &isnull));
