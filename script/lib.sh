@@ -135,10 +135,17 @@ bo_allow_clusters() {
 
 # A library with sanitizers is loaded only where theirs was first. What one finds is a crash; that memory
 # is not given back at a server's end is none.
-if [ "${SANITIZE:-}" = 1 ]; then
-	BO_SERVER_ENV=(LD_PRELOAD="$("${CC:-gcc}" -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0:abort_on_error=1
+#
+# Their library sets itself up with the first malloc(). Where that comes from bindtextdomain(), in the constructor of a
+# library, the process hangs: setting up looks for functions that are missing, and the C library translates the message
+# of dlsym() under the lock that bindtextdomain() holds. So malloc() is called before all constructors.
+bo_sanitize() {
+	printf '#include <stdlib.h>\n__attribute__((constructor)) static void first(void) { free(malloc(1)); }\n' |
+		"${CC:-gcc}" -x c -O0 -shared -fPIC -Wl,-z,initfirst -o "$BO_TMP/first.so" - || bo_die "${CC:-gcc} cannot build a library"
+	chmod a+rx "$BO_TMP/first.so"
+	BO_SERVER_ENV=(LD_PRELOAD="$("${CC:-gcc}" -print-file-name=libasan.so) $BO_TMP/first.so" ASAN_OPTIONS=detect_leaks=0:abort_on_error=1
 		UBSAN_OPTIONS=print_stacktrace=1:abort_on_error=1)
-fi
+}
 
 # Quiet unless something is wrong; arguments go to make.
 bo_build() {
@@ -183,6 +190,7 @@ bo_start() {
 		id postgres >/dev/null 2>&1 || BO_USER=nobody
 		chown "$BO_USER:" "$BO_TMP"
 	fi
+	if [ "${SANITIZE:-}" = 1 ]; then bo_sanitize; fi
 
 	bo_as_server "$bin/initdb" -D "$BO_TMP/data" -U postgres -A trust -E UTF8 --locale=C -N \
 		>"$BO_TMP/log" 2>&1 || { cat "$BO_TMP/log" >&2; bo_die "initdb failed"; }
