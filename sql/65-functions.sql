@@ -305,14 +305,18 @@ CREATE FUNCTION backorder.receive_purchase_order(po_id bigint,
 RETURNS SETOF backorder.dealt LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	arrived backorder.stock_movement[];
+	expected integer[];
 	locked text[];
 	po_status text;
+	line record;
 BEGIN
 	IF reference IS NOT NULL AND EXISTS (SELECT FROM backorder.stock_movement m
 		WHERE m.tenant = receive_purchase_order.tenant AND m.po_id = receive_purchase_order.po_id
 			AND m.reference = receive_purchase_order.reference || '/' || m.po_line_no) THEN
 		RETURN;
 	END IF;
+	SELECT array_agg(s.line_no) INTO expected FROM backorder.supply s
+	WHERE s.tenant = receive_purchase_order.tenant AND s.po_id = receive_purchase_order.po_id;
 	locked := backorder.lock_supply(po_id, tenant);
 	-- Read after the lock: whoever closes or cancels it settles under the same.
 	SELECT p.status INTO po_status FROM backorder.purchase_order p
@@ -320,6 +324,14 @@ BEGIN
 	IF po_status IS DISTINCT FROM 'placed' THEN
 		RAISE EXCEPTION 'purchase order % cannot be received', po_id USING ERRCODE = 'OB006',
 			DETAIL = 'It ' || coalesce('is ' || po_status, 'does not exist') || '.', HINT = 'Only a placed purchase order can be received.';
+	END IF;
+	-- The stock of an item that was corrected while we waited would be locked out of order too, but the line has arrived.
+	SELECT s.line_no, s.item INTO line FROM backorder.supply s
+	WHERE s.tenant = receive_purchase_order.tenant AND s.po_id = receive_purchase_order.po_id AND s.open > 0
+		AND s.line_no = ANY (expected) AND s.item <> ALL (locked) ORDER BY s.line_no LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION 'could not serialize access due to concurrent update of purchase order %', po_id USING ERRCODE = '40001',
+			DETAIL = format('Line %s is of item "%s" now.', line.line_no, line.item), HINT = 'Receive it again.';
 	END IF;
 	SELECT array_agg(backorder.movement('receipt', s.item, s.location, s.open, 0,
 			receive_purchase_order.reference || '/' || s.line_no, NULL, at, s.tenant, s.po_id, s.line_no) ORDER BY s.line_no)
