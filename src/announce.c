@@ -19,17 +19,6 @@
 /* Orders are announced in pieces of this many, so that memory stays flat. */
 #define ANNOUNCE_PIECE 1000
 
-typedef struct Touched
-{
-	NoteKey		key;			/* hash key */
-	char	   *tenant;
-	struct
-	{
-		bool		pending;	/* to be announced */
-		bool		quiet;
-	}			state;			/* follows savepoints */
-} Touched;
-
 /* A line before the transaction first changed what it has. */
 typedef struct LineBefore
 {
@@ -68,6 +57,19 @@ typedef struct OrderState
 	ItemPointerData tid;		/* of that row */
 } OrderState;
 
+typedef struct Touched
+{
+	NoteKey		key;			/* hash key */
+	char	   *tenant;
+	struct
+	{
+		bool		pending;	/* to be announced */
+		bool		quiet;
+	}			state;			/* follows savepoints */
+	uint64		kept_in;		/* the run that keeps its lines; 0: none does */
+	OrderState	kept;
+} Touched;
+
 /* Kinds of events, in the order in which those of one order are written. */
 typedef enum EventKind
 {
@@ -97,6 +99,7 @@ static MemoryContext announce_cx;
 static HTAB *touched_orders;
 static int64 npending;			/* touched orders to be announced; follows savepoints */
 static HTAB *lines_before;
+static MemoryContext kept_cx;	/* what is kept in this run (below); NULL: nothing */
 
 static MemoryContext
 need_context(void)
@@ -126,6 +129,7 @@ bo_touch_order(const char *tenant, int32 source_id, const char *order_key, bool 
 		entry->key.order_key = MemoryContextStrdup(announce_cx, order_key);
 		entry->tenant = MemoryContextStrdup(announce_cx, tenant);
 		memset(&entry->state, 0, sizeof(entry->state));
+		entry->kept_in = 0;
 	}
 	if (entry->state.pending && (entry->state.quiet || !quiet))
 		return;
@@ -182,6 +186,7 @@ void
 bo_announce_reset(void)
 {
 	announce_cx = NULL;
+	kept_cx = NULL;
 	touched_orders = NULL;
 	lines_before = NULL;
 	npending = 0;
@@ -236,7 +241,7 @@ take_told(Jsonb *told, OrderState *state)
 static void
 take_told_order(int i, ItemPointer tid, Datum told, char *customer, void *arg)
 {
-	OrderState *state = (OrderState *) arg + i;
+	OrderState *state = ((OrderState **) arg)[i];
 
 	state->customer = customer;
 	state->tid = *tid;
@@ -244,14 +249,10 @@ take_told_order(int i, ItemPointer tid, Datum told, char *customer, void *arg)
 	take_told(state->told, state);
 }
 
-/* A line of a touched order as it is. */
-static void
-take_line(int i, const Datum *values, const bool *nulls, void *arg)
+/* One more line of an order, and whose it is. */
+static LineState *
+add_line(OrderState *state, char *customer)
 {
-	OrderState *state = (OrderState *) arg + i;
-	char	   *customer = nulls[LINE_CUSTOMER] ? NULL : TextDatumGetCString(values[LINE_CUSTOMER]);
-	LineState  *line;
-
 	if (state->customer == NULL || (customer && strcmp(customer, state->customer) > 0))
 		state->customer = customer;
 	if (state->n == state->capacity)
@@ -259,7 +260,15 @@ take_line(int i, const Datum *values, const bool *nulls, void *arg)
 		state->capacity = Max(4, state->capacity * 2);
 		state->lines = state->lines == NULL ? palloc(sizeof(LineState) * state->capacity) : repalloc_huge(state->lines, sizeof(LineState) * state->capacity);
 	}
-	line = &state->lines[state->n++];
+	return &state->lines[state->n++];
+}
+
+/* A line of a touched order as it is. */
+static void
+take_line(int i, const Datum *values, const bool *nulls, void *arg)
+{
+	LineState  *line = add_line(((OrderState **) arg)[i], nulls[LINE_CUSTOMER] ? NULL : TextDatumGetCString(values[LINE_CUSTOMER]));
+
 	line->line_id = DatumGetInt64(values[LINE_LINE_ID]);
 	line->line_key = TextDatumGetCString(values[LINE_LINE_KEY]);
 	line->item = TextDatumGetCString(values[LINE_ITEM]);
@@ -273,6 +282,94 @@ take_line(int i, const Datum *values, const bool *nulls, void *arg)
 	line->has_first_promised_at = !nulls[LINE_FIRST_PROMISED_AT];
 	line->first_promised_at = line->has_first_promised_at ? DatumGetDateADT(values[LINE_FIRST_PROMISED_AT]) : 0;
 }
+
+/* ---------- lines that need not be read ---------- */
+
+/* Of more changes nothing is kept: what they take is in memory twice. */
+#define KEPT_CHANGES 1000
+
+/* Runs of settling and, at once, announcing: from one to the other the lines of new orders are kept. */
+static uint64 run;
+static bool keeping;
+static int	nsettled;			/* settlings in this run */
+
+/* From true to false, a run, no row of ours is written but by settling and announcing. */
+void
+bo_announce_keep(bool keep)
+{
+	run++;
+	keeping = keep;
+	nsettled = 0;
+	if (kept_cx != NULL)
+		MemoryContextDelete(kept_cx);
+	kept_cx = NULL;
+}
+
+static Qty
+copy_qty(Qty quantity)
+{
+	return qty_copy(NumericGetDatum(quantity));
+}
+
+/*
+ * A settling has written these changes.  Of an order that was first recorded
+ * by it, its customer was told nothing, and these are all the lines it has:
+ * where its lines are kept, neither is looked for.  A second settling may
+ * change what the first did.
+ */
+void
+bo_announce_settled(List *changes)
+{
+	MemoryContext old;
+	ListCell   *lc;
+
+	if (++nsettled > 1 || !keeping || touched_orders == NULL || list_length(changes) > KEPT_CHANGES)
+		return;
+	Assert(kept_cx == NULL);
+	kept_cx = AllocSetContextCreate(announce_cx, "backorder kept lines", ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(kept_cx);
+	foreach(lc, changes)
+	{
+		LineChange *change = lfirst(lc);
+		Line	   *line = change->line;
+		NoteKey		key = {change->mapping->source_id, change->order_key};
+		Touched    *order;
+		LineState  *state;
+
+		if (!change->first || line == NULL || line->remove || !line->dirty)
+			continue;
+		order = hash_search(touched_orders, &key, HASH_FIND, NULL);
+		if (order == NULL)
+			continue;
+		Assert(change->now != NULL);	/* nothing was recorded of the order: none of its lines ends */
+		if (order->kept_in != run)
+			memset(&order->kept, 0, sizeof(order->kept));
+		order->kept_in = run;
+		state = add_line(&order->kept, line->customer ? pstrdup(line->customer) : NULL);
+		state->line_id = line->line_id;
+		state->line_key = pstrdup(line->line_key);
+		state->item = pstrdup(change->now->item);
+		state->location = pstrdup(change->now->location);
+		state->ordered = copy_qty(line->ordered);
+		state->shipped = copy_qty(line->shipped);
+		state->allocated = copy_qty(line->allocated);
+		state->backordered = copy_qty(qty_sub(line->open, line->allocated));
+		state->has_promised_at = line->has_promised_at;
+		state->promised_at = line->promised_at;
+		state->has_first_promised_at = line->has_first_promised_at;
+		state->first_promised_at = line->first_promised_at;
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/* Are the lines of a touched order kept? */
+static bool
+is_kept(const Touched *order)
+{
+	return keeping && nsettled == 1 && order->kept_in == run;
+}
+
+/* ---------- comparing ---------- */
 
 static int
 compare_line_ids(const void *a, const void *b)
@@ -493,7 +590,10 @@ announce_order(Piece *piece, const Touched *order, const OrderState *was, const 
 static bool
 announce_piece(Touched **orders, int n)
 {
-	OrderKey   *keys = palloc(sizeof(OrderKey) * n);
+	OrderKey   *keys = palloc(sizeof(OrderKey) * n);	/* of those to look for */
+	OrderState **was_of = palloc(sizeof(OrderState *) * n);
+	OrderState **now_of = palloc(sizeof(OrderState *) * n);
+	int			nkeys = 0;
 	Piece		piece = {
 		.scratch = AllocSetContextCreate(CurrentMemoryContext, "backorder announced order", ALLOCSET_DEFAULT_SIZES),
 		.first_told = bo_rows(BO_ROWS_FIRST_TOLD),
@@ -504,10 +604,22 @@ announce_piece(Touched **orders, int n)
 	OrderState *now = palloc0(sizeof(OrderState) * n);
 
 	for (int i = 0; i < n; i++)
-		keys[i] = (OrderKey) {orders[i]->tenant, orders[i]->key.source_id, orders[i]->key.order_key,
+	{
+		if (is_kept(orders[i]))
+		{
+			now[i] = orders[i]->kept;
+			continue;
+		}
+		was_of[nkeys] = &was[i];
+		now_of[nkeys] = &now[i];
+		keys[nkeys++] = (OrderKey) {orders[i]->tenant, orders[i]->key.source_id, orders[i]->key.order_key,
 		bo_order_is_born(orders[i]->key.source_id, orders[i]->key.order_key)};
-	bo_lock_waiting_orders(keys, n, take_told_order, was);
-	bo_read_order_lines(keys, n, take_line, now);
+	}
+	if (nkeys > 0)
+	{
+		bo_lock_waiting_orders(keys, nkeys, take_told_order, was_of);
+		bo_read_order_lines(keys, nkeys, take_line, now_of);
+	}
 	for (int i = 0; i < n; i++)
 		if (now[i].n > 1)
 			qsort(now[i].lines, now[i].n, sizeof(LineState), compare_line_ids);

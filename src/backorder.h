@@ -779,6 +779,7 @@ typedef struct LineChange
 	Qty			known_shipped;	/* shipped before, where that is not what is recorded; or NULL */
 	bool		quiet;			/* no event */
 	bool		displaced;		/* another line has its key: its row goes */
+	bool		first;			/* nothing was recorded of its order before: with it come all its lines */
 	char	   *order_key;
 	char	   *old_order_key;	/* where the recorded row is */
 	char	   *old_line_key;
@@ -911,6 +912,8 @@ extern void bo_touch_order(const char *tenant, int32 source_id, const char *orde
 extern void bo_line_before(int64 line_id, Qty allocated, Qty covered);
 extern void bo_forget_source(const char *tenant, int32 source_id);
 extern bool bo_announce_pending(void);
+extern void bo_announce_keep(bool keep);
+extern void bo_announce_settled(List *changes);
 extern void bo_announce(void);
 extern void bo_announce_reset(void);
 

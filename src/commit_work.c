@@ -12,6 +12,7 @@
 #include "access/tableam.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
+#include "storage/bufmgr.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -30,6 +31,7 @@ bo_run_commit_work(void)
 	bool		paused = p->paused;
 
 	p->paused = true;
+	bo_announce_keep(true);
 	PG_TRY();
 	{
 		(void) bo_settle_pending();
@@ -39,8 +41,54 @@ bo_run_commit_work(void)
 	PG_FINALLY();
 	{
 		p->paused = paused;
+		bo_announce_keep(false);
 	}
 	PG_END_TRY();
+}
+
+/* A table of one row, and where this session saw it. */
+typedef struct OneRow
+{
+	const char *name;
+	Oid			relid;			/* InvalidOid: nowhere yet */
+	ItemPointerData tid;
+} OneRow;
+
+static OneRow commit_work = {.name = "commit_work"};
+static OneRow statement_work = {.name = "statement_work"};
+
+/* Finds the row, which goes into the slot. */
+static void
+find_row(OneRow *table, Relation rel, TupleTableSlot *row)
+{
+	TableScanDesc scan = table_beginscan(rel, SnapshotSelf, 0, NULL);
+
+	if (!table_scan_getnextslot(scan, ForwardScanDirection, row))
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_PROTECTED),
+				 errmsg("table backorder.%s is empty", table->name),
+				 errhint("Its one row is part of the extension: INSERT INTO backorder.%s DEFAULT VALUES.", table->name)));
+	table_endscan(scan);
+	table->relid = RelationGetRelid(rel);
+	table->tid = row->tts_tid;
+}
+
+/* Queues an event on a row, as if it had been inserted; at_end: see queue_event(). */
+static void
+queue_row_event(Relation rel, TupleTableSlot *row, bool at_end)
+{
+	EState	   *estate = CreateExecutorState();
+	ResultRelInfo *rri = makeNode(ResultRelInfo);
+
+	InitResultRelInfo(rri, rel, 1, NULL, 0);
+	if (!at_end)
+		AfterTriggerBeginQuery();
+	ExecARInsertTriggers(estate, rri, row, NIL, NULL);
+	if (!at_end)
+		AfterTriggerEndQuery(estate);
+	ExecResetTupleTable(estate->es_tupleTable, false);
+	ExecCloseResultRelations(estate);
+	FreeExecutorState(estate);
 }
 
 /*
@@ -51,37 +99,23 @@ bo_run_commit_work(void)
  * deferred.
  */
 static void
-queue_event(const char *table, bool at_end)
+queue_event(OneRow *table, bool at_end)
 {
-	Relation	rel = table_open(bo_relation(table), RowExclusiveLock);
-	TupleTableSlot *slot = table_slot_create(rel, NULL);
-	TableScanDesc scan = table_beginscan(rel, SnapshotSelf, 0, NULL);
-	EState	   *estate;
-	ResultRelInfo *rri;
+	Relation	rel = table_open(bo_relation(table->name), RowExclusiveLock);
+	TupleTableSlot *row = table_slot_create(rel, NULL);
 
-	if (!table_scan_getnextslot(scan, ForwardScanDirection, slot))
-		ereport(ERROR,
-				(errcode(ERRCODE_BO_PROTECTED),
-				 errmsg("table backorder.%s is empty", table),
-				 errhint("Its one row is part of the extension: INSERT INTO backorder.%s DEFAULT VALUES.", table)));
-	estate = CreateExecutorState();
-	rri = makeNode(ResultRelInfo);
-	InitResultRelInfo(rri, rel, 1, NULL, 0);
-	if (!at_end)
-		AfterTriggerBeginQuery();
-	ExecARInsertTriggers(estate, rri, slot, NIL, NULL);
-	if (!at_end)
-		AfterTriggerEndQuery(estate);
-	ExecResetTupleTable(estate->es_tupleTable, false);
-	ExecCloseResultRelations(estate);
-	table_endscan(scan);
-	ExecDropSingleTupleTableSlot(slot);
-	FreeExecutorState(estate);
+	/* Without a scan, which costs more than all else here; the page may be no more. */
+	if (RelationGetRelid(rel) != table->relid || ItemPointerGetBlockNumber(&table->tid) >= RelationGetNumberOfBlocks(rel) ||
+		!table_tuple_fetch_row_version(rel, &table->tid, SnapshotSelf, row))
+		find_row(table, rel, row);
+	queue_row_event(rel, row, at_end);
+	ExecDropSingleTupleTableSlot(row);
 	table_close(rel, NoLock);
 }
 
-void
-bo_queue_commit_work_at(bool at_end)
+/* at is the event that fired, which is queued again; or NULL. */
+static void
+queue_commit_work(const TriggerData *at, bool at_end)
 {
 	Pending    *p = bo_need_pending();
 
@@ -92,13 +126,22 @@ bo_queue_commit_work_at(bool at_end)
 	p->queueing = !at_end;
 	PG_TRY();
 	{
-		queue_event("commit_work", at_end);
+		if (at != NULL)
+			queue_row_event(at->tg_relation, at->tg_trigslot, at_end);
+		else
+			queue_event(&commit_work, at_end);
 	}
 	PG_FINALLY();
 	{
 		p->queueing = false;
 	}
 	PG_END_TRY();
+}
+
+void
+bo_queue_commit_work_at(bool at_end)
+{
+	queue_commit_work(NULL, at_end);
 }
 
 /*
@@ -122,7 +165,7 @@ bo_queue_statement_work(void)
 		return;
 	bo_save(&p->state, sizeof(p->state));
 	p->state.statement_queued = true;
-	queue_event("statement_work", true);
+	queue_event(&statement_work, true);
 }
 
 /* The trigger behind that event. */
@@ -191,7 +234,7 @@ bo_commit_work(PG_FUNCTION_ARGS)
 	if (!bo_pending->state.requeued && !bo_pending->queueing)
 	{
 		bo_pending->state.requeued = true;
-		bo_queue_commit_work();
+		queue_commit_work(trigdata, false);
 		PG_RETURN_POINTER(NULL);
 	}
 	bo_pending->state.requeued = false;

@@ -16,6 +16,7 @@ add_change(Reconcile *r, Order *order, LineAction action, Recorded *rec, MappedL
 	change->quiet = order->baseline || (rec != NULL && rec->known) || order->mapping == r->mode.detach || order->mapping->detached;
 	change->order_key = (char *) order->note->key.order_key;
 	change->now = now;
+	change->first = order->note->state.fresh && order->recorded == NIL;
 	if (rec != NULL && rec->known)
 		change->known_shipped = rec->shipped;
 	if (rec != NULL && !rec->unrecorded)

@@ -304,6 +304,7 @@ settle_all(Settle *st)
 		for (int i = 0; i < st->nstocks; i++)
 			s->lines_changed += list_length(st->stocks[i]->lines);
 	bo_write_lines(st);
+	bo_announce_settled(s->changes);
 	bo_write_supply(st);
 	write_ledger(st);
 }
@@ -394,6 +395,7 @@ settle_pieces(Settle *st)
 		for (int i = 0; i < st->nstocks; i++)
 			bo_promise_stock(st, st->stocks[i]);
 		bo_write_lines(st);
+		bo_announce_settled(NIL);
 		write_ledger(st);
 
 		MemoryContextSwitchTo(old);
