@@ -38,6 +38,13 @@ bo_note_key_match(const void *a, const void *b, Size size)
 	return x->source_id != y->source_id || strcmp(x->order_key, y->order_key) != 0;
 }
 
+/* Where the note of a key is: notes are big, and the hash table takes memory for dozens of entries at once. */
+typedef struct NoteEntry
+{
+	NoteKey		key;
+	OrderNote  *note;
+} NoteEntry;
+
 Pending *
 bo_need_pending(void)
 {
@@ -45,7 +52,7 @@ bo_need_pending(void)
 	{
 		MemoryContext cx = AllocSetContextCreate(TopTransactionContext, "backorder notes", ALLOCSET_DEFAULT_SIZES);
 		Pending    *p = MemoryContextAllocZero(cx, sizeof(Pending));
-		HASHCTL		ctl = {.keysize = sizeof(NoteKey),.entrysize = sizeof(OrderNote),.hash = bo_note_key_hash,.match = bo_note_key_match,.hcxt = cx};
+		HASHCTL		ctl = {.keysize = sizeof(NoteKey),.entrysize = sizeof(NoteEntry),.hash = bo_note_key_hash,.match = bo_note_key_match,.hcxt = cx};
 
 		p->cx = cx;
 		p->era = 1;
@@ -119,23 +126,23 @@ note(Mapping *mapping, char *order_key, bool *anew)
 {
 	Pending    *p = bo_need_pending();
 	NoteKey		key = {mapping->source_id, order_key};
+	NoteEntry  *place;
 	OrderNote  *entry;
 	bool		found;
 
-	entry = hash_search(p->notes, &key, HASH_ENTER, &found);
+	place = hash_search(p->notes, &key, HASH_ENTER, &found);
 	if (!found)
 	{
 		MemoryContext old = MemoryContextSwitchTo(p->cx);
 
-		entry->key.order_key = pstrdup(order_key);
+		place->note = entry = palloc0(sizeof(OrderNote));
+		entry->key = place->key = (NoteKey) {mapping->source_id, pstrdup(order_key)};
 		entry->tenant = pstrdup(mapping->tenant);
 		entry->seq = list_length(p->order);
-		memset(entry->native, 0, sizeof(entry->native));
-		memset(&entry->written, 0, sizeof(entry->written));
-		memset(&entry->state, 0, sizeof(entry->state));
 		p->order = lappend(p->order, entry);
 		MemoryContextSwitchTo(old);
 	}
+	entry = place->note;
 	*anew = !entry->state.dirty;
 	if (*anew)
 	{
@@ -203,12 +210,21 @@ bo_unlock_notes(int32 source_id)
 	}
 }
 
+/* The note of an order; NULL: it is not noted. */
+static OrderNote *
+find_note(int32 source_id, const char *order_key)
+{
+	NoteKey		key = {source_id, order_key};
+	NoteEntry  *place = bo_pending ? hash_search(bo_pending->notes, &key, HASH_FIND, NULL) : NULL;
+
+	return place ? place->note : NULL;
+}
+
 /* Has the transaction this order's lock? */
 bool
 bo_order_is_locked(int32 source_id, const char *order_key)
 {
-	NoteKey		key = {source_id, order_key};
-	OrderNote  *note = bo_pending ? hash_search(bo_pending->notes, &key, HASH_FIND, NULL) : NULL;
+	OrderNote  *note = find_note(source_id, order_key);
 
 	return note != NULL && note->state.locked;
 }
@@ -217,8 +233,7 @@ bo_order_is_locked(int32 source_id, const char *order_key)
 bool
 bo_order_is_born(int32 source_id, const char *order_key)
 {
-	NoteKey		key = {source_id, order_key};
-	OrderNote  *note = bo_pending ? hash_search(bo_pending->notes, &key, HASH_FIND, NULL) : NULL;
+	OrderNote  *note = find_note(source_id, order_key);
 
 	return note != NULL && note->state.locked && note->state.born;
 }
