@@ -228,6 +228,40 @@ SELECT * FROM backorder.verify();
 -- Nothing stays attached.
 SELECT count(backorder.detach(backorder.source_relation(source_id))) AS detached FROM backorder.source
 WHERE line_schema = 'events' AND detached_at IS NULL;
+-- Events of many tenants, of three lives of the database, are taken in pieces: each once, in one order; one tenant has most of them.
+INSERT INTO backorder.event (tenant, aggregatetype, aggregateid, type, payload, generation, xid)
+SELECT 'ev tenant ' || CASE WHEN i % 3 = 0 THEN i % 40 ELSE 1 END, 'order', (i / 2)::text, 'ready', '{}', 1 + i / 400, (3 + (i * 7919 % 400) / 5)::text::xid8
+FROM generate_series(0, 1199) i;
+CREATE TABLE taken (n integer GENERATED ALWAYS AS IDENTITY, tenant text, generation bigint, xid xid8, id bigint);
+DO $$
+BEGIN
+	FOR i IN 1 .. 1200 LOOP
+		INSERT INTO taken (tenant, generation, xid, id)
+		SELECT t.tenant, t.generation, t.xid, t.id FROM backorder.take_events(1 + i % 23, 'events many') WITH ORDINALITY t WHERE t.tenant LIKE 'ev tenant %' ORDER BY t.ordinality;
+		EXIT WHEN NOT FOUND;
+	END LOOP;
+END $$;
+SELECT count(*), count(DISTINCT id), count(DISTINCT tenant) AS tenants, bool_and(n = place) AS in_order
+FROM (SELECT t.*, row_number() OVER (ORDER BY t.generation, t.xid, t.id) AS place FROM taken t) t;
+-- Taking a few reads as much with thousands behind them as with none.
+INSERT INTO backorder.event (tenant, aggregatetype, aggregateid, type, payload, generation, xid)
+SELECT 'ev tenant 1', 'order', i::text, 'ready', '{}', 1, '100' FROM generate_series(1, 40000) i;
+SELECT backorder.drop_consumer('events many');
+SELECT count(*) >= 3 AS taken FROM backorder.take_events(3, 'events many');
+SELECT pg_stat_force_next_flush();
+BEGIN;
+SELECT count(*) FROM backorder.take_events(3, 'events many');
+SELECT pg_stat_get_xact_blocks_hit('backorder.event_pkey'::regclass) + pg_stat_get_xact_blocks_fetched('backorder.event_pkey'::regclass) AS first \gset
+COMMIT;
+SELECT count(*) > 40000 AS rest FROM backorder.take_events(41190, 'events many');
+SELECT pg_stat_force_next_flush();
+BEGIN;
+SELECT count(*) > 0 AS taken FROM backorder.take_events(3, 'events many');
+SELECT pg_stat_get_xact_blocks_hit('backorder.event_pkey'::regclass) + pg_stat_get_xact_blocks_fetched('backorder.event_pkey'::regclass) AS last \gset
+COMMIT;
+SELECT :first < :last + 50 AS as_much;
+DELETE FROM backorder.event WHERE tenant LIKE 'ev tenant %';
+
 SELECT * FROM backorder.verify();
 SET client_min_messages = warning;
 DROP SCHEMA events CASCADE;
