@@ -11,7 +11,11 @@ MODULE_big = backorder
 # The control file is the one place that knows the version.
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\([^']*\)'.*/\1/p" backorder.control)
 
-OBJS := $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+# One folder of src/ a layer; a file of src/ itself is the top floor. See CONTRIBUTING.md.
+SOURCES := $(sort $(wildcard src/*.c src/*/*.c))
+HEADERS := $(wildcard src/*.h src/*/*.h)
+OBJS := $(SOURCES:.c=.o)
+PG_CPPFLAGS = -Isrc
 
 # The install script is built from its parts; update scripts are written by hand.
 SQL_PARTS := $(sort $(wildcard sql/[0-9][0-9]-*.sql))
@@ -26,7 +30,7 @@ ifeq ($(WERROR),1)
 PG_CFLAGS += -Werror
 endif
 
-# Points at which tests make the code fail, wait or crash (src/debug.c). Never for a server in use.
+# Points at which tests make the code fail, wait or crash (src/base/debug.c). Never for a server in use.
 ifeq ($(DEBUG_POINTS),1)
 PG_CFLAGS += -DBO_DEBUG_POINTS
 endif
@@ -56,7 +60,7 @@ ISOLATION := $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)
 ISOLATION_OPTS = --inputdir=test --load-extension=backorder \
 	$(if $(filter 15,$(MAJORVERSION)),,--expecteddir=test)
 
-EXTRA_CLEAN = src/.flags $(wildcard src/*.gcno) $(wildcard sql/backorder--*.sql.new) tmp_check log
+EXTRA_CLEAN = src/.flags $(wildcard src/*.gcno src/*/*.gcno) $(wildcard sql/backorder--*.sql.new) tmp_check log
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -69,7 +73,7 @@ $(DATA_built): FORCE
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@ && echo "built $@"; fi
 
 # Objects depend on every header, and on what they were compiled for and with.
-$(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h) src/.flags
+$(OBJS) $(OBJS:.o=.bc): $(HEADERS) src/.flags
 
 src/.flags: FORCE
 	@printf '%s\n' '$(VERSION) $(OBJS)' '$(CC) $(CPPFLAGS) $(CFLAGS)' > $@.new
@@ -80,15 +84,15 @@ src/.flags: FORCE
 clang: CLANG := $(or $(CLANG),clang)
 clang:
 	if command -v $(CLANG) >/dev/null; then \
-	  $(CLANG) -fsyntax-only $(CPPFLAGS) $(WARNINGS) -Wno-ignored-attributes -Werror $(OBJS:.o=.c); fi
+	  $(CLANG) -fsyntax-only $(CPPFLAGS) $(WARNINGS) -Wno-ignored-attributes -Werror $(SOURCES); fi
 
 # Static analysis. Left out is what it cannot see here, looked at by hand: pointers that one of two is never NULL,
 # or that are set where PG_TRY is; branches alike on purpose; memcpy as such.
 TIDY = -*,clang-analyzer-*,bugprone-*,-clang-analyzer-core.NullDereference,-bugprone-branch-clone,-bugprone-easily-swappable-parameters,-bugprone-reserved-identifier,-bugprone-narrowing-conversions,-bugprone-assignment-in-if-condition,-bugprone-macro-parentheses,-bugprone-implicit-widening-of-multiplication-result,-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling
 lint:
-	clang-tidy -quiet -warnings-as-errors='*' -checks='$(TIDY)' $(OBJS:.o=.c) -- $(CPPFLAGS)
+	clang-tidy -quiet -warnings-as-errors='*' -checks='$(TIDY)' $(SOURCES) -- $(CPPFLAGS)
 	cppcheck --include=test/cppcheck.h --enable=warning,performance,portability -q --std=c11 -I src --error-exitcode=1 \
-	  --suppress=missingInclude --suppress=nullPointerRedundantCheck:src/difference.c --suppress=nullPointer:src/store.c $(OBJS:.o=.c)
-	scan-build --status-bugs $(MAKE) -s -B with_llvm=no PG_CONFIG=$(PG_CONFIG) PG_CPPFLAGS=-DUSE_ASSERT_CHECKING=1 $(OBJS)
+	  --suppress=missingInclude --suppress=nullPointerRedundantCheck:src/reconcile/difference.c --suppress=nullPointer:src/store/run_statement.c $(SOURCES)
+	scan-build --status-bugs $(MAKE) -s -B with_llvm=no PG_CONFIG=$(PG_CONFIG) PG_CPPFLAGS='-Isrc -DUSE_ASSERT_CHECKING=1' $(OBJS)
 
 .PHONY: FORCE clang lint

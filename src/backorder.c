@@ -4,7 +4,7 @@
  */
 #include "backorder.h"
 
-#include "direct.h"
+#include "store/heap.h"
 
 #include <limits.h>
 

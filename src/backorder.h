@@ -27,8 +27,8 @@
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
-#include "compat.h"
-#include "qty.h"
+#include "base/compat.h"
+#include "base/qty.h"
 
 /* SQLSTATEs, class OB */
 #define ERRCODE_BO_MAPPING		MAKE_SQLSTATE('O','B','0','0','1')	/* attach refused */

@@ -1,6 +1,6 @@
 # Errors, cancels, timeouts and SIGKILL at every point of the work: capture, reading the mapping, each statement,
 # under the stock locks, dealt, written, announced. What follows in the same transaction, or session, is right.
-# Runs a build of its own with debug points (src/debug.c), which is loaded in place of the installed one.
+# Runs a build of its own with debug points (src/base/debug.c), which is loaded in place of the installed one.
 
 use strict;
 use warnings FATAL => 'all';
@@ -13,7 +13,7 @@ use BackorderTest;
 
 my $build = PostgreSQL::Test::Utils::tempdir() . '/build';
 mkdir($build);
-system("cp -R Makefile backorder.control sql src $build && rm -f $build/src/*.o $build/src/*.bc") == 0 or BAIL_OUT('no copy of the sources');
+system("cp -R Makefile backorder.control sql src $build && find $build/src -name "*.o" -delete -o -name "*.bc" -delete") == 0 or BAIL_OUT('no copy of the sources');
 system("make -s -j2 -C $build DEBUG_POINTS=1 PG_CONFIG=$ENV{PG_CONFIG} backorder.so >$build/log 2>&1") == 0
   or BAIL_OUT('no build with debug points: ' . slurp_file("$build/log"));
 

@@ -19,7 +19,7 @@ sub slurp { my ($file) = @_; open(my $f, '<', $file) or die "$file: $!"; local $
 
 my $string = qr/"(?:[^"\\]|\\.)*"/;
 my %messages;
-foreach my $file (grep { !/debug\.c/ } glob('src/*.c'))
+foreach my $file (grep { !/debug\.c/ } glob('src/*.c src/*/*.c'))
 {
 	my $source = slurp($file);
 	while ($source =~ /\b(?:errmsg|bo_refuse)\(\s*(?:psprintf\()?\s*((?:$string|INT64_FORMAT|\s)+)/g)

@@ -1,0 +1,83 @@
+/*
+ * event.c
+ *		Rows of the outbox, as announcing and settling write them.
+ *
+ * What it is not: it does not decide what is said; announce.c and settle.c do.
+ */
+#include "backorder.h"
+
+#include "access/transam.h"
+#include "catalog/namespace.h"
+#include "base/json.h"
+#include "utils/lsyscache.h"
+#include "utils/xid8.h"
+
+/*
+ * The table of a source, qualified; NULL where there is none any more.  With a
+ * new snapshot: it may have been attached while this transaction waited for
+ * stock.
+ */
+static char *
+source_table(int32 source_id)
+{
+	Datum		arg = Int32GetDatum(source_id);
+	char	   *schema;
+	char	   *table;
+	Oid			nsp;
+
+	if (bo_mapping_is_loaded(source_id))
+		return pstrdup(bo_mapping(source_id)->line.name);
+	if (bo_exec(BO_READ_SOURCE_TABLE, NULL, &arg, false) == 0)
+		return NULL;
+	schema = bo_get_text(0, 1);
+	table = bo_get_text(0, 2);
+	nsp = get_namespace_oid(schema, true);
+	return OidIsValid(nsp) && OidIsValid(get_relname_relid(table, nsp)) ? quote_qualified_identifier(schema, table) : NULL;
+}
+
+/* What all events of a source say: its table, and in which life of the database. */
+static void
+read_context(EventSet *set, int32 source_id)
+{
+	set->source = source_table(source_id);
+	set->generation = Int64GetDatum(bo_generation());
+	set->source_id = source_id;
+}
+
+/*
+ * Adds an event of an order to a set.  payload is an object that is not ended
+ * yet.  Expects a section, and the lock under which events of this
+ * order are serial: the transaction number that they are ordered by is read
+ * here.  Allocates in the current context.
+ */
+void
+bo_event_put(EventSet *set, const char *tenant, int32 source_id, const char *order_key, const char *type, const char *customer, JsonbParseState **payload)
+{
+	Datum		values[9];
+	bool		nulls[9] = {false};
+
+	if (set->rows == NULL)
+		set->rows = bo_rows(BO_ROWS_EVENTS);
+	if (set->source_id != source_id)
+		read_context(set, source_id);
+	json_text(payload, "source", set->source);
+	values[0] = bo_text(tenant);
+	values[1] = bo_text("order");
+	values[2] = bo_text(order_key);
+	values[3] = bo_text(type);
+	values[4] = json_finish(payload);
+	values[5] = Int32GetDatum(source_id);
+	values[6] = bo_text(customer);
+	nulls[6] = customer == NULL;
+	values[7] = set->generation;
+	values[8] = FullTransactionIdGetDatum(ReadNextFullTransactionId());
+	bo_rows_put(set->rows, values, nulls);
+}
+
+/* Writes the events of a set. Expects a section. */
+void
+bo_events_write(EventSet *set)
+{
+	bo_write(BO_INSERT_EVENTS, set->rows);
+	set->rows = NULL;
+}

@@ -1,0 +1,448 @@
+/*
+ * notes.c
+ *		Which orders were noted in this transaction, and what of them.
+ *
+ * Notes are never taken back.  An order that is looked at without need shows
+ * no difference, so after a rollback to a savepoint every order noted so far
+ * is simply looked at again.
+ */
+#include "pending/transaction.h"
+
+#include "common/hashfn.h"
+#include "utils/datum.h"
+#include "utils/guc.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+Pending *bo_pending;
+
+/* ---------- life cycle ---------- */
+
+/* Hash functions of tables keyed by NoteKey. */
+uint32
+bo_note_key_hash(const void *key, Size size)
+{
+	const NoteKey *k = key;
+
+	return string_hash(k->order_key, strlen(k->order_key) + 1) ^ ((uint32) k->source_id * 0x9e3779b9u);
+}
+
+int
+bo_note_key_match(const void *a, const void *b, Size size)
+{
+	const NoteKey *x = a;
+	const NoteKey *y = b;
+
+	return x->source_id != y->source_id || strcmp(x->order_key, y->order_key) != 0;
+}
+
+/* Where the note of a key is: notes are big, and the hash table takes memory for dozens of entries at once. */
+typedef struct NoteEntry
+{
+	NoteKey		key;
+	OrderNote  *note;
+} NoteEntry;
+
+Pending *
+bo_need_pending(void)
+{
+	if (bo_pending == NULL)
+	{
+		MemoryContext cx = AllocSetContextCreate(TopTransactionContext, "backorder notes", ALLOCSET_DEFAULT_SIZES);
+		Pending    *p = MemoryContextAllocZero(cx, sizeof(Pending));
+		HASHCTL		ctl = {.keysize = sizeof(NoteKey),.entrysize = sizeof(NoteEntry),.hash = bo_note_key_hash,.match = bo_note_key_match,.hcxt = cx};
+
+		p->cx = cx;
+		p->era = 1;
+		p->notes = hash_create("backorder notes", 16, &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+		bo_pending = p;
+	}
+	return bo_pending;
+}
+
+static void
+xact_end(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+		case XACT_EVENT_PRE_PREPARE:
+			if ((bo_pending != NULL && bo_pending->state.ndirty > 0) || bo_counts_pending() || bo_announce_pending())
+				elog(ERROR, "backorder: orders were noted and not settled");
+			break;
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_PREPARE:
+			bo_pending = NULL;		/* its memory goes with the transaction */
+			bo_counts_reset();
+			bo_forget_saved();
+			bo_writing = false;
+			bo_announce_reset();
+			bo_dealt_reset();
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+subxact_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
+{
+	if (event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	if (!bo_is_trying())
+		bo_dealt_reset();
+	bo_restore(mine);
+	bo_forget_written();
+	if (bo_pending != NULL)
+		bo_pending->last_note = NULL;
+}
+
+static void
+relation_changed(Datum arg, Oid relid)
+{
+	if (bo_pending != NULL)
+	{
+		bo_pending->last_mapping = NULL;	/* its types may be others now */
+		bo_pending->last_note = NULL;
+	}
+}
+
+void
+bo_notes_init(void)
+{
+	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	RegisterXactCallback(xact_end, NULL);
+	RegisterSubXactCallback(subxact_end, NULL);
+}
+
+/* ---------- notes ---------- */
+
+/* The note of an order, which becomes dirty; anew: it was not. */
+static OrderNote *
+note(Mapping *mapping, char *order_key, bool *anew)
+{
+	Pending    *p = bo_need_pending();
+	NoteKey		key = {mapping->source_id, order_key};
+	NoteEntry  *place;
+	OrderNote  *entry;
+	bool		found;
+
+	place = hash_search(p->notes, &key, HASH_ENTER, &found);
+	if (!found)
+	{
+		MemoryContext old = MemoryContextSwitchTo(p->cx);
+
+		place->note = entry = palloc0(sizeof(OrderNote));
+		entry->key = place->key = (NoteKey) {mapping->source_id, pstrdup(order_key)};
+		entry->tenant = pstrdup(mapping->tenant);
+		entry->seq = list_length(p->order);
+		p->order = lappend(p->order, entry);
+		MemoryContextSwitchTo(old);
+	}
+	entry = place->note;
+	*anew = !entry->state.dirty;
+	if (*anew)
+	{
+		bo_save(&entry->state, sizeof(entry->state));
+		bo_save(&p->state, sizeof(p->state));
+		entry->state.dirty = true;
+		entry->state.unreadable = false;
+		p->state.ndirty++;
+	}
+	p->last_mapping = mapping;
+	p->last_note = entry;
+	return entry;
+}
+
+static void
+keep_native(Mapping *mapping, OrderNote *entry, const Datum *native)
+{
+	MemoryContext old;
+
+	if (entry->native[0] != (Datum) 0)
+		bo_save(entry->native, sizeof(entry->native));
+	old = MemoryContextSwitchTo(bo_pending->cx);
+	for (int i = 0; i < mapping->line.nkeys; i++)
+		entry->native[i] = datumCopy(native[i], get_typbyval(mapping->line.key_type[i]), get_typlen(mapping->line.key_type[i]));
+	MemoryContextSwitchTo(old);
+}
+
+/* Of this order more may have changed than the lines that are noted. */
+void
+bo_note_whole(OrderNote *note)
+{
+	if (note->state.whole)
+		return;
+	bo_save(&note->state, sizeof(note->state));
+	note->state.whole = true;
+}
+
+/* The same, by a key that is not a line's own: its lines may write it in other ways. */
+void
+bo_note_spellings(Mapping *mapping, OrderNote *note)
+{
+	bo_note_whole(note);
+	if (!mapping->spellings || note->state.spellings)
+		return;
+	bo_save(&note->state, sizeof(note->state));
+	note->state.spellings = true;
+}
+
+/* Orders of a source whose rows were written since they were locked, and count as not recorded: they are looked at anew. */
+void
+bo_unlock_notes(int32 source_id)
+{
+	ListCell   *lc;
+
+	if (bo_pending == NULL)
+		return;
+	foreach(lc, bo_pending->order)
+	{
+		OrderNote  *entry = lfirst(lc);
+
+		if (entry->key.source_id != source_id || !entry->state.locked)
+			continue;
+		bo_save(&entry->state, sizeof(entry->state));
+		entry->state.locked = false;
+	}
+}
+
+/* The note of an order; NULL: it is not noted. */
+static OrderNote *
+find_note(int32 source_id, const char *order_key)
+{
+	NoteKey		key = {source_id, order_key};
+	NoteEntry  *place = bo_pending ? hash_search(bo_pending->notes, &key, HASH_FIND, NULL) : NULL;
+
+	return place ? place->note : NULL;
+}
+
+/* Has the transaction this order's lock? */
+bool
+bo_order_is_locked(int32 source_id, const char *order_key)
+{
+	OrderNote  *note = find_note(source_id, order_key);
+
+	return note != NULL && note->state.locked;
+}
+
+/* Did this transaction record the order first, so that nobody else sees anything of it? */
+bool
+bo_order_is_born(int32 source_id, const char *order_key)
+{
+	OrderNote  *note = find_note(source_id, order_key);
+
+	return note != NULL && note->state.locked && note->state.born;
+}
+
+static NotedTypes
+types_of(Mapping *mapping)
+{
+	NotedTypes	types = {.source_id = mapping->source_id};
+
+	memcpy(types.order_key, mapping->line.key_type, sizeof(Oid) * mapping->line.nkeys);
+	memcpy(types.line_key, mapping->line_key_type, sizeof(Oid) * mapping->nline_columns);
+	return types;
+}
+
+/*
+ * Where a key column has got another type since orders of the source were
+ * noted, their native keys are made again from their texts.
+ */
+void
+bo_check_noted_types(Mapping *mapping)
+{
+	NotedTypes	now = types_of(mapping);
+	NotedTypes *known = NULL;
+	ListCell   *lc;
+
+	if (bo_pending == NULL || mapping->line.nkeys == 0)
+		return;
+	foreach(lc, bo_pending->types)
+		if (((NotedTypes *) lfirst(lc))->source_id == mapping->source_id)
+			known = lfirst(lc);
+	if (known != NULL && memcmp(known, &now, sizeof(now)) == 0)
+		return;
+	if (known == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(bo_pending->cx);
+
+		known = palloc(sizeof(NotedTypes));
+		bo_pending->types = lappend(bo_pending->types, known);
+		MemoryContextSwitchTo(old);
+	}
+	else
+		foreach(lc, bo_pending->order)
+		{
+			OrderNote  *entry = lfirst(lc);
+			Datum		native[BO_MAX_KEYS];
+
+			if (entry->key.source_id != mapping->source_id)
+				continue;
+			bo_save(&entry->state, sizeof(entry->state));
+			entry->state.unreadable = !bo_key_native(mapping, entry->key.order_key, native);
+			if (!entry->state.unreadable)
+				keep_native(mapping, entry, native);
+			bo_note_whole(entry);	/* not by the key of its one line, which may be of another type */
+		}
+	*known = now;
+}
+
+/*
+ * Notes an order by the native values of its key, as the line table has them.
+ * The caller says what of it: bo_note_whole(), or note_line(); and when all is
+ * noted, bo_queue_commit_work().
+ */
+OrderNote *
+bo_note_order(Mapping *mapping, const Datum *native)
+{
+	OrderNote  *entry;
+	bool		anew;
+	int			level = 0;
+
+	/* Most rows repeat the order of the row before. */
+	if (bo_pending != NULL && bo_pending->last_note != NULL && bo_pending->last_mapping == mapping && bo_pending->last_note->state.dirty &&
+		!bo_pending->last_note->state.unreadable && bo_pending->last_note->key.source_id == mapping->source_id)
+	{
+		bool		same = true;
+
+		for (int i = 0; i < mapping->line.nkeys && same; i++)
+			same = datumIsEqual(native[i], bo_pending->last_note->native[i],
+								get_typbyval(mapping->line.key_type[i]), get_typlen(mapping->line.key_type[i]));
+		if (same)
+			return bo_pending->last_note;
+	}
+	if (bo_pending == NULL || bo_pending->last_mapping != mapping)
+	{
+		(void) bo_need_pending();
+		bo_check_noted_types(mapping);
+	}
+	if (mapping->pin_keys)
+		level = bo_pin_settings();
+	entry = note(mapping, bo_key_text(native, mapping->line.key_type, mapping->line.nkeys), &anew);
+	if (mapping->pin_keys)
+		AtEOXact_GUC(false, level);
+	/* Noted before under another mapping, the key may have been of another type, or none. */
+	if (anew || entry->state.unreadable)
+	{
+		if (entry->state.unreadable)
+		{
+			bo_save(&entry->state, sizeof(entry->state));
+			entry->state.unreadable = false;
+		}
+		keep_native(mapping, entry, native);
+	}
+	return entry;
+}
+
+/*
+ * Notes an order by its key as text, as it is recorded, or with spellings as
+ * anybody may write it.  False where that is no key of the table, as after
+ * another order_key was attached: then its lines end.
+ */
+bool
+bo_note_order_text(Mapping *mapping, const char *order_key, bool spellings)
+{
+	Datum		native[BO_MAX_KEYS];
+	OrderNote  *entry;
+	bool		anew;
+	/* A stub's orders are ended unread. */
+	bool		readable = mapping->line.nkeys > 0 && bo_key_native(mapping, order_key, native);
+
+	(void) bo_need_pending();
+	bo_check_noted_types(mapping);
+	entry = note(mapping, pstrdup(order_key), &anew);
+	bo_spoil_written(entry);
+	if (entry->state.unreadable == readable)
+	{
+		bo_save(&entry->state, sizeof(entry->state));
+		entry->state.unreadable = !readable;
+	}
+	bo_note_whole(entry);
+	if (spellings)
+		bo_note_spellings(mapping, entry);
+	if (readable)
+		keep_native(mapping, entry, native);
+	return readable;
+}
+
+/* The order in which orders are locked, for list_sort(). */
+int
+bo_compare_notes(const ListCell *a, const ListCell *b)
+{
+	const OrderNote *x = lfirst(a);
+	const OrderNote *y = lfirst(b);
+	int			cmp = strcmp(x->tenant, y->tenant);
+
+	if (cmp == 0 && x->key.source_id != y->key.source_id)
+		cmp = x->key.source_id < y->key.source_id ? -1 : 1;
+	return cmp != 0 ? cmp : strcmp(x->key.order_key, y->key.order_key);
+}
+
+/* The orders to reconcile, of OrderNote, sorted as they are to be locked. */
+List *
+bo_pending_orders(void)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	if (bo_pending == NULL || bo_pending->state.ndirty == 0)
+		return NIL;
+	foreach(lc, bo_pending->order)
+		if (((OrderNote *) lfirst(lc))->state.dirty)
+			result = lappend(result, lfirst(lc));
+	list_sort(result, bo_compare_notes);
+	return result;
+}
+
+/* The key updates not yet reconciled, of LineMove, as they happened. */
+List *
+bo_pending_moves(void)
+{
+	List	   *result = NIL;
+
+	for (int i = 0; bo_pending != NULL && i < bo_pending->state.nmoves; i++)
+	{
+		LineMove   *move = list_nth(bo_pending->moves, i);
+
+		if (!move->done)
+			result = lappend(result, move);
+	}
+	return result;
+}
+
+/* These orders, and all moves, were reconciled. */
+void
+bo_pending_done(List *notes)
+{
+	ListCell   *lc;
+
+	bo_save(&bo_pending->state, sizeof(bo_pending->state));
+	foreach(lc, notes)
+	{
+		OrderNote  *entry = lfirst(lc);
+
+		bo_save(&entry->state, sizeof(entry->state));
+		if (entry->state.dirty)
+			bo_pending->state.ndirty--;
+		entry->state.dirty = false;
+		entry->state.fresh = false;
+		entry->state.unseen = false;
+		entry->state.whole = false;
+		entry->state.spellings = false;
+		entry->state.one_line = false;
+	}
+	foreach(lc, bo_pending_moves())
+	{
+		LineMove   *move = lfirst(lc);
+
+		bo_save(&move->done, sizeof(move->done));
+		move->done = true;
+	}
+	bo_pending->last_note = NULL;
+	if (bo_pending->state.ndirty == 0)
+		bo_forget_written();
+}

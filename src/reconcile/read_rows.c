@@ -1,0 +1,588 @@
+/*
+ * written.c
+ *		Orders that this transaction wrote whole: what they say is read from
+ *		their rows, without a query.
+ *
+ * Where the lines refer to their header by a foreign key, an order whose header
+ * this transaction inserted has no lines but those that it inserted after it:
+ * nobody else can see the header yet.  Capture notes where the rows are; when
+ * the order is reconciled they are read there, as they are then, and the
+ * mapping's expressions evaluated over them.  That needs a mapping of line and
+ * header alone (Mapping.by_line).
+ *
+ * The rows of an order may be more or others than those noted when one moves
+ * there, when its header was deleted, and after a rollback to a savepoint,
+ * TRUNCATE, or whatever else makes the mapping be loaded again.  Then the order
+ * is read by query, as any other.  Lines that somebody left behind without a
+ * header, past the foreign key, are not seen: resync() finds them.
+ */
+#include "pending/transaction.h"
+
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_constraint.h"
+#include "common/hashfn.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+/* The mapping's expressions, over a line in the outer and its header in the inner tuple. */
+struct WrittenRead
+{
+	MemoryContext cx;			/* in which all of it is */
+	int			ncolumns;		/* of the mapping's queries */
+	ExprState **columns;
+	ExprContext *context;
+	bool		pin;			/* what they say depends on settings */
+	int			nkeys;			/* columns of the line key */
+	FmgrInfo	compare[BO_MAX_KEYS];	/* as ORDER BY does it */
+	Oid			collation[BO_MAX_KEYS];
+	int16		typlen[BO_MAX_KEYS];
+	bool		typbyval[BO_MAX_KEYS];
+};
+
+/* ---------- noting ---------- */
+
+/* Notes that the header of an order was inserted. */
+void
+bo_note_header_written(OrderNote *note, const Mapping *mapping, Oid relid, ItemPointer tid)
+{
+	/* A second one, or a row of a partition. */
+	if (note->written.era != 0 || relid != mapping->header.relid)
+	{
+		bo_spoil_written(note);
+		return;
+	}
+	note->written.era = bo_pending->era;
+	note->written.load = mapping->load;
+	note->written.first = -1;
+	note->written.header = *tid;
+}
+
+/* Notes that a line of an order was inserted. */
+void
+bo_note_line_written(OrderNote *note, const Mapping *mapping, Oid relid, ItemPointer tid)
+{
+	Pending    *p = bo_pending;
+	WrittenRow *row;
+
+	if (note->written.spoilt)
+		return;
+	/* Its header was there before, or it is looked at already, or this is a row of a partition. */
+	if (!bo_is_written(note, mapping) || (note->state.locked && !note->state.fresh) || relid != mapping->line.relid || p->nwritten == PG_INT32_MAX)
+	{
+		bo_spoil_written(note);
+		return;
+	}
+	if (p->nwritten == p->written_capacity)
+	{
+		int64		capacity = Min(Max(64, (int64) p->written_capacity * 2), PG_INT32_MAX);
+
+		p->written = p->written == NULL ? MemoryContextAlloc(p->cx, sizeof(WrittenRow) * capacity) :
+			repalloc_huge(p->written, sizeof(WrittenRow) * capacity);
+		p->written_capacity = capacity;
+	}
+	row = &p->written[p->nwritten];
+	row->tid = *tid;
+	if (note->written.first < 0)
+		note->written.first = p->nwritten;
+	else
+		p->written[note->written.last].next = p->nwritten;
+	note->written.last = p->nwritten++;
+}
+
+/* There may be more of an order than the rows that were noted; nothing for NULL. */
+void
+bo_spoil_written(OrderNote *note)
+{
+	if (note != NULL)
+		note->written.spoilt = true;
+}
+
+/* The rows that were noted may be no more, or are not needed any more. */
+void
+bo_forget_written(void)
+{
+	if (bo_pending == NULL)
+		return;
+	bo_pending->era++;
+	bo_pending->nwritten = 0;
+}
+
+/* Did this transaction insert the header of an order, and every row of it that there is? */
+bool
+bo_rows_are_known(const OrderNote *note)
+{
+	return !note->written.spoilt && note->written.era == bo_pending->era;
+}
+
+/* May an order be read from its rows, if nothing was recorded of it before? */
+bool
+bo_is_written(const OrderNote *note, const Mapping *mapping)
+{
+	return mapping->by_rows && bo_rows_are_known(note) && note->written.load == mapping->load;
+}
+
+/* ---------- which mappings can be read by rows ---------- */
+
+/* Is each value of a header's key, as the type that the line's has, still that value and no other's? */
+static bool
+same_values(Oid line, Oid header)
+{
+	bool		integers = line == INT2OID || line == INT4OID || line == INT8OID;
+	bool		texts = line == TEXTOID || line == VARCHAROID;
+
+	return line == header || (integers && (header == INT2OID || header == INT4OID || header == INT8OID)) ||
+		(texts && (header == TEXTOID || header == VARCHAROID));
+}
+
+/* Does a validated foreign key make each line's order key that of a header? */
+static bool
+lines_refer_to_header(const Mapping *mapping)
+{
+	Relation	rel = table_open(mapping->line.relid, AccessShareLock);
+	List	   *keys = copyObject(RelationGetFKeyList(rel));	/* it goes with the relation's cache entry */
+	ListCell   *lc;
+	bool		found = false;
+
+	foreach(lc, keys)
+	{
+		ForeignKeyCacheInfo *fk = lfirst(lc);
+		int			matched = 0;
+		HeapTuple	tuple;
+
+		if (fk->conrelid != mapping->line.relid || fk->confrelid != mapping->header.relid || fk->nkeys != mapping->line.nkeys)
+			continue;
+		for (int i = 0; i < fk->nkeys; i++)
+			for (int k = 0; k < fk->nkeys; k++)
+				if (fk->conkey[i] == mapping->line.key[k] && fk->confkey[i] == mapping->header.key[k])
+					matched++;
+		if (matched != fk->nkeys)
+			continue;
+		tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(fk->conoid));
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		found = found || ((Form_pg_constraint) GETSTRUCT(tuple))->convalidated;
+		ReleaseSysCache(tuple);
+	}
+	table_close(rel, NoLock);
+	for (int k = 0; k < mapping->line.nkeys; k++)
+		found = found && same_values(mapping->line.key_type[k], mapping->header.key_type[k]);
+	return found;
+}
+
+/* Has the table its rows in itself, in a heap, with nothing in them that is computed when it is read? */
+static bool
+is_plain(const MappedTable *table)
+{
+	Relation	rel = table_open(table->relid, AccessShareLock);
+	bool		plain = rel->rd_rel->relkind == RELKIND_RELATION && rel->rd_rel->relam == HEAP_TABLE_AM_OID && !rel->rd_rel->relhassubclass;
+
+	table_close(rel, NoLock);
+	return plain && !bms_is_member(0, table->used);
+}
+
+/* Its constraints may change, and are looked up when an expression is made ready. */
+static bool
+has_domain(Node *node, void *context)
+{
+	return node != NULL && (IsA(node, CoerceToDomain) || expression_tree_walker(node, has_domain, context));
+}
+
+/* May orders that were written whole be read from their rows?  For a mapping that is being loaded, and its analyzed query. */
+bool
+bo_mapping_by_rows(const Mapping *mapping, Query *query)
+{
+	return mapping->by_line && OidIsValid(mapping->header.relid) && is_plain(&mapping->line) && is_plain(&mapping->header) &&
+		bo_relation_owner(mapping->header.relid) == mapping->owner && !has_domain((Node *) query->targetList, NULL) && lines_refer_to_header(mapping);
+}
+
+/* Line and header are first and second in the mapping's FROM clause. */
+static Node *
+bind_columns(Node *node, void *context)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Var))
+	{
+		Var		   *var = (Var *) copyObject(node);
+
+		if (var->varlevelsup != 0 || var->varno > 2)
+			elog(ERROR, "a mapping of line and header reads range table entry %d", (int) var->varno);
+		var->varno = var->varno == 1 ? OUTER_VAR : INNER_VAR;
+		return (Node *) var;
+	}
+	return expression_tree_mutator(node, bind_columns, context);
+}
+
+/* Makes the expressions ready to be evaluated.  As the owner of the tables. */
+static struct WrittenRead *
+prepare_to_read(Mapping *mapping)
+{
+	Query	   *query = bo_mapping_analyze(mapping, mapping->queries[MAPPING_ALL]);
+	MemoryContext cx = AllocSetContextCreate(CurrentMemoryContext, "backorder written orders", ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(cx);
+	struct WrittenRead *read = palloc0(sizeof(struct WrittenRead));
+	ListCell   *lc;
+
+	read->cx = cx;
+	read->pin = mapping->pin_keys || bo_depends_on_settings((Node *) query->targetList);
+	read->columns = palloc(sizeof(ExprState *) * list_length(query->targetList));
+	foreach(lc, query->targetList)
+	{
+		/* A copy, as constants stay where they are. */
+		Node	   *column = bind_columns(copyObject((Node *) ((TargetEntry *) lfirst(lc))->expr), NULL);
+
+		read->columns[read->ncolumns++] = ExecInitExpr(expression_planner((Expr *) column), NULL);
+	}
+	read->context = CreateStandaloneExprContext();
+	read->nkeys = mapping->nline_columns;
+	for (int k = 0; k < read->nkeys; k++)
+	{
+		Oid			type;
+		int32		typmod;
+		TypeCacheEntry *cache;
+
+		get_atttypetypmodcoll(mapping->line.relid, mapping->line_key[k], &type, &typmod, &read->collation[k]);
+		cache = lookup_type_cache(type, TYPECACHE_CMP_PROC);
+		if (!OidIsValid(cache->cmp_proc))
+			elog(ERROR, "values of type %u have no order", type);
+		fmgr_info(cache->cmp_proc, &read->compare[k]);
+		get_typlenbyval(type, &read->typlen[k], &read->typbyval[k]);
+	}
+	MemoryContextSwitchTo(old);
+	return read;
+}
+
+/* ---------- reading ---------- */
+
+/* A line that was read, with its key as the table has it. */
+typedef struct WrittenLine
+{
+	MappedLine *line;
+	Datum		key[BO_MAX_KEYS];
+} WrittenLine;
+
+typedef struct WrittenReading
+{
+	Mapping    *mapping;
+	Mapping		as;				/* what it was: what is evaluated may be code that makes it be loaded again */
+	struct WrittenRead *read;	/* taken from it, as that code may come here too */
+	void		(*visit) (struct WrittenReading *r, OrderNote *note);	/* a line in the slots */
+	List	   *notes;			/* to read */
+	List	   *others;			/* left to the query */
+	MemoryContext cx;			/* of what is read */
+	Relation	rel[2];			/* of lines, and of headers */
+	TupleTableSlot *slot[2];
+	Datum	   *values;
+	bool	   *nulls;
+	WrittenLine *lines;			/* of one order after another */
+	int			nlines;
+	int			capacity;
+	HTAB	   *places;			/* of Place */
+	List	   *stock;			/* of StockKey: those places */
+	char	   *tenant;			/* of them */
+} WrittenReading;
+
+/* The row that was inserted there, as the active snapshot sees it now; false where it was deleted. */
+static bool
+fetch(Relation rel, ItemPointerData tid, TupleTableSlot *slot)
+{
+	TableScanDesc scan;
+
+	if (table_tuple_fetch_row_version(rel, &tid, GetActiveSnapshot(), slot))
+		return true;
+	scan = table_beginscan_tid(rel, GetActiveSnapshot());
+	table_tuple_get_latest_tid(scan, &tid);
+	table_endscan(scan);
+	return table_tuple_fetch_row_version(rel, &tid, GetActiveSnapshot(), slot);
+}
+
+static int
+compare_lines(const void *a, const void *b, void *arg)
+{
+	const WrittenLine *x = a;
+	const WrittenLine *y = b;
+	struct WrittenRead *read = arg;
+	int			result = 0;
+
+	for (int k = 0; k < read->nkeys && result == 0; k++)
+		result = DatumGetInt32(FunctionCall2Coll(&read->compare[k], read->collation[k], x->key[k], y->key[k]));
+	return result;
+}
+
+/* The line in the slots; nothing where it belongs to no order yet. */
+static void
+read_line(WrittenReading *r, OrderNote *note)
+{
+	struct WrittenRead *read = r->read;
+	WrittenLine this;
+
+	for (int i = 0; i < read->ncolumns; i++)
+		r->values[i] = ExecEvalExprSwitchContext(read->columns[i], read->context, &r->nulls[i]);
+	this.line = bo_mapped_line(&r->as, r->values, r->nulls, (char *) note->key.order_key);
+	if (this.line == NULL)
+		return;
+	for (int k = 0; k < read->nkeys; k++)
+		this.key[k] = datumCopy(r->values[r->as.line.nkeys + k], read->typbyval[k], read->typlen[k]);
+	if (r->nlines == r->capacity)
+	{
+		r->capacity = Max(16, r->capacity * 2);
+		r->lines = r->lines == NULL ? palloc(sizeof(WrittenLine) * r->capacity) : repalloc_huge(r->lines, sizeof(WrittenLine) * r->capacity);
+	}
+	r->lines[r->nlines++] = this;
+}
+
+/* The lines of an order, sorted as a query would.  False, and none, where there is no header any more. */
+static bool
+read_order(WrittenReading *r, OrderNote *note)
+{
+	ExprContext *context = r->read->context;
+	int			start = r->nlines;
+	bool		sorted = true;
+
+	if (!fetch(r->rel[1], note->written.header, r->slot[1]))
+		return false;
+	context->ecxt_outertuple = r->slot[0];
+	context->ecxt_innertuple = r->slot[1];
+	for (int i = note->written.first; i >= 0; i = i == note->written.last ? -1 : bo_pending->written[i].next)
+	{
+		int			n = r->nlines;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!fetch(r->rel[0], bo_pending->written[i].tid, r->slot[0]))
+			continue;
+		r->visit(r, note);
+		ResetExprContext(context);
+		if (r->nlines > n && n > start)
+			sorted = sorted && compare_lines(&r->lines[n - 1], &r->lines[n], r->read) <= 0;
+	}
+	if (!sorted)
+		qsort_arg(r->lines + start, r->nlines - start, sizeof(WrittenLine), compare_lines, r->read);
+	return true;
+}
+
+static void
+read_orders(void *arg)
+{
+	WrittenReading *r = arg;
+	MemoryContext old;
+	Oid			tables[] = {r->as.line.relid, r->as.header.relid};
+	ListCell   *lc;
+
+	BO_POINT("read");
+	bo_mapping_check_rewritten(r->mapping);
+	if (r->read == NULL || r->read->pin)
+		bo_pin();
+	if (r->read == NULL)
+		r->read = prepare_to_read(r->mapping);
+	old = MemoryContextSwitchTo(r->cx);
+	r->values = palloc(sizeof(Datum) * r->read->ncolumns);
+	r->nulls = palloc(sizeof(bool) * r->read->ncolumns);
+	for (int i = 0; i < 2; i++)
+	{
+		r->rel[i] = table_open(tables[i], AccessShareLock);
+		r->slot[i] = table_slot_create(r->rel[i], NULL);
+	}
+	foreach(lc, r->notes)
+		if (!read_order(r, lfirst(lc)))
+			r->others = lappend(r->others, lfirst(lc));
+	for (int i = 0; i < 2; i++)
+	{
+		ExecDropSingleTupleTableSlot(r->slot[i]);
+		table_close(r->rel[i], NoLock);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/* Takes those of the orders that this transaction wrote whole; the others are left to the query. */
+static void
+choose(WrittenReading *r, List *notes)
+{
+	ListCell   *lc;
+
+	foreach(lc, notes)
+	{
+		OrderNote  *note = lfirst(lc);
+
+		if (r->mapping->by_rows && !r->mapping->importing && note->state.fresh && bo_is_written(note, r->mapping))
+			r->notes = lappend(r->notes, note);
+		else
+			r->others = lappend(r->others, note);
+	}
+}
+
+/* The expressions go back to the mapping, or where it is another now, away. */
+static void
+keep_for_next(WrittenReading *r)
+{
+	if (r->mapping->load != r->as.load || r->mapping->written != NULL)
+	{
+		MemoryContextDelete(r->read->cx);
+		return;
+	}
+	MemoryContextSetParent(r->read->cx, r->mapping->cx);
+	r->mapping->written = r->read;
+}
+
+/* Visits the lines of the chosen orders, as the owner of the tables. */
+static void
+visit_chosen(WrittenReading *r)
+{
+	Mapping    *mapping = r->mapping;
+
+	r->as = *mapping;
+	r->read = mapping->written;
+	mapping->written = NULL;
+	if (r->read != NULL)
+		MemoryContextSetParent(r->read->cx, CurrentMemoryContext);	/* goes with it on error */
+	bo_mapping_evaluate(mapping, NULL, read_orders, r);
+	keep_for_next(r);
+}
+
+/*
+ * Reads the lines of those of the orders (of OrderNote, locked) that this
+ * transaction wrote whole, with the active snapshot, and calls func for each as
+ * bo_mapping_read() does.  Returns the others.  Expects a section; evaluates
+ * as the owner of the tables.  Errors in an expression become
+ * ERRCODE_BO_EVALUATION.
+ */
+List *
+bo_read_written(Mapping *mapping, List *notes, MappedLineFunc func, void *arg)
+{
+	WrittenReading r = {.mapping = mapping,.visit = read_line,.cx = CurrentMemoryContext};
+
+	choose(&r, notes);
+	if (r.notes == NIL)
+		return notes;
+	visit_chosen(&r);
+	for (int i = 0; i < r.nlines; i++)
+	{
+		bo_check_mapped_line(mapping, r.lines[i].line);
+		func(mapping, r.lines[i].line, arg);
+	}
+	return r.others;
+}
+
+/* ---------- places ---------- */
+
+/* Where a line is wanted: values of a row, or copies of them. */
+typedef struct Place
+{
+	const char *item;
+	const char *location;
+	int			item_length;
+	int			location_length;
+} Place;
+
+static uint32
+hash_place(const void *key, Size size)
+{
+	const Place *place = key;
+
+	return hash_bytes((const unsigned char *) place->item, place->item_length) ^
+		(hash_bytes((const unsigned char *) place->location, place->location_length) * 31);
+}
+
+static int
+match_places(const void *a, const void *b, Size size)
+{
+	const Place *x = a;
+	const Place *y = b;
+
+	return x->item_length != y->item_length || x->location_length != y->location_length ||
+		memcmp(x->item, y->item, x->item_length) != 0 || memcmp(x->location, y->location, x->location_length) != 0;
+}
+
+/* The value of a mapped column of the line in the slots; false where it is not mapped, or NULL. */
+static bool
+line_has(WrittenReading *r, MappedColumn column, Datum *value)
+{
+	int			at = r->as.at[column];
+	bool		isnull;
+
+	if (at < 0)
+		return false;
+	*value = ExecEvalExprSwitchContext(r->read->columns[at], r->read->context, &isnull);
+	return !isnull;
+}
+
+/* As the mapping's query for places says it. */
+static bool
+is_wanted(WrittenReading *r)
+{
+	Datum		value;
+
+	if (line_has(r, MAPPED_SHIPPED, &value) && qty_sign(DatumGetNumeric(value)) > 0)
+		return true;
+	return line_has(r, MAPPED_LIVE, &value) && DatumGetBool(value) && line_has(r, MAPPED_QUANTITY, &value) && qty_sign(DatumGetNumeric(value)) > 0;
+}
+
+/* Notes where the line in the slots is wanted. */
+static void
+note_place(WrittenReading *r, OrderNote *note)
+{
+	MemoryContext old = MemoryContextSwitchTo(r->read->context->ecxt_per_tuple_memory);
+	Place		place = {.location = ""};
+	Place	   *entry;
+	Datum		value;
+	bool		found;
+
+	if (line_has(r, MAPPED_ITEM, &value) && is_wanted(r))
+	{
+		text	   *item = DatumGetTextPP(value);
+
+		place.item = VARDATA_ANY(item);
+		place.item_length = VARSIZE_ANY_EXHDR(item);
+		if (line_has(r, MAPPED_LOCATION, &value))
+		{
+			text	   *location = DatumGetTextPP(value);
+
+			place.location = VARDATA_ANY(location);
+			place.location_length = VARSIZE_ANY_EXHDR(location);
+		}
+		entry = hash_search(r->places, &place, HASH_ENTER, &found);
+		if (!found)
+		{
+			StockKey   *key = MemoryContextAlloc(r->cx, sizeof(StockKey));
+
+			MemoryContextSwitchTo(r->cx);
+			key->tenant = r->tenant;
+			entry->item = key->item = pnstrdup(place.item, place.item_length);
+			entry->location = key->location = pnstrdup(place.location, place.location_length);
+			r->stock = lappend(r->stock, key);
+		}
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * The items and locations of the lines of these orders, of StockKey, as
+ * bo_mapping_places() finds them; in *places.  False, and nothing, where this
+ * transaction did not write all of them whole.
+ */
+bool
+bo_written_places(Mapping *mapping, List *notes, List **places)
+{
+	WrittenReading r = {.mapping = mapping,.visit = note_place,.cx = CurrentMemoryContext};
+	HASHCTL		ctl = {.keysize = sizeof(Place),.entrysize = sizeof(Place),.hash = hash_place,.match = match_places,.hcxt = CurrentMemoryContext};
+
+	choose(&r, notes);
+	if (r.others != NIL)
+		return false;
+	r.tenant = pstrdup(mapping->tenant);
+	r.places = hash_create("backorder places", 1024, &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+	visit_chosen(&r);
+	hash_destroy(r.places);
+	*places = r.stock;
+	return r.others == NIL;
+}

@@ -1,0 +1,568 @@
+/*
+ * reconcile.c
+ *		What the noted orders say now, minus what is recorded = the changes.
+ *
+ * Locks the orders first, each by a write to its sales_order row, then reads
+ * mapping and recorded lines with one snapshot.  Without that order two
+ * transactions that change one order, a line here and the header there, would
+ * each miss the other's half.
+ */
+#include "reconcile/order.h"
+
+#include "utils/hsearch.h"
+#include "utils/snapmgr.h"
+
+/* From this many orders on the planner chooses how to read them. */
+#define MANY_ORDERS 32
+
+/*
+ * Locks orders by writing their sales_order rows, in the order given, which is
+ * sorted; those locked before are left.  Raises 40001 where REPEATABLE READ
+ * asks for it.
+ */
+void
+bo_lock_orders(List *notes)
+{
+	BoSection	section;
+	List	   *locked = NIL;
+	int64	   *before;
+	ListCell   *lc;
+	int			n = 0;
+
+	foreach(lc, notes)
+		if (!((OrderNote *) lfirst(lc))->state.locked)
+			locked = lappend(locked, lfirst(lc));
+	if (locked == NIL)
+		return;
+	before = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int64) * list_length(locked));
+	bo_enter_unpinned(&section);
+	bo_lock_order_rows(locked, before);
+	bo_leave(&section);
+	foreach(lc, locked)
+	{
+		OrderNote  *note = lfirst(lc);
+
+		bo_save(&note->state, sizeof(note->state));
+		note->state.born = note->state.fresh = before[n] < 0;
+		note->state.unseen = before[n++] <= 0;
+		note->state.locked = true;
+	}
+	pfree(before);
+	list_free(locked);
+}
+
+/*
+ * A key is found that "=" takes for one of those looked at and that is written
+ * in another way.  It is an order of its own, to be looked at next.
+ */
+static void
+add_spelling(Reconcile *r, Mapping *mapping, char *order_key, bool header)
+{
+	OtherSpelling *spelling;
+	ListCell   *lc;
+
+	foreach(lc, r->settlement->spellings)
+	{
+		spelling = lfirst(lc);
+		if (spelling->mapping == mapping && spelling->header == header && strcmp(spelling->order_key, order_key) == 0)
+			return;
+	}
+	spelling = palloc(sizeof(OtherSpelling));
+	spelling->mapping = mapping;
+	spelling->order_key = order_key;
+	spelling->header = header;
+	r->settlement->spellings = lappend(r->settlement->spellings, spelling);
+}
+
+static void
+take_mapped(Mapping *mapping, MappedLine *line, void *arg)
+{
+	Reconcile  *r = arg;
+	NoteKey		key = {mapping->source_id, line->order_key};
+	Order	   *order = r->last;
+
+	/* Lines come by order. */
+	if (order == NULL || order->mapping != mapping || strcmp(order->key.order_key, line->order_key) != 0)
+		order = r->last = hash_search(r->orders, &key, HASH_FIND, NULL);
+
+	if (order != NULL)
+		order->now = lappend(order->now, line);
+	else if (r->spellings)
+		add_spelling(r, mapping, line->order_key, false);
+	/* A line and its header meet on the lock of the header's spelling. */
+	if (order != NULL && line->header_key != NULL && strcmp(line->header_key, line->order_key) != 0 &&
+		!bo_order_is_locked(mapping->source_id, line->header_key))
+		add_spelling(r, mapping, line->header_key, true);
+}
+
+static Order *
+order_of(Reconcile *r, OrderNote *note)
+{
+	return hash_search(r->orders, &note->key, HASH_FIND, NULL);
+}
+
+/* The one line noted of an order, as it is recorded. */
+static uint64
+read_recorded_line(OrderNote *note, Mapping *mapping)
+{
+	Datum		args[4] = {bo_text(note->tenant), Int32GetDatum(note->key.source_id), bo_text(note->key.order_key)};
+
+	bo_pin();
+	args[3] = bo_text(bo_key_text(note->state.line, mapping->line_key_type, mapping->nline_columns));
+	return bo_exec(BO_READ_RECORDED_LINE, NULL, args, true);
+}
+
+static void
+read_recorded(Reconcile *r, List *notes)
+{
+	BoRows	   *rows = bo_rows(BO_ROWS_ORDERS);
+	Order	   *first = order_of(r, linitial(notes));
+	List	   *orders = NIL;
+	SPITupleTable *table;
+	ListCell   *lc;
+	uint64		n;
+	int			i = 0;
+
+	foreach(lc, notes)
+	{
+		OrderNote  *note = lfirst(lc);
+		Datum		values[4];
+		bool		nulls[4] = {false};
+
+		if (note->state.fresh && !r->mode.whole)
+			continue;			/* recorded by nobody before */
+		values[0] = bo_text(note->tenant);
+		values[1] = Int32GetDatum(note->key.source_id);
+		values[2] = bo_text(note->key.order_key);
+		values[3] = Int32GetDatum(i++);
+		bo_rows_put(rows, values, nulls);
+		orders = lappend(orders, hash_search(r->orders, &note->key, HASH_FIND, NULL));
+	}
+	if (i == 0)
+	{
+		bo_rows_drop(rows);
+		return;
+	}
+	if (first->one_line)
+		n = read_recorded_line(first->note, first->mapping);
+	else
+		n = bo_exec(BO_READ_RECORDED, rows, NULL, true);
+	table = SPI_tuptable;
+	for (uint64 row = 0; row < n; row++)
+	{
+		Recorded   *rec = palloc0(sizeof(Recorded));
+		Order	   *order;
+		bool		isnull;
+
+		SPI_tuptable = table;
+		order = list_nth(orders, bo_get_int32(row, 1));
+		rec->line_key = rec->old_line_key = bo_get_text(row, 2);
+		rec->old_order_key = order->note->key.order_key ? (char *) order->note->key.order_key : NULL;
+		rec->item = bo_get_text(row, 3);
+		rec->location = bo_get_text(row, 4);
+		rec->customer = bo_get_text(row, 5);
+		rec->ordered = bo_get_qty(row, 6);
+		rec->cancelled = bo_get_qty(row, 7);
+		rec->shipped = bo_get_qty(row, 8);
+		rec->picked = bo_get_qty(row, 9);
+		rec->live = bo_get_bool(row, 10);
+		rec->deleted = bo_get_bool(row, 11);
+		rec->priority = bo_get_int32(row, 12);
+		rec->queued_at = DatumGetTimestampTz(bo_get(row, 13, &isnull));
+		rec->requested_at = DatumGetDateADT(bo_get(row, 14, &isnull));
+		rec->has_requested_at = !isnull;
+		rec->held = bo_get_bool(row, 15);
+		rec->here = -1;
+		bo_check_line_id(bo_get_int64(row, 16));
+		order->recorded = lappend(order->recorded, rec);
+	}
+	SPI_freetuptable(table);
+	bo_rows_drop(rows);
+}
+
+static bool
+is_there(Order *order, const char *line_key)
+{
+	ListCell   *lc;
+
+	foreach(lc, order->now)
+		if (strcmp(((MappedLine *) lfirst(lc))->line_key, line_key) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * The key that a recorded line has after a move, NULL where the move is not
+ * its own.  Where expressions follow the columns of the line key, the move
+ * names the columns only and moves all lines that begin with them; where there
+ * are none but expressions, all that are not there any more.
+ */
+static char *
+moved_key(Order *from, LineMove *move, const Recorded *rec)
+{
+	Mapping    *mapping = from->mapping;
+	char	   *line_key = rec->line_key;
+	char	   *old;
+	size_t		n;
+
+	if (mapping->nline_keys == mapping->nline_columns)
+		return strcmp(line_key, move->old_line) == 0 ? move->new_line : NULL;
+	if (mapping->nline_columns == 0)
+		return rec->deleted || is_there(from, line_key) ? NULL : line_key;
+	old = bo_key_prefix(move->old_line, mapping->nline_columns);
+	n = strlen(old);
+	return strncmp(line_key, old, n) == 0 ? psprintf("%s%s", bo_key_prefix(move->new_line, mapping->nline_columns), line_key + n) : NULL;
+}
+
+/* Key updates: the recorded line follows, within its order or to another. */
+static void
+apply_moves(Reconcile *r)
+{
+	ListCell   *lc;
+
+	foreach(lc, bo_pending_moves())
+	{
+		LineMove   *move = lfirst(lc);
+		NoteKey		from_key = {move->source_id, move->old_order};
+		NoteKey		to_key = {move->source_id, move->new_order};
+		Order	   *from = hash_search(r->orders, &from_key, HASH_FIND, NULL);
+		Order	   *to = hash_search(r->orders, &to_key, HASH_FIND, NULL);
+		ListCell   *rc;
+
+		if (from == NULL || to == NULL)
+			continue;
+		foreach(rc, from->recorded)
+		{
+			Recorded   *rec = lfirst(rc);
+			char	   *key = moved_key(from, move, rec);
+
+			/* What one command moves, it moves at once: ids that shift by one do not chain. */
+			if (key == NULL || (rec->moved && rec->moved_in == move->cid))
+				continue;
+			rec->line_key = key;
+			rec->moved = true;
+			rec->moved_in = move->cid;
+			if (from != to)
+			{
+				from->recorded = foreach_delete_current(from->recorded, rc);
+				to->recorded = lappend(to->recorded, rec);
+			}
+			if (from->mapping->nline_keys == from->mapping->nline_columns)
+				break;
+		}
+	}
+}
+
+/* A stub, through which no line is seen, where the source is detached or its table gone. */
+Mapping *
+bo_mapping_to_use(int32 source_id, ReconcileMode mode)
+{
+	Mapping    *mapping;
+
+	if (mode.detach && mode.detach->source_id == source_id)
+		return mode.detach;
+	mapping = bo_mapping_or_park(source_id);
+	return mapping ? mapping : bo_mapping_stub(source_id);
+}
+
+typedef struct Reading
+{
+	Reconcile  *r;
+	Mapping    *mapping;
+	List	   *notes;
+} Reading;
+
+static void
+read_orders(void *arg)
+{
+	Reading    *reading = arg;
+	Reconcile  *r = reading->r;
+	List	   *notes = r->mode.whole ? reading->notes : bo_read_written(reading->mapping, reading->notes, take_mapped, r);
+	ListCell   *lc;
+
+	if (notes != NIL)
+	{
+		OrderNote  *first = linitial(notes);
+		MappingScope scope = order_of(r, first)->one_line ? MAPPING_LINE :
+			list_length(notes) == 1 && !first->state.unreadable ? MAPPING_ONE :
+			list_length(notes) < MANY_ORDERS ? MAPPING_FEW : MAPPING_MANY;
+
+		bo_mapping_read(reading->mapping, scope, notes, take_mapped, r);
+	}
+	if (reading->mapping->park)
+		foreach(lc, reading->notes)
+			bo_check_line_keys(order_of(reading->r, lfirst(lc)));
+}
+
+/* Where the source parks, an error is found out by halves to belong to one order, which remembers it. */
+static void
+read_or_park(Reconcile *r, Mapping *mapping, List *notes)
+{
+	Reading		reading = {r, mapping, notes};
+	ErrorData  *error;
+	ListCell   *lc;
+	int			half = list_length(notes) / 2;
+
+	if (!mapping->park)
+	{
+		read_orders(&reading);
+		return;
+	}
+	error = bo_try(read_orders, &reading);
+	if (error == NULL)
+		return;
+	foreach(lc, notes)
+		order_of(r, lfirst(lc))->now = NIL;
+	if (half == 0)
+		order_of(r, linitial(notes))->error = error;
+	else
+	{
+		read_or_park(r, mapping, list_truncate(list_copy(notes), half));
+		read_or_park(r, mapping, list_copy_tail(notes, half));
+	}
+}
+
+/* ---------- orders of a source that is being imported, seen for the first time ---------- */
+
+static void
+take_before(Mapping *mapping, MappedLine *line, void *arg)
+{
+	Reconcile  *r = arg;
+	NoteKey		key = {mapping->source_id, line->order_key};
+	Order	   *order = hash_search(r->orders, &key, HASH_FIND, NULL);
+
+	if (order != NULL)
+		order->before = lappend(order->before, line);
+}
+
+/* The active snapshot, without anything that this transaction did since the attachment. */
+static void
+read_before(void *arg)
+{
+	Reading    *reading = arg;
+	CommandId	begin = bo_import_begin(reading->mapping->source_id);
+
+	PushCopiedSnapshot(GetActiveSnapshot());
+	GetActiveSnapshot()->curcid = begin;
+	bo_mapping_read(reading->mapping, list_length(reading->notes) < MANY_ORDERS ? MAPPING_FEW : MAPPING_MANY,
+					reading->notes, take_before, reading->r);
+	PopActiveSnapshot();
+}
+
+/* Where an order could not be read before, what it says now is taken for it. */
+static void
+read_before_or_now(Reconcile *r, Mapping *mapping, List *notes)
+{
+	Reading		reading = {r, mapping, notes};
+	ListCell   *lc;
+	int			half = list_length(notes) / 2;
+
+	if (notes == NIL || bo_try(read_before, &reading) == NULL)
+		return;
+	foreach(lc, notes)
+		order_of(r, lfirst(lc))->before = NIL;
+	if (half == 0)
+		order_of(r, linitial(notes))->baseline = true;
+	else
+	{
+		read_before_or_now(r, mapping, list_truncate(list_copy(notes), half));
+		read_before_or_now(r, mapping, list_copy_tail(notes, half));
+	}
+}
+
+static List *
+unseen_orders(Reconcile *r, List *notes)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, notes)
+		if (order_of(r, lfirst(lc))->first_sight && !order_of(r, lfirst(lc))->baseline)
+			result = lappend(result, lfirst(lc));
+	return result;
+}
+
+/*
+ * An order that was there before the import came to it counts as if it had
+ * been imported just before this transaction: what it was then is compared
+ * with what it is now.  A new one was nothing.
+ */
+static void
+take_as_recorded(Order *order)
+{
+	ListCell   *lc;
+
+	foreach(lc, order->before)
+	{
+		MappedLine *line = lfirst(lc);
+		Recorded   *rec = NULL;
+		ListCell   *rc;
+
+		if (!line->demand && (line->item == NULL || qty_sign(line->shipped) == 0))
+			continue;
+		foreach(rc, order->recorded)	/* what is left of an attachment before this one */
+			if (strcmp(((Recorded *) lfirst(rc))->line_key, line->line_key) == 0)
+				rec = lfirst(rc);
+		if (rec == NULL)
+		{
+			rec = palloc0(sizeof(Recorded));
+			rec->line_key = rec->old_line_key = line->line_key;
+			rec->old_order_key = line->order_key;
+			rec->item = line->item;
+			rec->location = line->location;
+			rec->live = line->demand;
+			rec->unrecorded = true;
+			rec->here = -1;
+			order->recorded = lappend(order->recorded, rec);
+		}
+		rec->shipped = line->shipped;
+		rec->known = true;
+	}
+}
+
+/* Writes down which orders could not be read, and which can again. */
+static void
+park_orders(Reconcile *r, List *notes)
+{
+	List	   *readable = NIL;
+	ListCell   *lc;
+
+	foreach(lc, notes)
+	{
+		Order	   *order = order_of(r, lfirst(lc));
+
+		if (order->error != NULL)
+			bo_park(order->note->tenant, order->key.source_id, order->key.order_key, order->error);
+		else if ((order->mapping->park || r->mode.whole) && !order->mapping->unreadable)
+			readable = lappend(readable, order->note);
+	}
+	bo_unpark(readable);
+}
+
+int
+bo_compare_seq(const ListCell *a, const ListCell *b)
+{
+	int64		x = ((OrderNote *) lfirst(a))->seq;
+	int64		y = ((OrderNote *) lfirst(b))->seq;
+
+	return x < y ? -1 : x > y;
+}
+
+/*
+ * Adds to a settlement the differences of orders, which are locked, given
+ * sorted, and done with that; reads them with the snapshot.
+ */
+void
+bo_reconcile_orders(Settlement *settlement, ReconcileMode mode, List *notes, Snapshot snapshot)
+{
+	Reconcile	r = {.settlement = settlement,.mode = mode};
+	HASHCTL		ctl = {.keysize = sizeof(NoteKey),.entrysize = sizeof(Order),.hash = bo_note_key_hash,.match = bo_note_key_match,.hcxt = CurrentMemoryContext};
+	Mapping    *mapping = NULL;
+	List	   *by_seq;
+	ListCell   *lc;
+	bool		first_sight = false;
+
+	r.orders = hash_create("backorder orders", list_length(notes), &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+	foreach(lc, notes)
+	{
+		OrderNote  *note = lfirst(lc);
+		Order	   *order = hash_search(r.orders, &note->key, HASH_ENTER, NULL);
+
+		order->note = note;
+		if (mapping == NULL || mapping->source_id != note->key.source_id)
+		{
+			mapping = bo_mapping_to_use(note->key.source_id, mode);
+			bo_check_noted_types(mapping);
+		}
+		order->mapping = mapping;
+		order->now = NIL;
+		order->recorded = NIL;
+		order->error = NULL;
+		order->before = NIL;
+		order->first_sight = mapping->importing && note->state.unseen && !note->state.unreadable;
+		order->baseline = mode.baseline || (mode.import && order->first_sight);
+		first_sight = first_sight || (order->first_sight && !order->baseline);
+		/* Of one that is parked no line may be recorded yet. */
+		order->one_line = list_length(notes) == 1 && note->state.one_line && !note->state.whole && !note->state.unseen &&
+			!note->state.unreadable && !mode.whole && mapping->by_line && !mapping->park && bo_pending_moves() == NIL;
+	}
+
+	PushActiveSnapshot(snapshot);
+	for (lc = list_head(notes); lc != NULL;)
+	{
+		OrderNote  *first = lfirst(lc);
+		List	   *some = NIL;
+
+		r.spellings = false;
+		for (; lc != NULL && ((OrderNote *) lfirst(lc))->key.source_id == first->key.source_id; lc = lnext(notes, lc))
+		{
+			some = lappend(some, lfirst(lc));
+			r.spellings |= ((OrderNote *) lfirst(lc))->state.spellings;
+		}
+		mapping = ((Order *) hash_search(r.orders, &first->key, HASH_FIND, NULL))->mapping;
+		if (mapping->line.nkeys > 0)
+			read_or_park(&r, mapping, some);
+		if (first_sight && mapping->importing)
+		{
+			if (!mode.whole)
+				bo_import_seen(first->key.source_id);
+			read_before_or_now(&r, mapping, unseen_orders(&r, some));
+		}
+	}
+	read_recorded(&r, notes);
+	PopActiveSnapshot();
+	if (first_sight)
+		foreach(lc, notes)
+			take_as_recorded(order_of(&r, lfirst(lc)));
+	park_orders(&r, notes);
+	apply_moves(&r);
+
+	/* Orders as first noted: line_id is drawn in this order. */
+	by_seq = list_copy(notes);
+	list_sort(by_seq, bo_compare_seq);
+	foreach(lc, by_seq)
+		bo_reconcile_order(&r, order_of(&r, lfirst(lc)));
+	bo_pending_done(notes);
+}
+
+/*
+ * One snapshot for what orders say and for what is recorded of them, taken
+ * after the locks: first of the tables that they are read from, so that no
+ * rewrite of them is waited for with it (rewritten.c), then of the orders.
+ */
+Snapshot
+bo_snapshot_after_locks(List *notes, ReconcileMode mode)
+{
+	int32		source_id = 0;
+	ListCell   *lc;
+
+	foreach(lc, notes)
+	{
+		OrderNote  *note = lfirst(lc);
+
+		if (note->key.source_id == source_id)
+			continue;
+		source_id = note->key.source_id;
+		bo_mapping_lock(bo_mapping_to_use(source_id, mode));
+	}
+	bo_lock_orders(notes);
+	CommandCounterIncrement();
+	return RegisterSnapshot(mode.whole ? GetLatestSnapshot() : GetTransactionSnapshot());
+}
+
+/*
+ * Adds to a settlement the differences of all pending orders, which are locked
+ * and done with that.  Expects a section; allocates in the current context.
+ */
+void
+bo_reconcile(Settlement *settlement, ReconcileMode mode)
+{
+	List	   *notes = bo_pending_orders();
+	Snapshot	snapshot;
+
+	if (notes == NIL)
+		return;
+	snapshot = bo_snapshot_after_locks(notes, mode);
+	bo_reconcile_orders(settlement, mode, notes, snapshot);
+	UnregisterSnapshot(snapshot);
+}

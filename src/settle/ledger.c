@@ -1,0 +1,193 @@
+/*
+ * ledger.c
+ *		What lines are given and what moves: allocations, movements, and the
+ *		rows that the stock functions return.
+ *
+ * Part of settling: everything here runs under the stock locks that
+ * bo_settle() takes, in its section and memory context.
+ */
+#include "settle/settling.h"
+
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/tuplestore.h"
+
+PG_FUNCTION_INFO_V1(bo_collect_dealt);
+PG_FUNCTION_INFO_V1(bo_collected_dealt);
+
+/* What the stock functions return; see collect_dealt(). */
+static bool collecting;
+static MemoryContext dealt_cx;
+static Tuplestorestate *dealt_store;
+static TupleDesc dealt_desc;
+
+static void
+add_ledger(Settle *st, Line *line, Stock *stock, Qty quantity, const char *cause, int64 movement_id, Movement *goods)
+{
+	Datum		values[9];
+	bool		nulls[9] = {false};
+
+	values[0] = bo_text(stock->key.tenant);
+	values[1] = Int64GetDatum(line->line_id);
+	values[2] = bo_text(stock->key.item);
+	values[3] = bo_text(stock->key.location);
+	values[4] = NumericGetDatum(quantity);
+	values[5] = bo_text(cause);
+	values[6] = Int64GetDatum(movement_id);
+	nulls[6] = movement_id == 0;
+	values[7] = goods && goods->has_po ? Int64GetDatum(goods->po_id) : (Datum) 0;
+	values[8] = goods && goods->has_po ? Int32GetDatum(goods->po_line_no) : (Datum) 0;
+	nulls[7] = nulls[8] = goods == NULL || !goods->has_po;
+	if (st->allocations == NULL)
+		st->allocations = bo_rows(BO_ROWS_ALLOCATIONS);
+	bo_rows_put(st->allocations, values, nulls);
+}
+
+/*
+ * Changes a line's allocation.  The first of an incarnation is kept on the
+ * line, every later one in the ledger.
+ */
+void
+bo_allocate(Settle *st, Line *line, Qty quantity, const char *cause, int64 movement_id, Movement *goods)
+{
+	if (qty_sign(quantity) == 0)
+		return;
+	bo_touch_line(line);
+	line->allocated = qty_add(line->allocated, quantity);
+	line->dirty = true;
+	line->stock->allocated = qty_add(line->stock->allocated, quantity);
+	line->stock->changed = true;
+	if (line->incarnated)
+		line->first_allocated = qty_add(line->first_allocated, quantity);
+	else
+		add_ledger(st, line, line->stock, quantity, cause, movement_id, goods);
+}
+
+static void
+note_dealt(Line *line, Qty quantity)
+{
+	MemoryContext old;
+	Datum		values[5];
+	bool		nulls[5] = {false};
+
+	if (!collecting)
+		return;
+	old = MemoryContextSwitchTo(dealt_cx);
+	values[0] = bo_text(line->stock->key.tenant);
+	values[1] = Int32GetDatum(line->source_id);
+	values[2] = bo_text(line->order_key);
+	values[3] = bo_text(line->line_key);
+	values[4] = NumericGetDatum(quantity);
+	tuplestore_putvalues(dealt_store, dealt_desc, values, nulls);
+	MemoryContextSwitchTo(old);
+}
+
+/* Gives stock to a line, naming the goods that came in with this settling first. */
+void
+bo_deal_to(Settle *st, Line *line, Qty quantity)
+{
+	Stock	   *stock = line->stock;
+	Qty			rest = quantity;
+
+	bo_touch_line(line);
+	while (qty_sign(rest) > 0)
+	{
+		GoodsIn    *goods = stock->goods != NIL ? linitial(stock->goods) : NULL;
+		Qty			part = goods ? qty_min(goods->left, rest) : rest;
+
+		if (goods)
+			bo_allocate(st, line, part, goods->movement->kind, goods->movement->movement_id, goods->movement);
+		else
+			bo_allocate(st, line, part, "released", 0, NULL);
+		rest = qty_sub(rest, part);
+		if (goods)
+		{
+			goods->left = qty_sub(goods->left, part);
+			if (qty_sign(goods->left) <= 0)
+				stock->goods = list_delete_first(stock->goods);
+		}
+	}
+	line->dealt = qty_add(line->dealt, quantity);
+	note_dealt(line, quantity);
+}
+
+/* Books a movement of the settling's own, and counts it. line_id 0: none. */
+void
+bo_add_movement(Settle *st, Stock *stock, int64 movement_id, const char *kind, Qty quantity, Qty unavailable, int64 line_id, const char *reason)
+{
+	Datum		values[9];
+	bool		nulls[9] = {false};
+
+	values[0] = bo_text(stock->key.tenant);
+	values[1] = Int64GetDatum(movement_id);
+	values[2] = bo_text(stock->key.item);
+	values[3] = bo_text(stock->key.location);
+	values[4] = bo_text(kind);
+	values[5] = NumericGetDatum(quantity);
+	values[6] = Int64GetDatum(line_id);
+	nulls[6] = line_id == 0;
+	values[7] = bo_text(reason);
+	nulls[7] = reason == NULL;
+	values[8] = NumericGetDatum(unavailable);
+	if (st->movements == NULL)
+		st->movements = bo_rows(BO_ROWS_MOVEMENTS);
+	bo_rows_put(st->movements, values, nulls);
+	stock->on_hand = qty_add(stock->on_hand, quantity);
+	stock->unavailable = qty_add(stock->unavailable, unavailable);
+	stock->changed = true;
+}
+
+void
+bo_dealt_reset(void)
+{
+	collecting = false;
+	dealt_store = NULL;			/* its memory goes with the transaction */
+	dealt_cx = NULL;
+}
+
+/* collect_dealt(): begins to note what settling deals in this transaction. */
+Datum
+bo_collect_dealt(PG_FUNCTION_ARGS)
+{
+	MemoryContext old;
+
+	if (dealt_cx != NULL)
+		MemoryContextDelete(dealt_cx);
+	dealt_cx = AllocSetContextCreate(TopTransactionContext, "backorder dealt", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(dealt_cx);
+	dealt_store = tuplestore_begin_heap(false, false, work_mem);
+	dealt_desc = CreateTemplateTupleDesc(5);
+	TupleDescInitEntry(dealt_desc, 1, "tenant", TEXTOID, -1, 0);
+	TupleDescInitEntry(dealt_desc, 2, "source_id", INT4OID, -1, 0);
+	TupleDescInitEntry(dealt_desc, 3, "order_key", TEXTOID, -1, 0);
+	TupleDescInitEntry(dealt_desc, 4, "line_key", TEXTOID, -1, 0);
+	TupleDescInitEntry(dealt_desc, 5, "quantity", NUMERICOID, -1, 0);
+	MemoryContextSwitchTo(old);
+	collecting = true;
+	PG_RETURN_VOID();
+}
+
+/* collected_dealt(): what was dealt since collect_dealt(), and ends collecting. */
+Datum
+bo_collected_dealt(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	TupleTableSlot *slot;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (!collecting)
+		return (Datum) 0;
+	slot = MakeSingleTupleTableSlot(dealt_desc, &TTSOpsMinimalTuple);
+	while (tuplestore_gettupleslot(dealt_store, true, false, slot))
+		tuplestore_puttupleslot(rsinfo->setResult, slot);
+	ExecDropSingleTupleTableSlot(slot);
+	collecting = false;
+	tuplestore_end(dealt_store);
+	MemoryContextDelete(dealt_cx);
+	dealt_cx = NULL;
+	dealt_store = NULL;
+	return (Datum) 0;
+}

@@ -1,0 +1,454 @@
+/*
+ * lines.c
+ *		What reconcile found, applied to the recorded lines, and the lines written.
+ *
+ * Part of settling: everything here runs under the stock locks that
+ * bo_settle() takes, in its section and memory context.
+ */
+#include "settle/settling.h"
+
+#include "utils/memutils.h"
+
+/*
+ * The application says that more, or less, of a line was shipped.  Takes from
+ * the line's allocation, then from what is free; settle_stock sees to the rest.
+ */
+static void
+ship(Settle *st, Line *line, Qty difference)
+{
+	int64		movement_id;
+
+	if (qty_sign(difference) == 0)
+		return;
+	if (line->stock->counted_by != 0)
+	{
+		bo_ship_counted(st, line, difference);
+		return;
+	}
+	movement_id = bo_next_movement_id();
+	bo_add_movement(st, line->stock, movement_id, "shipment", qty_neg(difference), qty_zero, line->line_id, NULL);
+	if (qty_sign(difference) > 0)
+	{
+		Qty			own = qty_min(difference, line->allocated);
+
+		bo_allocate(st, line, qty_neg(own), "shipment", movement_id, NULL);
+		line->overshipped = qty_sub(difference, own);
+		line->stock->shipped_out = qty_add(line->stock->shipped_out, line->overshipped);
+	}
+	else
+		line->returned = qty_neg(difference);
+}
+
+/* The application's values, and what of the allocation they leave. */
+static void
+take_values(Settle *st, LineChange *change, Line *line)
+{
+	MappedLine *now = change->now;
+
+	line->customer = now->customer;
+	line->ordered = now->quantity;
+	line->cancelled = now->cancelled;
+	line->picked = now->picked;
+	line->priority = now->priority;
+	line->held = now->held;
+	line->has_requested_at = now->has_requested_at;
+	line->requested_at = now->requested_at;
+	if (now->has_queued_at)
+		line->queued_at = now->queued_at;
+	line->shipped = now->shipped;
+	if (line->incarnated)
+		line->first_shipped = qty_sign(now->shipped) > 0 ? now->shipped : NULL;
+}
+
+static void
+release_excess(Settle *st, Line *line, const char *cause)
+{
+	bo_set_open(line);
+	/* A decrease: from auto_cancelled first, then from what waits, then from the allocation. */
+	if (qty_cmp(line->allocated, line->open) > 0)
+		bo_allocate(st, line, qty_sub(line->open, line->allocated), cause, 0, NULL);
+}
+
+static void
+end_line(Settle *st, LineChange *change, Line *line)
+{
+	MappedLine *now = change->now;
+
+	if (now != NULL && !change->baseline)
+		ship(st, line, qty_sub(now->shipped, change->known_shipped ? change->known_shipped : line->shipped));
+	if (now != NULL)
+	{
+		line->shipped = now->shipped;
+		line->returned = qty_zero;
+	}
+	line->live = false;
+	line->deleted = now == NULL;
+	line->auto_cancelled = qty_zero;
+	line->cancelled = qty_max(qty_sub(line->ordered, line->shipped), qty_zero);
+	release_excess(st, line, "cancelled");
+	if (qty_sign(line->shipped) == 0 || change->displaced)
+		line->remove = true;
+}
+
+static void
+new_incarnation(Settle *st, Line *line)
+{
+	line->line_id = bo_next_line_id();
+	if (st->first_line_id == 0)
+		st->first_line_id = line->line_id;
+	line->incarnated = true;
+	line->queued_at = st->now;
+	line->first_allocated = qty_zero;
+	line->allocated = qty_zero;
+	line->auto_cancelled = qty_zero;
+	line->has_promised_at = line->has_first_promised_at = false;
+	line->live = true;
+	line->deleted = false;
+}
+
+static Line *
+new_line(Settle *st, LineChange *change)
+{
+	Line	   *line = palloc0(sizeof(Line));
+	MappedLine *now = change->now;
+
+	line->stock = change->stock;
+	line->tenant = change->mapping->tenant;
+	line->source_id = change->mapping->source_id;
+	line->order_key = change->order_key;
+	line->line_key = now->line_key;
+	line->old_backordered = line->old_covered = line->old_allocated = qty_zero;
+	line->dealt = line->returned = line->overshipped = qty_zero;
+	line->shipped = qty_zero;
+	new_incarnation(st, line);
+	return line;
+}
+
+/* The line has another key now: the row follows, and the order it left is to be told. */
+static void
+move_line(LineChange *change, Line *line)
+{
+	if (strcmp(line->order_key, change->order_key) == 0 && strcmp(line->line_key, change->now->line_key) == 0)
+		return;
+	if (qty_sign(line->old_backordered) > 0)
+		bo_touch_order(line->stock->key.tenant, line->source_id, line->order_key, line->quiet);
+	line->rekeyed = true;
+	line->order_key = change->order_key;
+	line->line_key = change->now->line_key;
+}
+
+/* Applies what reconcile found for one line. */
+void
+bo_apply_change(Settle *st, LineChange *change)
+{
+	Line	   *line = change->line;
+	MappedLine *now = change->now;
+	Qty			shipped;
+
+	st->s->lines_changed++;
+	switch (change->action)
+	{
+		case LINE_INSERT:
+		case LINE_BASELINE:
+			change->line = line = new_line(st, change);
+			line->quiet = change->quiet;
+			line->refuse_overship = change->mapping->refuse_overship;
+			bo_touch_line(line);
+			line->dirty = true;
+			take_values(st, change, line);
+			if (line->ordered == NULL || qty_sign(line->ordered) < 0)
+				line->ordered = line->shipped;
+			if (!now->demand)
+			{
+				line->live = false;
+				line->cancelled = qty_max(qty_sub(line->ordered, line->shipped), qty_zero);
+			}
+			bo_set_open(line);
+			if (!change->baseline && change->action == LINE_INSERT)
+				ship(st, line, change->known_shipped ? qty_sub(line->shipped, change->known_shipped) : line->shipped);
+			return;
+
+		case LINE_UPDATE:
+			bo_touch_line(line);
+			line->dirty = true;
+			line->quiet = change->quiet;
+			line->refuse_overship = change->mapping->refuse_overship;
+			move_line(change, line);
+			shipped = qty_sub(now->shipped, line->shipped);
+			if (!change->baseline)
+				ship(st, line, shipped);
+			if (line->priority != now->priority || line->held != now->held ||
+				(now->has_queued_at && now->queued_at != line->queued_at))
+				line->requeued = true;
+			take_values(st, change, line);
+			release_excess(st, line, "decrease");
+			if (qty_sign(line->returned) > 0)
+			{
+				Qty			back = qty_min(line->returned, bo_waits_for(line));
+
+				if (qty_sign(back) > 0)
+					bo_deal_to(st, line, back);
+			}
+			if (qty_cmp(bo_waits_for(line), line->old_backordered) != 0)
+				line->requeued = true;
+			return;
+
+		case LINE_RENEW:
+			{
+				Stock	   *stock = change->stock;
+				Line	   *old = line;
+
+				/* Shipped before: of a deleted incarnation only the excess is new. */
+				shipped = qty_sub(now->shipped, change->known_shipped ? change->known_shipped : line->shipped);
+				if (old->deleted && change->known_shipped == NULL && qty_sign(shipped) < 0)
+					shipped = qty_zero;
+				bo_touch_line(old);
+				old->requeued = true;
+				if (qty_sign(old->allocated) > 0)
+					bo_allocate(st, old, qty_neg(old->allocated), "requeued", 0, NULL);
+				if (qty_sign(old->old_backordered) > 0)
+					bo_touch_order(old->stock->key.tenant, old->source_id, old->order_key, change->quiet);
+
+				line = new_line(st, change);
+				line->tid = old->tid;
+				line->rekeyed = strcmp(old->order_key, change->order_key) != 0 || strcmp(old->line_key, now->line_key) != 0;
+				line->quiet = change->quiet;
+				line->refuse_overship = change->mapping->refuse_overship;
+				line->dirty = true;
+				/* The row is written once, for the new incarnation; the old one only leaves its queue. */
+				old->dirty = false;
+				old->open = qty_zero;
+				old->remove = true;
+				old->incarnated = true;
+				line->has_requested_at = now->has_requested_at;
+				take_values(st, change, line);
+				bo_set_open(line);
+				bo_touch_line(line);
+				if (!change->baseline)
+				{
+					if (qty_sign(shipped) >= 0 || old->stock == stock)
+						ship(st, line, shipped);
+					else if (old->stock->counted_by == 0)
+						bo_add_movement(st, old->stock, bo_next_movement_id(), "shipment", qty_neg(shipped), qty_zero, old->line_id, NULL);
+				}
+				if (qty_sign(line->returned) > 0)
+				{
+					Qty			back = qty_min(line->returned, bo_waits_for(line));
+
+					if (qty_sign(back) > 0)
+						bo_deal_to(st, line, back);
+				}
+				line->exists = false;
+				change->line = line;
+				return;
+			}
+
+		case LINE_END:
+			bo_touch_line(line);
+			line->dirty = true;
+			line->quiet = change->quiet;
+			line->refuse_overship = change->mapping->refuse_overship;
+			if (now != NULL)
+				move_line(change, line);
+			if (qty_sign(line->old_backordered) > 0)
+				line->requeued = true;
+			end_line(st, change, line);
+			return;
+	}
+}
+
+/* Reads the recorded rows of the changes, fresh under the stock locks. */
+void
+bo_read_changed_lines(Settle *st)
+{
+	BoRows	   *rows = NULL;
+	LineChange **by_n = palloc(sizeof(LineChange *) * Max(list_length(st->s->changes), 1));
+	ListCell   *lc;
+	SPITupleTable *table;
+	uint64		n;
+	int			count = 0;
+
+	foreach(lc, st->s->changes)
+	{
+		LineChange *change = lfirst(lc);
+		Datum		values[5];
+		bool		nulls[5] = {false};
+
+		if (change->old_line_key == NULL)
+			continue;
+		values[0] = bo_text(change->mapping->tenant);
+		values[1] = Int32GetDatum(change->mapping->source_id);
+		values[2] = bo_text(change->old_order_key);
+		values[3] = bo_text(change->old_line_key);
+		values[4] = Int32GetDatum(count);
+		if (rows == NULL)
+			rows = bo_rows(BO_ROWS_LINE_KEYS);
+		bo_rows_put(rows, values, nulls);
+		by_n[count++] = change;
+	}
+	if (rows == NULL)
+		return;
+	n = bo_exec(BO_READ_LINES, rows, NULL, false);
+	if (n != (uint64) count)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access due to concurrent update of an order line")));
+	table = SPI_tuptable;
+	for (uint64 row = 0; row < n; row++)
+	{
+		LineChange *change;
+
+		SPI_tuptable = table;
+		change = by_n[bo_get_int32(row, 25)];
+		change->line = bo_load_line(row, change->old_stock);
+	}
+	SPI_freetuptable(table);
+	bo_rows_drop(rows);
+}
+
+static void
+put_line(BoRows *rows, Line *line)
+{
+	Datum		values[26];
+	bool		nulls[26] = {false};
+
+	values[0] = PointerGetDatum(&line->tid);
+	values[1] = bo_text(line->stock->key.tenant);
+	values[2] = Int64GetDatum(line->line_id);
+	values[3] = Int32GetDatum(line->source_id);
+	values[4] = Int32GetDatum(line->priority);
+	values[5] = BoolGetDatum(line->live);
+	values[6] = BoolGetDatum(line->deleted);
+	values[7] = BoolGetDatum(line->held);
+	values[8] = TimestampTzGetDatum(line->queued_at);
+	values[9] = DateADTGetDatum(line->requested_at);
+	nulls[9] = !line->has_requested_at;
+	values[10] = DateADTGetDatum(line->first_promised_at);
+	nulls[10] = !line->has_first_promised_at;
+	values[11] = DateADTGetDatum(line->promised_at);
+	nulls[11] = !line->has_promised_at;
+	values[12] = bo_text(line->order_key);
+	values[13] = bo_text(line->line_key);
+	values[14] = bo_text(line->stock->key.item);
+	values[15] = bo_text(line->stock->key.location);
+	values[16] = bo_text(line->customer);
+	nulls[16] = line->customer == NULL;
+	values[17] = NumericGetDatum(line->ordered);
+	values[18] = NumericGetDatum(line->cancelled);
+	values[19] = NumericGetDatum(line->auto_cancelled);
+	values[20] = NumericGetDatum(line->shipped);
+	values[21] = NumericGetDatum(line->picked);
+	values[22] = NumericGetDatum(line->allocated);
+	values[23] = NumericGetDatum(line->first_allocated);
+	values[24] = NumericGetDatum(line->first_shipped);
+	nulls[24] = line->first_shipped == NULL;
+	values[25] = NumericGetDatum(line->folded);
+	nulls[25] = line->folded == NULL;
+	bo_rows_put(rows, values, nulls);
+}
+
+/* So many lines are written at once. */
+#define WRITE_PIECE 1000
+
+/* Lines on their way to a statement. */
+typedef struct Writing
+{
+	BoStatement statement;
+	BoLate	   *late;			/* of the rows */
+	BoRows	   *rows;
+	int			n;
+	MemoryContext cx;			/* of the rows */
+} Writing;
+
+static void
+write_piece(Writing *writing)
+{
+	MemoryContext old;
+
+	if (writing->cx == NULL)
+		return;
+	old = MemoryContextSwitchTo(writing->cx);
+	bo_write(writing->statement, writing->rows);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(writing->cx);
+	writing->rows = NULL;
+	writing->n = 0;
+}
+
+static void
+write_line(Writing *writing, Line *line)
+{
+	MemoryContext old;
+
+	if (writing->cx == NULL)
+		writing->cx = AllocSetContextCreate(CurrentMemoryContext, "backorder lines", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(writing->cx);
+	if (writing->rows == NULL)
+		writing->rows = bo_rows_late(BO_ROWS_LINES, writing->late);
+	put_line(writing->rows, line);
+	MemoryContextSwitchTo(old);
+	if (++writing->n == WRITE_PIECE)
+		write_piece(writing);
+}
+
+/* Writes the lines that changed, counts them into their stock, and notes their orders for announcing. */
+void
+bo_write_lines(Settle *st)
+{
+	Writing		inserted = {.statement = BO_INSERT_LINES,.late = st->late};
+	Writing		updated = {.statement = BO_UPDATE_LINES};
+	Writing		deleted = {.statement = BO_DELETE_LINES};
+	Qty			old_backordered;
+	ListCell   *lc;
+
+	for (int i = 0; i < st->nstocks; i++)
+	{
+		Stock	   *stock = st->stocks[i];
+
+		foreach(lc, stock->lines)
+		{
+			Line	   *line = lfirst(lc);
+			bool		has_row = ItemPointerIsValid(&line->tid);
+			Qty			backordered = line->remove ? qty_zero : bo_waits_for(line);
+
+			/* Counters: the line as it was goes, as it is comes. */
+			old_backordered = line->exists ? line->old_backordered : qty_zero;
+			if (qty_cmp(backordered, old_backordered) != 0 || line->held != line->old_held)
+				stock->changed = true;
+			stock->backordered = qty_add(stock->backordered, qty_sub(backordered, old_backordered));
+			if (line->exists && line->old_held)
+				stock->backordered_held = qty_sub(stock->backordered_held, old_backordered);
+			if (line->held && !line->remove)
+				stock->backordered_held = qty_add(stock->backordered_held, backordered);
+			if (line->requeued)
+				stock->changed = true;
+			if (qty_sign(old_backordered) > 0 || qty_sign(backordered) > 0)
+			{
+				bo_touch_order(stock->key.tenant, line->source_id, line->order_key, line->quiet);
+				if (!line->remove && (qty_cmp(line->allocated, line->old_allocated) != 0 || !line->exists))
+					bo_line_before(line->line_id, line->incarnated ? qty_zero : line->old_allocated, line->incarnated ? qty_zero : line->old_covered);
+			}
+			if (!line->dirty)
+				continue;
+			if (line->remove || line->rekeyed)
+			{
+				if (has_row)
+					write_line(&deleted, line);
+			}
+			else if (has_row)
+				write_line(&updated, line);
+		}
+	}
+	/* A key that one line leaves another may take. */
+	write_piece(&deleted);
+	write_piece(&updated);
+	/* Every line that gets a row comes from a change: in the order of orders and lines, so that those of one order lie together. */
+	foreach(lc, st->s->changes)
+	{
+		Line	   *line = ((LineChange *) lfirst(lc))->line;
+
+		if (line != NULL && line->dirty && !line->remove && (line->rekeyed || !ItemPointerIsValid(&line->tid)))
+			write_line(&inserted, line);
+	}
+	write_piece(&inserted);
+}

@@ -1,0 +1,250 @@
+/*
+ * queue.c
+ *		The queue of an item: the recorded rows by rank with the lines of this
+ *		settling merged in.  Rows are read only as far as somebody asks.
+ *
+ * Part of settling: everything here runs under the stock locks that
+ * bo_settle() takes, in its section and memory context.
+ */
+#include "settle/settling.h"
+
+#include "utils/hsearch.h"
+
+/* Rows are fetched from a queue in pieces that grow up to this. */
+#define FETCH_MAX 1000
+
+/* Makes open what the other quantities of the line say. */
+void
+bo_set_open(Line *line)
+{
+	Qty			open = qty_sub(qty_sub(qty_sub(line->ordered, line->cancelled), line->auto_cancelled), line->shipped);
+
+	line->open = qty_sign(open) < 0 ? qty_zero : open;
+}
+
+/* open - allocated */
+Qty
+bo_waits_for(Line *line)
+{
+	return qty_sub(line->open, line->allocated);
+}
+
+/* May the line be served now? */
+bool
+bo_is_waiting(Line *line)
+{
+	return !line->held && !line->remove && qty_cmp(line->open, line->allocated) > 0;
+}
+
+/* A line out of LINE_COLUMNS in SPI_tuptable. */
+Line *
+bo_load_line(int row, Stock *stock)
+{
+	Line	   *line = palloc0(sizeof(Line));
+	bool		isnull;
+	Qty			backordered;
+
+	line->tid = *(ItemPointer) DatumGetPointer(bo_get(row, 1, &isnull));
+	line->exists = true;
+	line->stock = stock;
+	line->line_id = bo_get_int64(row, 2);
+	line->incarnated = stock != NULL && stock->own_lines_from != 0 && line->line_id >= stock->own_lines_from;
+	line->source_id = bo_get_int32(row, 3);
+	line->tenant = stock ? stock->key.tenant : NULL;
+	line->order_key = bo_get_text(row, 4);
+	line->line_key = bo_get_text(row, 5);
+	line->customer = bo_get_text(row, 6);
+	line->ordered = bo_get_qty(row, 7);
+	line->cancelled = bo_get_qty(row, 8);
+	line->auto_cancelled = bo_get_qty(row, 9);
+	line->shipped = bo_get_qty(row, 10);
+	line->picked = bo_get_qty(row, 11);
+	line->allocated = bo_get_qty(row, 12);
+	line->first_allocated = bo_get_qty(row, 13);
+	line->priority = bo_get_int32(row, 14);
+	line->held = bo_get_bool(row, 15);
+	line->live = bo_get_bool(row, 16);
+	line->deleted = bo_get_bool(row, 17);
+	line->queued_at = DatumGetTimestampTz(bo_get(row, 18, &isnull));
+	line->requested_at = DatumGetDateADT(bo_get(row, 19, &isnull));
+	line->has_requested_at = !isnull;
+	line->first_promised_at = DatumGetDateADT(bo_get(row, 20, &isnull));
+	line->has_first_promised_at = !isnull;
+	line->promised_at = DatumGetDateADT(bo_get(row, 21, &isnull));
+	line->has_promised_at = !isnull;
+	backordered = bo_get_qty(row, 22);
+	line->first_shipped = bo_get_qty(row, 23);
+	line->folded = bo_get_qty(row, 24);
+	line->old_backordered = backordered;
+	line->old_covered = qty_add(line->allocated, line->shipped);
+	line->old_allocated = line->allocated;
+	line->old_held = line->held;
+	line->dealt = qty_zero;
+	line->returned = qty_zero;
+	line->overshipped = qty_zero;
+	line->open = qty_add(line->allocated, backordered);
+	return line;
+}
+
+/* Puts a line into its stock's list: it will be counted, and written if dirty. */
+void
+bo_touch_line(Line *line)
+{
+	Stock	   *stock = line->stock;
+
+	if (line->touched)
+		return;
+	line->touched = true;
+	stock->lines = lappend(stock->lines, line);
+	if (line->exists)
+	{
+		if (stock->touched_rows == NULL)
+		{
+			HASHCTL		ctl = {.keysize = sizeof(int64),.entrysize = sizeof(int64),.hcxt = CurrentMemoryContext};
+
+			stock->touched_rows = hash_create("backorder touched lines", 16, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+		}
+		(void) hash_search(stock->touched_rows, &line->line_id, HASH_ENTER, NULL);
+	}
+}
+
+/* Negative where a is served before b. */
+int
+bo_compare_rank(const Line *a, const Line *b)
+{
+	if (a->priority != b->priority)
+		return a->priority > b->priority ? -1 : 1;
+	if (a->queued_at != b->queued_at)
+		return a->queued_at < b->queued_at ? -1 : 1;
+	return a->line_id < b->line_id ? -1 : a->line_id > b->line_id;
+}
+
+/* The same for list_sort(). */
+int
+bo_compare_rank_cells(const ListCell *a, const ListCell *b)
+{
+	return bo_compare_rank(lfirst(a), lfirst(b));
+}
+
+/* Opens the queue of a stock row, by rank; backwards: its allocated lines from the lowest rank up. */
+void
+bo_queue_open(Queue *queue, Stock *stock, bool backwards, bool read_rows)
+{
+	ListCell   *lc;
+
+	memset(queue, 0, sizeof(*queue));
+	queue->stock = stock;
+	queue->backwards = backwards;
+	foreach(lc, stock->lines)
+	{
+		Line	   *line = lfirst(lc);
+
+		if (backwards ? qty_sign(line->allocated) > 0 && !line->remove : bo_is_waiting(line))
+			queue->mine = lappend(queue->mine, line);
+	}
+	list_sort(queue->mine, bo_compare_rank_cells);
+	if (backwards)
+	{
+		List	   *reversed = NIL;
+
+		for (int i = list_length(queue->mine) - 1; i >= 0; i--)
+			reversed = lappend(reversed, list_nth(queue->mine, i));
+		queue->mine = reversed;
+	}
+	if (read_rows)
+	{
+		Datum		args[3] = {bo_text(stock->key.tenant), bo_text(stock->key.item), bo_text(stock->key.location)};
+
+		queue->portal = bo_open(backwards ? BO_READ_ALLOCATED : BO_READ_QUEUE, args);
+		queue->fetch = 10;
+	}
+}
+
+/* Closes a queue; what was read stays. */
+void
+bo_queue_close(Queue *queue)
+{
+	if (queue->table)
+		SPI_freetuptable(queue->table);
+	if (queue->portal)
+		SPI_cursor_close(queue->portal);
+	queue->table = NULL;
+	queue->portal = NULL;
+}
+
+/* The next recorded row that this settling has not touched, or NULL. */
+Line *
+bo_queue_row(Queue *queue)
+{
+	while (queue->portal != NULL)
+	{
+		while (queue->next_row < queue->nrows)
+		{
+			Line	   *line;
+
+			SPI_tuptable = queue->table;
+			if (queue->stock->touched_rows != NULL)
+			{
+				int64		line_id = bo_get_int64(queue->next_row, 2);
+
+				if (hash_search(queue->stock->touched_rows, &line_id, HASH_FIND, NULL) != NULL)
+				{
+					queue->next_row++;
+					continue;
+				}
+			}
+			line = bo_load_line(queue->next_row++, queue->stock);
+			queue->nread++;
+			return line;
+		}
+		if (queue->table)
+			SPI_freetuptable(queue->table);
+		SPI_cursor_fetch(queue->portal, true, queue->fetch);
+		queue->table = SPI_tuptable;
+		queue->nrows = SPI_processed;
+		queue->next_row = 0;
+		queue->fetch = Min(queue->fetch * 4, FETCH_MAX);
+		if (queue->nrows == 0)
+			bo_queue_close(queue);
+	}
+	return NULL;
+}
+
+/* The next line of the queue, or NULL. */
+Line *
+bo_queue_next(Queue *queue)
+{
+	Line	   *mine = queue->next_mine < list_length(queue->mine) ? list_nth(queue->mine, queue->next_mine) : NULL;
+	Line	   *result;
+
+	if (queue->row == NULL)
+		queue->row = bo_queue_row(queue);
+	if (mine == NULL && queue->row == NULL)
+		return NULL;
+	if (queue->row == NULL ||
+		(mine != NULL && (queue->backwards ? bo_compare_rank(mine, queue->row) > 0 : bo_compare_rank(mine, queue->row) < 0)))
+	{
+		queue->next_mine++;
+		return mine;
+	}
+	result = queue->row;
+	queue->row = NULL;
+	return result;
+}
+
+/* What recorded lines that this settling has not touched wait for, held ones left out. */
+Qty
+bo_untouched_waiting(Stock *stock)
+{
+	Qty			result = qty_sub(stock->old_backordered, stock->old_held);
+	ListCell   *lc;
+
+	foreach(lc, stock->lines)
+	{
+		Line	   *line = lfirst(lc);
+
+		if (line->exists && !line->old_held)
+			result = qty_sub(result, line->old_backordered);
+	}
+	return result;
+}

@@ -1,0 +1,485 @@
+/*
+ * settle.c
+ *		The only place that deals stock.
+ *
+ * Every cause ends here: under the stock locks, taken sorted, movements,
+ * supply and line changes are applied, what is available is dealt down the
+ * queue (or what is missing taken back from its end), promises are made, and
+ * lines, counters and ledger are written, each row once.
+ *
+ * The queue of an item is the recorded rows by rank with the lines of this
+ * settling merged in; rows are read only as far as stock, or supply, reaches.
+ */
+#include "settle/settling.h"
+
+#include "base/json.h"
+#include "miscadmin.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+
+static void
+refuse_movement(Movement *m, const char *detail, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_BO_QUANTITY),
+			 errmsg("invalid %s of item \"%s\"", m->kind, m->item),
+			 errdetail("%s", detail),
+			 errhint("%s", hint)));
+}
+
+/* Kind and signs; a shipment takes away, a receipt may be reversed, and so on. */
+static void
+check_movement(Movement *m)
+{
+	static const struct
+	{
+		const char *kind;
+		int			quantity;	/* allowed sign: 1, -1, 0 none, 2 any */
+		int			unavailable;	/* likewise */
+	}			kinds[] = {
+		{"receipt", 2, 2}, {"shipment", 2, 0}, {"adjustment", 2, 2}, {"count", 2, 2}, {"transfer", 2, 2},
+		{"return", 2, 2}, {"hold", 0, 1}, {"release", 0, -1}, {"opening", 1, 1}
+	};
+	int			i = 0;
+
+	while (i < (int) lengthof(kinds) && strcmp(kinds[i].kind, m->kind) != 0)
+		i++;
+	if (i == (int) lengthof(kinds))
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_ARGUMENT),
+				 errmsg("unknown kind of stock movement \"%s\"", m->kind),
+				 errhint("Use receipt, shipment, adjustment, count, transfer, return, hold, release or opening.")));
+	if (m->quantity == NULL || m->unavailable == NULL || !qty_finite(m->quantity) || !qty_finite(m->unavailable))
+		refuse_movement(m, "Its quantity is not finite.", "Quantities are numbers.");
+	if ((kinds[i].quantity == 0 && qty_sign(m->quantity) != 0) ||
+		(kinds[i].quantity == 1 && qty_sign(m->quantity) < 0) ||
+		(kinds[i].unavailable == 0 && qty_sign(m->unavailable) != 0) ||
+		(kinds[i].unavailable == 1 && qty_sign(m->unavailable) < 0) ||
+		(kinds[i].unavailable == -1 && qty_sign(m->unavailable) > 0))
+		refuse_movement(m, psprintf("Quantity %s and unavailable %s do not fit the kind.", qty_text(m->quantity), qty_text(m->unavailable)),
+						"A hold or release changes unavailable only; an opening is not negative.");
+	if (m->has_po && strcmp(m->kind, "receipt") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_ARGUMENT),
+				 errmsg("stock movement of kind \"%s\" cannot name a purchase order", m->kind),
+				 errhint("Only receipts do.")));
+	if (m->half_po)
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_ARGUMENT),
+				 errmsg("receipt of item \"%s\" names half a purchase order line", m->item),
+				 errhint("Give po_id and po_line_no, or neither.")));
+}
+
+static void
+apply_movements(Settle *st)
+{
+	ListCell   *lc;
+
+	foreach(lc, st->s->movements)
+	{
+		Movement   *m = lfirst(lc);
+		Stock	   *stock = bo_find_stock(st, m->tenant, m->item, m->location);
+		Qty			comes = qty_sub(m->quantity, m->unavailable);
+
+		bo_check_counted(stock, m);
+		if (m->has_po)
+		{
+			SupplyRow  *row = bo_find_supply(st, m->tenant, m->po_id, m->po_line_no);
+			Qty			before;
+
+			if (row == NULL || row->stock != stock)
+				ereport(ERROR,
+						(errcode(ERRCODE_BO_PURCHASE),
+						 errmsg("line %d of purchase order " INT64_FORMAT " cannot be received", m->po_line_no, m->po_id),
+						 errdetail(row == NULL ? "It is not placed." : "It is of another item or location."),
+						 errhint("Only lines of placed purchase orders are received, at their location.")));
+			if (row->closed && qty_sign(m->quantity) > 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_BO_PURCHASE),
+						 errmsg("line %d of purchase order " INT64_FORMAT " cannot be received", m->po_line_no, m->po_id),
+						 errdetail("The purchase order is closed."),
+						 errhint("Receive without a purchase order, or write a new one.")));
+			before = bo_supply_open(row);
+			row->received = qty_add(row->received, m->quantity);
+			if (qty_sign(row->received) < 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_BO_PURCHASE),
+						 errmsg("more of line %d of purchase order " INT64_FORMAT " is reversed than was received", m->po_line_no, m->po_id),
+						 errhint("See received in backorder.purchases.")));
+			bo_supply_written(row, before);
+		}
+		stock->on_hand = qty_add(stock->on_hand, m->quantity);
+		stock->unavailable = qty_add(stock->unavailable, m->unavailable);
+		stock->changed = true;
+		if (qty_sign(comes) > 0)
+		{
+			GoodsIn    *goods = palloc(sizeof(GoodsIn));
+
+			goods->movement = m;
+			goods->left = comes;
+			stock->goods = lappend(stock->goods, goods);
+		}
+		else if (qty_sign(comes) < 0)
+			stock->reduced = true;
+	}
+}
+
+static void
+note_discrepancy(Settle *st, Line *line, Qty missing)
+{
+	JsonbParseState *payload = NULL;
+
+	json_begin(&payload);
+	json_text(&payload, "order", line->order_key);
+	json_text(&payload, "customer", line->customer);
+	json_begin_array(&payload, "lines");
+	json_begin(&payload);
+	json_text(&payload, "line", line->line_key);
+	json_text(&payload, "item", line->stock->key.item);
+	json_text(&payload, "location", line->stock->key.location);
+	json_qty(&payload, "ordered", line->ordered);
+	json_qty(&payload, "shipped", line->shipped);
+	json_qty(&payload, "adjusted", missing);
+	json_end(&payload);
+	json_end_array(&payload);
+	bo_event_put(&st->events, line->stock->key.tenant, line->source_id, line->order_key, "discrepancy", line->customer, &payload);
+}
+
+/*
+ * More was shipped than was to be had: it came out of what is held, and what
+ * on hand lacks is booked as found, line by line.
+ */
+static Qty
+book_discrepancies(Settle *st, Stock *stock, Qty missing)
+{
+	/* The last line to ship beyond its allocation is the first to be doubted. */
+	for (int i = list_length(stock->lines) - 1; i >= 0 && qty_sign(missing) > 0; i--)
+	{
+		Line	   *line = list_nth(stock->lines, i);
+		Qty			part = qty_min(line->overshipped, missing);
+		Qty			held;
+
+		if (qty_sign(part) <= 0)
+			continue;
+		missing = qty_sub(missing, part);
+		held = qty_min(part, stock->unavailable);
+		if (qty_sign(held) > 0)
+		{
+			bo_add_movement(st, stock, bo_next_movement_id(), "release", qty_zero, qty_neg(held), line->line_id, "shipped although held");
+			part = qty_sub(part, held);
+		}
+		if (qty_sign(part) <= 0)
+			continue;
+		if (line->refuse_overship)
+			ereport(ERROR,
+					(errcode(ERRCODE_BO_OVERSHIP),
+					 errmsg("more of item \"%s\" was shipped than is on hand", stock->key.item),
+					 errdetail("Line %s of order %s ships %s more than there are.", line->line_key, line->order_key, qty_text(part)),
+					 errhint("Receive or count the stock first, or attach with overship => 'adjust'.")));
+		bo_add_movement(st, stock, bo_next_movement_id(), "adjustment", part, qty_zero, line->line_id, "shipped more than was on hand");
+		note_discrepancy(st, line, part);
+	}
+	return missing;
+}
+
+/* What is allocated to lines that this settling has not touched. */
+static Qty
+untouched_allocated(Stock *stock)
+{
+	Qty			result = stock->allocated;
+	ListCell   *lc;
+
+	foreach(lc, stock->lines)
+		result = qty_sub(result, ((Line *) lfirst(lc))->allocated);
+	return result;
+}
+
+/* Less stock than promised: takes allocations back from the lowest rank up; what is picked where it cannot be otherwise. */
+static Qty
+take_back(Settle *st, Stock *stock, Qty missing, bool picked)
+{
+	Queue		queue;
+	Line	   *line;
+	bool		rows = qty_sign(untouched_allocated(stock)) != 0;
+
+	if (rows)
+		bo_late_flush(st->late);
+	bo_queue_open(&queue, stock, true, rows);
+	while (qty_sign(missing) > 0 && (line = bo_queue_next(&queue)) != NULL)
+	{
+		Qty			part = bo_take_back(missing, line->allocated, picked ? qty_zero : line->picked);
+
+		if (qty_sign(part) == 0)
+			continue;
+		bo_allocate(st, line, qty_neg(part), "taken back", 0, NULL);
+		line->requeued = true;
+		missing = qty_sub(missing, part);
+	}
+	bo_queue_close(&queue);
+	return missing;
+}
+
+static void
+settle_stock(Settle *st, Stock *stock)
+{
+	Qty			free = bo_free_quantity(stock);
+	Queue		queue;
+	Line	   *line;
+	bool		rows;
+
+	if (qty_sign(free) < 0)
+	{
+		Qty			missing = take_back(st, stock, qty_neg(free), false);
+
+		if (qty_sign(missing) > 0 && stock->figure != NULL)
+			missing = take_back(st, stock, bo_release_held(st, stock, missing), true);
+		else if (qty_sign(missing) > 0)
+			missing = book_discrepancies(st, stock, missing);
+		if (qty_sign(missing) > 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_BO_STOCK),
+					 errmsg("too little stock of item \"%s\" at location \"%s\"", stock->key.item, stock->key.location),
+					 errdetail("On hand would be %s with %s unavailable and %s picked or allocated beyond taking back.",
+							   qty_text(stock->on_hand), qty_text(stock->unavailable), qty_text(stock->allocated)),
+					 errhint("Nothing was changed. Picked goods are on hand: ship or unpick them first.")));
+		free = qty_zero;
+	}
+	if (qty_sign(stock->on_hand) < 0 || qty_sign(stock->unavailable) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_STOCK),
+				 errmsg("too little stock of item \"%s\" at location \"%s\"", stock->key.item, stock->key.location),
+				 errdetail("On hand would be %s, unavailable %s.", qty_text(stock->on_hand), qty_text(stock->unavailable)),
+				 errhint("Nothing was changed. Release no more than is held.")));
+	if (qty_sign(free) == 0)
+		return;
+	rows = qty_sign(bo_untouched_waiting(stock)) > 0;
+	bo_queue_open(&queue, stock, false, rows);
+	while (qty_sign(free) > 0 && (line = bo_queue_next(&queue)) != NULL)
+	{
+		Qty			part = bo_deal(FULFILMENT_PARTIAL, bo_waits_for(line), free);
+
+		if (qty_sign(part) == 0)
+			continue;
+		bo_deal_to(st, line, part);
+		if (line->exists && !line->requeued)
+			stock->dealt_waiting = qty_add(stock->dealt_waiting, part);
+		free = qty_sub(free, part);
+	}
+	bo_queue_close(&queue);
+}
+
+static void
+write_ledger(Settle *st)
+{
+	bo_write(BO_INSERT_MOVEMENTS, st->movements);
+	bo_write(BO_INSERT_ALLOCATIONS, st->allocations);
+	bo_events_write(&st->events);
+	st->movements = NULL;
+	st->allocations = NULL;
+	memset(&st->events, 0, sizeof(st->events));
+}
+
+/* Settles all there is under the stock locks; the counters are left to be written. */
+static void
+settle_all(Settle *st)
+{
+	Settlement *s = st->s;
+	ListCell   *lc;
+
+	bo_read_changed_lines(st);
+	bo_read_supply(st);
+	bo_read_counts(st);
+	apply_movements(st);
+	bo_apply_counts(st);
+	bo_apply_supplies(st);
+	foreach(lc, s->changes)
+		bo_apply_change(st, lfirst(lc));
+	for (int i = 0; i < st->nstocks; i++)
+		settle_stock(st, st->stocks[i]);
+	for (int i = 0; i < st->nstocks; i++)
+		bo_promise_stock(st, st->stocks[i]);
+
+	BO_POINT("dealt");
+	if (s->repromise && s->changes == NIL)
+		for (int i = 0; i < st->nstocks; i++)
+			s->lines_changed += list_length(st->stocks[i]->lines);
+	bo_write_lines(st);
+	bo_announce_settled(s->changes);
+	bo_write_supply(st);
+	write_ledger(st);
+}
+
+/* The stock of new lines, which is all locked before the first of several pieces; what a piece touches becomes st->stocks, sorted. */
+static void
+find_changed_stock(Settle *st)
+{
+	ListCell   *lc;
+
+	st->nstocks = 0;
+	foreach(lc, st->s->changes)
+	{
+		LineChange *change = lfirst(lc);
+		Stock	   *stock;
+
+		if (change->now && change->now->item && change->action != LINE_END)
+			change->stock = bo_find_stock(st, change->mapping->tenant, change->now->item, change->now->location);
+		stock = change->stock;
+		if (stock == NULL)
+			continue;
+		if (!stock->locked)
+			elog(ERROR, "stock of order %s was not locked", change->order_key);
+		if (!stock->in_piece)
+			st->stocks[st->nstocks++] = stock;
+		stock->in_piece = true;
+		stock->own_lines_from = st->first_line_id;
+	}
+	qsort(st->stocks, st->nstocks, sizeof(Stock *), bo_compare_stocks);
+}
+
+/* A counter of a stock row outlives a piece: so long are those that are kept where they were. */
+#define KEPT_SIZE 32
+
+/* The counters of a stock row, for the next piece of changes. */
+static void
+keep_counters(Stock *stock)
+{
+	Qty		   *counters[] = {&stock->on_hand, &stock->unavailable, &stock->allocated, &stock->backordered, &stock->backordered_held, &stock->on_order};
+	char		copies[lengthof(counters)][KEPT_SIZE];
+
+	if (stock->kept == NULL)
+		stock->kept = palloc(sizeof(copies));
+	/* They may be in each other's place. */
+	for (int i = 0; i < (int) lengthof(counters); i++)
+		if (VARSIZE(*counters[i]) <= KEPT_SIZE)
+			memcpy(copies[i], *counters[i], VARSIZE(*counters[i]));
+		else
+			*counters[i] = qty_copy(NumericGetDatum(*counters[i]));
+	for (int i = 0; i < (int) lengthof(counters); i++)
+		if (VARSIZE(*counters[i]) <= KEPT_SIZE)
+		{
+			Qty			kept = (Qty) (stock->kept + i * KEPT_SIZE);
+
+			memcpy(kept, copies[i], KEPT_SIZE);
+			*counters[i] = kept;
+		}
+	stock->old_backordered = stock->backordered;
+	stock->old_held = stock->backordered_held;
+}
+
+/* Settles a piece of many changes after another; only the counters of the stock outlive a piece. */
+static void
+settle_pieces(Settle *st)
+{
+	Stock	  **all = st->stocks;
+	int			n = st->nstocks;
+	MemoryContext cx = AllocSetContextCreate(CurrentMemoryContext, "backorder piece", 0, 1024 * 1024, ALLOCSET_DEFAULT_MAXSIZE);
+	MemoryContext old;
+
+	/* Promises are read for each piece that has some of the stock. */
+	for (int i = 0; i < n; i++)
+		st->s->small_pieces = st->s->small_pieces && qty_sign(all[i]->on_order) == 0 && !all[i]->promises_stale;
+	st->late = bo_late();
+	st->stocks = palloc(sizeof(Stock *) * Max(n, 1));
+	old = MemoryContextSwitchTo(cx);
+	while (st->s->next(st->s))
+	{
+		ListCell   *lc;
+
+		CHECK_FOR_INTERRUPTS();
+		find_changed_stock(st);
+		bo_read_changed_lines(st);
+		foreach(lc, st->s->changes)
+			bo_apply_change(st, lfirst(lc));
+		for (int i = 0; i < st->nstocks; i++)
+			settle_stock(st, st->stocks[i]);
+		for (int i = 0; i < st->nstocks; i++)
+			bo_promise_stock(st, st->stocks[i]);
+		bo_write_lines(st);
+		bo_announce_settled(NIL);
+		write_ledger(st);
+
+		MemoryContextSwitchTo(old);
+		for (int i = 0; i < st->nstocks; i++)
+		{
+			Stock	   *stock = st->stocks[i];
+
+			keep_counters(stock);
+			stock->lines = NIL;
+			stock->touched_rows = NULL;
+			stock->shipped_out = stock->dealt_waiting = qty_zero;
+			stock->requeued = false;
+			stock->in_piece = false;
+		}
+		st->s->changes = NIL;
+		MemoryContextReset(cx);
+		MemoryContextSwitchTo(cx);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(cx);
+	bo_late_flush(st->late);
+	st->stocks = all;
+	st->nstocks = n;
+}
+
+/*
+ * Applies changes, movements and supply under the stock locks, deals, promises
+ * and writes.  Expects a section, and the orders of the changes locked; locks
+ * stock rows sorted; allocates in the current context.  Raises 40001 where
+ * REPEATABLE READ asks for it, and the refusals of class OB; nothing is
+ * changed then.
+ */
+void
+bo_settle(Settlement *settlement)
+{
+	Settle		st;
+	ListCell   *lc;
+
+	bo_settle_start(&st, settlement);
+	foreach(lc, settlement->changes)
+	{
+		LineChange *change = lfirst(lc);
+
+		if (change->now && change->now->item && change->action != LINE_END)
+			change->stock = bo_find_stock(&st, change->mapping->tenant, change->now->item, change->now->location);
+		if (change->old_item)
+			change->old_stock = bo_find_stock(&st, change->mapping->tenant, change->old_item, change->old_location);
+	}
+	foreach(lc, settlement->movements)
+	{
+		Movement   *m = lfirst(lc);
+
+		check_movement(m);
+		(void) bo_find_stock(&st, m->tenant, m->item, m->location);
+	}
+	foreach(lc, settlement->supplies)
+	{
+		SupplyChange *c = lfirst(lc);
+
+		if (c->wanted)
+			(void) bo_find_stock(&st, c->tenant, c->item, c->location);
+		if (c->old_item)
+			(void) bo_find_stock(&st, c->tenant, c->old_item, c->old_location);
+	}
+	foreach(lc, settlement->places)
+	{
+		StockKey   *key = lfirst(lc);
+
+		(void) bo_find_stock(&st, key->tenant, key->item, key->location);
+	}
+	bo_find_counts(&st);
+	if (hash_get_num_entries(st.by_key) == 0 && settlement->next == NULL)
+		return;
+	bo_lock_stocks(&st);
+	BO_POINT("locked");
+	for (int i = 0; i < st.nstocks; i++)
+		st.stocks[i]->shipped_out = st.stocks[i]->dealt_waiting = qty_zero;
+
+	if (settlement->next != NULL)
+		settle_pieces(&st);
+	else
+		settle_all(&st);
+	bo_write_stock(&st);
+	BO_POINT("written");
+	if (bo_announce_pending())
+		bo_queue_commit_work();
+}

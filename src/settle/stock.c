@@ -1,0 +1,189 @@
+/*
+ * stock.c
+ *		The stock rows of a settling: found, locked sorted, written.
+ *
+ * Part of settling: everything here runs under the stock locks that
+ * bo_settle() takes, in its section and memory context.
+ */
+#include "settle/settling.h"
+
+#include "common/hashfn.h"
+#include "utils/hsearch.h"
+
+static int
+compare_keys(const StockKey *a, const StockKey *b)
+{
+	int			cmp = strcmp(a->tenant, b->tenant);
+
+	if (cmp == 0)
+		cmp = strcmp(a->item, b->item);
+	return cmp != 0 ? cmp : strcmp(a->location, b->location);
+}
+
+static uint32
+stock_hash(const void *key, Size size)
+{
+	const StockKey *k = key;
+
+	return string_hash(k->item, strlen(k->item) + 1) ^ (string_hash(k->location, strlen(k->location) + 1) * 31) ^
+		(string_hash(k->tenant, strlen(k->tenant) + 1) * 131);
+}
+
+static int
+stock_match(const void *a, const void *b, Size size)
+{
+	return compare_keys(a, b);
+}
+
+/* In the order of locks. */
+int
+bo_compare_stocks(const void *a, const void *b)
+{
+	return compare_keys(&(*(Stock *const *) a)->key, &(*(Stock *const *) b)->key);
+}
+
+/* Where the stock of a key is: what makes it big is not in the hash table, which takes memory for dozens of entries at once. */
+typedef struct StockEntry
+{
+	StockKey	key;
+	Stock	   *stock;
+} StockEntry;
+
+/* Begins a settling: nothing is locked yet. Allocates in the current context. */
+void
+bo_settle_start(Settle *st, Settlement *settlement)
+{
+	HASHCTL		ctl = {.keysize = sizeof(StockKey),.entrysize = sizeof(StockEntry),.hash = stock_hash,.match = stock_match,.hcxt = CurrentMemoryContext};
+
+	memset(st, 0, sizeof(*st));
+	st->s = settlement;
+	st->cx = CurrentMemoryContext;
+	st->now = GetCurrentTimestamp();
+	st->today = bo_current_day();
+	st->by_key = hash_create("backorder stock", 64, &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+}
+
+/* The stock of an item at a location, taken into the settling if it was not. */
+Stock *
+bo_find_stock(Settle *st, char *tenant, char *item, char *location)
+{
+	StockKey	key = {tenant, item, location};
+	bool		found;
+	StockEntry *entry = hash_search(st->by_key, &key, HASH_ENTER, &found);
+
+	if (!found)
+	{
+		entry->stock = MemoryContextAllocZero(st->cx, sizeof(Stock));
+		entry->stock->key = key;
+	}
+	return entry->stock;
+}
+
+/* The same if it is in the settling; else NULL. */
+Stock *
+bo_known_stock(Settle *st, const StockKey *key)
+{
+	StockEntry *entry = hash_search(st->by_key, key, HASH_FIND, NULL);
+
+	return entry ? entry->stock : NULL;
+}
+
+static void
+take_counters(int i, const StockCounters *counters, void *arg)
+{
+	Stock	   *stock = ((Settle *) arg)->stocks[i];
+
+	stock->tid = counters->tid;
+	stock->on_hand = stock->old_on_hand = counters->on_hand;
+	stock->unavailable = counters->unavailable;
+	stock->allocated = counters->allocated;
+	stock->backordered = stock->old_backordered = counters->backordered;
+	stock->backordered_held = stock->old_held = counters->backordered_held;
+	stock->on_order = counters->on_order;
+	stock->promises_stale = counters->promises_stale;
+	stock->counted_by = counters->counted_by;
+	stock->locked = true;
+}
+
+/* Locks the stock rows, sorted; those that do not exist are created. */
+void
+bo_lock_stocks(Settle *st)
+{
+	HASH_SEQ_STATUS seq;
+	StockEntry *entry;
+	const StockKey **keys;
+	int			i = 0;
+
+	st->nstocks = hash_get_num_entries(st->by_key);
+	if (st->nstocks == 0)
+		return;
+	st->stocks = palloc(sizeof(Stock *) * st->nstocks);
+	keys = palloc(sizeof(StockKey *) * st->nstocks);
+	hash_seq_init(&seq, st->by_key);
+	while ((entry = hash_seq_search(&seq)) != NULL)
+		st->stocks[i++] = entry->stock;
+	qsort(st->stocks, st->nstocks, sizeof(Stock *), bo_compare_stocks);
+	for (i = 0; i < st->nstocks; i++)
+		keys[i] = &st->stocks[i]->key;
+	bo_lock_stock_rows(keys, st->nstocks, take_counters, st);
+	pfree(keys);
+}
+
+/* Locks stock rows, sorted. Expects a section. */
+void
+bo_lock_places(List *places)
+{
+	Settle		st;
+	Settlement	none = {0};
+	ListCell   *lc;
+
+	bo_settle_start(&st, &none);
+	foreach(lc, places)
+	{
+		StockKey   *key = lfirst(lc);
+
+		(void) bo_find_stock(&st, key->tenant, key->item, key->location);
+	}
+	bo_lock_stocks(&st);
+}
+
+/* What could be dealt now; negative where more is promised than there is. */
+Qty
+bo_free_quantity(Stock *stock)
+{
+	return qty_sub(qty_sub(stock->on_hand, stock->unavailable), stock->allocated);
+}
+
+/* Writes the counters of the stock rows that changed. */
+void
+bo_write_stock(Settle *st)
+{
+	BoRows	   *rows = NULL;
+
+	for (int i = 0; i < st->nstocks; i++)
+	{
+		Stock	   *stock = st->stocks[i];
+		Datum		values[12];
+		bool		nulls[12] = {false};
+
+		if (!stock->changed)
+			continue;
+		values[0] = PointerGetDatum(&stock->tid);
+		values[1] = bo_text(stock->key.tenant);
+		values[2] = bo_text(stock->key.item);
+		values[3] = bo_text(stock->key.location);
+		values[4] = NumericGetDatum(stock->on_hand);
+		values[5] = NumericGetDatum(stock->unavailable);
+		values[6] = NumericGetDatum(stock->allocated);
+		values[7] = NumericGetDatum(stock->backordered);
+		values[8] = NumericGetDatum(stock->backordered_held);
+		values[9] = NumericGetDatum(stock->on_order);
+		values[10] = BoolGetDatum(stock->promises_stale);
+		values[11] = Int32GetDatum(stock->counted_by);
+		nulls[11] = stock->counted_by == 0 || stock->uncounted;
+		if (rows == NULL)
+			rows = bo_rows(BO_ROWS_STOCK);
+		bo_rows_put(rows, values, nulls);
+	}
+	bo_write(BO_WRITE_STOCK, rows);
+}

@@ -1,0 +1,423 @@
+/*
+ * direct.c
+ *		The rows of the hot tables, written without a statement.
+ *
+ * Part of store: an order writes a row for each of its lines and updates one
+ * of stock for each of its items.  As statements, most of what that costs is
+ * starting and ending an executor and evaluating constraints that settling
+ * keeps anyway.  Here the rows go to the table's access method and its
+ * indexes, in the same way and with the same locks, snapshots and errors.
+ */
+#include "store/heap_table.h"
+
+#include "access/heapam.h"
+#include "access/tableam.h"
+#include "executor/executor.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/tuplestore.h"
+
+/* So many rows are inserted at once. */
+#define INSERT_PIECE 256
+
+/* From this many rows on the table is extended and written as COPY does. */
+#define BULK_ROWS 1000
+
+/* Inserts the index entries of a row that was written, but for that of the index number late; -1: all. */
+static void
+insert_index_tuples(BoDirect *direct, TupleTableSlot *slot, bool update, bool summarizing, int late)
+{
+	Table	   *table = direct->table;
+
+	bo_open_indexes(direct, slot, late);
+	(void) bo_insert_index_tuples(table->rri, slot, table->estate, update, summarizing);
+	ResetPerTupleExprContext(table->estate);
+}
+
+/* ---------- rows ---------- */
+
+/* Where each column of a table stands in row sets of a kind, + 1; -1 where it is not given. */
+static const int8 *
+given_columns(Table *table, BoRowsKind kind, TupleDesc given)
+{
+	int8	   *from = table->from[kind];
+
+	if (from[0] == 0)
+		for (int i = 0; i < table->ncolumns; i++)
+		{
+			from[i] = -1;
+			for (int j = 0; j < given->natts && from[i] < 0; j++)
+				if (strcmp(NameStr(TupleDescAttr(given, j)->attname), table->columns[i].name) == 0)
+					from[i] = j + 1;
+		}
+	return from;
+}
+
+static int
+position(Table *table, const char *name)
+{
+	for (int i = 0; i < table->ncolumns; i++)
+		if (strcmp(table->columns[i].name, name) == 0)
+			return i;
+	elog(ERROR, "table %s has no column %s", table->name, name);
+	return -1;
+}
+
+/* The columns that compute() reads and fills, by table. */
+static const char *const computing[][9] = {
+	[BO_TABLE_ORDER_LINE] = {"ordered", "cancelled", "auto_cancelled", "shipped", "allocated", "backordered", "fulfilment", "picked", "live"},
+	[BO_TABLE_STOCK] = {"on_hand", "unavailable", "allocated", "available", "version", "backordered", "backordered_held", "on_order"},
+	[BO_TABLE_SALES_ORDER] = {NULL},
+	[BO_TABLE_ALLOCATION] = {"allocation_id", "allocated_at"},
+	[BO_TABLE_EVENT] = {"id", "created_at"},
+	[BO_TABLE_PURCHASE_ORDER_LINE] = {"cancelled", "expected_at", "applied_at"},
+	[BO_TABLE_WAITING_ORDER] = {NULL},
+};
+
+/* What a statement would have computed: defaults and generated columns.  Checks what the table's constraints do. */
+typedef struct Computed
+{
+	BoTable		which;
+	int8	   *column;			/* positions of its columns in the table */
+	Datum		value;
+} Computed;
+
+static Qty
+quantity(const Datum *values, const Computed *c, int i)
+{
+	return DatumGetNumeric(values[c->column[i]]);
+}
+
+static void
+start_computing(Computed *c, BoTable which)
+{
+	static int8 columns[lengthof(computing)][9];
+	static bool known[lengthof(computing)];
+
+	if (!known[which])
+		for (int i = 0; i < 9 && computing[which][i] != NULL; i++)
+			columns[which][i] = position(&bo_direct_tables[which], computing[which][i]);
+	known[which] = true;
+	c->which = which;
+	c->column = columns[which];
+	if (which == BO_TABLE_ORDER_LINE)
+		c->value = bo_text("partial");
+	else if (which == BO_TABLE_ALLOCATION || which == BO_TABLE_EVENT || which == BO_TABLE_PURCHASE_ORDER_LINE)
+		c->value = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+}
+
+static void
+refuse_row(Table *table)
+{
+	elog(ERROR, "a row of backorder.%s would have a negative counter", table->name);
+}
+
+static void
+compute(Computed *c, Datum *values, bool *nulls)
+{
+	switch (c->which)
+	{
+		case BO_TABLE_ORDER_LINE:
+			{
+				Qty			open = qty_sub(qty_sub(qty_sub(quantity(values, c, 0), quantity(values, c, 1)), quantity(values, c, 2)), quantity(values, c, 3));
+				Qty			waits = qty_sub(qty_sign(open) < 0 ? qty_zero : open, quantity(values, c, 4));
+
+				for (int i = 0; i < 5; i++)
+					if (qty_sign(quantity(values, c, i)) < 0)
+						refuse_row(&bo_direct_tables[c->which]);
+				if (qty_sign(waits) < 0 || qty_sign(quantity(values, c, 7)) < 0 ||
+					(!DatumGetBool(values[c->column[8]]) && qty_sign(open) > 0))
+					refuse_row(&bo_direct_tables[c->which]);
+				values[c->column[5]] = NumericGetDatum(waits);
+				nulls[c->column[5]] = false;
+				values[c->column[6]] = c->value;
+				nulls[c->column[6]] = false;
+				break;
+			}
+		case BO_TABLE_STOCK:
+			{
+				Qty			available = qty_sub(qty_sub(quantity(values, c, 0), quantity(values, c, 1)), quantity(values, c, 2));
+
+				if (qty_sign(available) < 0 || qty_sign(quantity(values, c, 0)) < 0 || qty_sign(quantity(values, c, 1)) < 0 ||
+					qty_sign(quantity(values, c, 2)) < 0 || qty_sign(quantity(values, c, 6)) < 0 ||
+					qty_cmp(quantity(values, c, 6), quantity(values, c, 5)) > 0 || qty_sign(quantity(values, c, 7)) < 0)
+					refuse_row(&bo_direct_tables[c->which]);
+				values[c->column[3]] = NumericGetDatum(available);
+				nulls[c->column[3]] = false;
+				values[c->column[4]] = Int64GetDatum(DatumGetInt64(values[c->column[4]]) + 1);
+				break;
+			}
+		case BO_TABLE_ALLOCATION:
+		case BO_TABLE_EVENT:
+			values[c->column[0]] = Int64GetDatum(c->which == BO_TABLE_EVENT ? bo_next_event_id() : bo_next_allocation_id());
+			nulls[c->column[0]] = false;
+			values[c->column[1]] = c->value;
+			nulls[c->column[1]] = false;
+			break;
+		case BO_TABLE_PURCHASE_ORDER_LINE:
+			values[c->column[0]] = NumericGetDatum(qty_zero);
+			nulls[c->column[0]] = false;
+			nulls[c->column[1]] = true;
+			values[c->column[2]] = c->value;
+			nulls[c->column[2]] = false;
+			break;
+		case BO_TABLE_SALES_ORDER:
+		case BO_TABLE_WAITING_ORDER:
+			break;
+	}
+}
+
+/* A row set that is read, a row after another. */
+typedef struct Reading
+{
+	BoRows	   *rows;
+	uint64		next;
+	TupleTableSlot *slot;		/* NULL: the rows are in memory, or made */
+	const Datum *values;		/* of the row that was read */
+	const bool *nulls;
+} Reading;
+
+static void
+begin_reading(Reading *reading, BoRows *rows)
+{
+	memset(reading, 0, sizeof(*reading));
+	reading->rows = rows;
+	reading->values = rows->values;
+	reading->nulls = rows->nulls;
+	if (rows->store != NULL)
+		reading->slot = MakeSingleTupleTableSlot(rows->desc, &TTSOpsMinimalTuple);
+}
+
+static bool
+read_row(Reading *reading)
+{
+	BoRows	   *rows = reading->rows;
+
+	if (reading->slot != NULL)
+	{
+		if (!tuplestore_gettupleslot(rows->store, true, false, reading->slot))
+			return false;
+		slot_getallattrs(reading->slot);
+		reading->values = reading->slot->tts_values;
+		reading->nulls = reading->slot->tts_isnull;
+		return true;
+	}
+	if (reading->next == rows->n)
+		return false;
+	if (rows->make != NULL)
+		rows->make(rows->values, rows->nulls, rows->arg);
+	else
+	{
+		reading->values = rows->values + reading->next * rows->desc->natts;
+		reading->nulls = rows->nulls + reading->next * rows->desc->natts;
+	}
+	reading->next++;
+	return true;
+}
+
+static void
+end_reading(Reading *reading)
+{
+	if (reading->slot != NULL)
+		ExecDropSingleTupleTableSlot(reading->slot);
+}
+
+/* The given columns of a row, over those it has. */
+static void
+take_given(BoDirect *direct, const int8 *from, const Reading *given, Datum *values, bool *nulls)
+{
+	for (int i = 0; i < direct->table->ncolumns; i++)
+		if (from[i] > 0)
+		{
+			values[i] = given->values[from[i] - 1];
+			nulls[i] = given->nulls[from[i] - 1];
+		}
+}
+
+/* ---------- inserting ---------- */
+
+typedef struct Insertion
+{
+	BoDirect   *direct;
+	CommandId	cid;
+	BulkInsertState bulk;
+	TupleTableSlot *slots[INSERT_PIECE];
+	int			n;				/* slots filled */
+	int			allocated;
+	BoLate	   *late;
+	int			late_index;		/* whose entries wait there; -1: none */
+} Insertion;
+
+static void
+insert_piece(Insertion *in)
+{
+	Relation	rel = in->direct->rel;
+
+	if (in->n == 0)
+		return;
+	BO_POINT("inserting");
+	if (in->n == 1)
+		table_tuple_insert(rel, in->slots[0], in->cid, 0, in->bulk);
+	else
+	{
+		MemoryContext cx = AllocSetContextCreate(CurrentMemoryContext, "backorder insert", ALLOCSET_DEFAULT_SIZES);
+		MemoryContext old = MemoryContextSwitchTo(cx);
+
+		table_multi_insert(rel, in->slots, in->n, in->cid, 0, in->bulk);
+		MemoryContextSwitchTo(old);
+		MemoryContextDelete(cx);
+	}
+	for (int i = 0; i < in->n; i++)
+	{
+		if (in->late_index >= 0)
+			bo_late_put(in->late, in->direct, in->slots[i]);
+		insert_index_tuples(in->direct, in->slots[i], false, false, in->late_index);
+	}
+	in->n = 0;
+}
+
+/* Inserts a row set. Expects the locks that the rows need. */
+void
+bo_direct_insert(BoDirect *direct, BoRows *rows)
+{
+	Insertion	in = {.direct = direct,.cid = GetCurrentCommandId(true),.late = rows->late,.late_index = rows->late != NULL ? bo_late_index(rows->late, direct) : -1};
+	Reading		given;
+	MemoryContext cx = AllocSetContextCreate(CurrentMemoryContext, "backorder row", ALLOCSET_SMALL_SIZES);
+	const int8 *from = given_columns(direct->table, rows->kind, rows->desc);
+	/* Slots of the table's own descriptor are noted with the resource owner, which gets slow from a few dozen on. */
+	TupleDesc	desc = rows->n < 32 ? RelationGetDescr(direct->rel) : CreateTupleDescCopy(RelationGetDescr(direct->rel));
+	Computed	computed;
+
+	start_computing(&computed, direct->table - bo_direct_tables);
+	begin_reading(&given, rows);
+	if (rows->n >= BULK_ROWS)
+		in.bulk = GetBulkInsertState();
+	while (read_row(&given))
+	{
+		TupleTableSlot *slot;
+		MemoryContext old;
+
+		if (in.n == in.allocated)
+			in.slots[in.allocated++] = MakeSingleTupleTableSlot(desc, table_slot_callbacks(direct->rel));
+		slot = ExecClearTuple(in.slots[in.n++]);
+		take_given(direct, from, &given, slot->tts_values, slot->tts_isnull);
+		old = MemoryContextSwitchTo(cx);
+		compute(&computed, slot->tts_values, slot->tts_isnull);
+		MemoryContextSwitchTo(old);
+		ExecStoreVirtualTuple(slot);
+		ExecMaterializeSlot(slot);
+		MemoryContextReset(cx);
+		if (in.n == INSERT_PIECE)
+			insert_piece(&in);
+	}
+	insert_piece(&in);
+	if (in.bulk != NULL)
+		FreeBulkInsertState(in.bulk);
+	for (int i = 0; i < in.allocated; i++)
+		ExecDropSingleTupleTableSlot(in.slots[i]);
+	if (desc != RelationGetDescr(direct->rel))
+		FreeTupleDesc(desc);
+	end_reading(&given);
+	MemoryContextDelete(cx);
+}
+
+/* ---------- updating ---------- */
+
+/* As the executor does. */
+void
+bo_raise_concurrent(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access due to concurrent update")));
+}
+
+/* Replaces the row at tid, which is locked, by the one in the slot. */
+void
+bo_direct_update_row(BoDirect *direct, ItemPointer tid, TupleTableSlot *slot, CommandId cid)
+{
+	TM_FailureData failure;
+	TM_Result	result;
+	LockTupleMode lock;
+	BoUpdateIndexes update_indexes;
+
+	result = table_tuple_update(direct->rel, tid, slot, cid, GetActiveSnapshot(), InvalidSnapshot, true,
+								&failure, &lock, &update_indexes);
+	if (result == TM_Updated || result == TM_Deleted)
+		bo_raise_concurrent();
+	if (result != TM_Ok)
+		elog(ERROR, "row of backorder.%s cannot be updated: %d", direct->table->name, result);
+	/* That no key changes is a hint for the indexes, and true of stock and orders. */
+	if (update_indexes != BO_UPDATE_NO_INDEXES)
+		insert_index_tuples(direct, slot, direct->table != &bo_direct_tables[BO_TABLE_ORDER_LINE], bo_only_summarizing(update_indexes), -1);
+}
+
+/*
+ * Updates rows by the column "tid" of a row set: rows that this transaction
+ * has locked, or whose stock row it has, so nobody else changed them since.
+ */
+void
+bo_direct_update(BoDirect *direct, BoRows *rows)
+{
+	Reading		given;
+	TupleTableSlot *old = table_slot_create(direct->rel, NULL);
+	TupleTableSlot *slot = table_slot_create(direct->rel, NULL);
+	MemoryContext cx = AllocSetContextCreate(CurrentMemoryContext, "backorder row", ALLOCSET_SMALL_SIZES);
+	CommandId	cid = GetCurrentCommandId(true);
+	const int8 *from = given_columns(direct->table, rows->kind, rows->desc);
+	Computed	computed;
+
+	start_computing(&computed, direct->table - bo_direct_tables);
+	CheckCmdReplicaIdentity(direct->rel, CMD_UPDATE);
+	begin_reading(&given, rows);
+	while (read_row(&given))
+	{
+		MemoryContext save = MemoryContextSwitchTo(cx);
+		ItemPointerData tid;
+
+		tid = *(ItemPointer) DatumGetPointer(given.values[0]);	/* its first column */
+		if (!table_tuple_fetch_row_version(direct->rel, &tid, SnapshotAny, old))
+			bo_raise_concurrent();
+		slot_getallattrs(old);
+		ExecClearTuple(slot);
+		memcpy(slot->tts_values, old->tts_values, sizeof(Datum) * direct->table->ncolumns);
+		memcpy(slot->tts_isnull, old->tts_isnull, sizeof(bool) * direct->table->ncolumns);
+		take_given(direct, from, &given, slot->tts_values, slot->tts_isnull);
+		compute(&computed, slot->tts_values, slot->tts_isnull);
+		ExecStoreVirtualTuple(slot);
+		ExecMaterializeSlot(slot);
+		bo_direct_update_row(direct, &tid, slot, cid);
+		MemoryContextSwitchTo(save);
+		MemoryContextReset(cx);
+	}
+	end_reading(&given);
+	ExecDropSingleTupleTableSlot(old);
+	ExecDropSingleTupleTableSlot(slot);
+	MemoryContextDelete(cx);
+}
+
+/* ---------- deleting ---------- */
+
+/* Deletes rows by the column "tid" of a row set, the first, that this transaction has locked. */
+void
+bo_direct_delete(BoDirect *direct, BoRows *rows)
+{
+	Reading		given;
+	CommandId	cid = GetCurrentCommandId(true);
+
+	CheckCmdReplicaIdentity(direct->rel, CMD_DELETE);
+	begin_reading(&given, rows);
+	while (read_row(&given))
+	{
+		TM_FailureData failure;
+		TM_Result	result = table_tuple_delete(direct->rel, (ItemPointer) DatumGetPointer(given.values[0]), cid, GetActiveSnapshot(),
+												InvalidSnapshot, true, &failure, false);
+
+		if (result == TM_Updated || result == TM_Deleted)
+			bo_raise_concurrent();
+		if (result != TM_Ok)
+			elog(ERROR, "row of backorder.%s cannot be deleted: %d", direct->table->name, result);
+	}
+	end_reading(&given);
+}
