@@ -8,19 +8,22 @@
 EXTENSION = backorder
 MODULE_big = backorder
 
+# Where the sources are: another directory in a VPATH build, as make -f ../backorder/Makefile.
+TOP := $(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST))))
+
 # The control file is the one place that knows the version.
-EXTVERSION := $(shell sed -n "s/^default_version *= *'\([^']*\)'.*/\1/p" backorder.control)
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\([^']*\)'.*/\1/p" $(TOP)/backorder.control)
 
 # One folder of src/ a layer; a file of src/ itself is the top floor. See CONTRIBUTING.md.
-SOURCES := $(sort $(wildcard src/*.c src/*/*.c))
-HEADERS := $(wildcard src/*.h src/*/*.h)
-OBJS := $(SOURCES:.c=.o)
-PG_CPPFLAGS = -Isrc
+SOURCES := $(sort $(wildcard $(TOP)/src/*.c $(TOP)/src/*/*.c))
+HEADERS := $(wildcard $(TOP)/src/*/*.h)
+OBJS := $(patsubst $(TOP)/%.c,%.o,$(SOURCES))
+PG_CPPFLAGS = -I$(TOP)/src
 
 # The install script is built from its parts; update scripts are written by hand.
-SQL_PARTS := $(sort $(wildcard sql/[0-9][0-9]-*.sql))
+SQL_PARTS := $(sort $(wildcard $(TOP)/sql/[0-9][0-9]-*.sql))
 DATA_built = sql/backorder--$(EXTVERSION).sql
-DATA := $(sort $(wildcard sql/backorder--*--*.sql))
+DATA := $(patsubst $(TOP)/%,%,$(sort $(wildcard $(TOP)/sql/backorder--*--*.sql)))
 
 # Of what -Wextra reports, only unused parameters come from PostgreSQL's own headers (and from
 # every SQL-callable function).
@@ -54,11 +57,11 @@ endif
 # and for scripts too: a test must not be named like a part of the install script. Isolation tests
 # write to output_iso/, so their answers are found in test/expected/; from 16 on that must be said.
 # The extension is loaded first so that each test also runs alone.
-REGRESS := $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
-REGRESS_OPTS = --inputdir=test --load-extension=backorder
-ISOLATION := $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
-ISOLATION_OPTS = --inputdir=test --load-extension=backorder \
-	$(if $(filter 15,$(MAJORVERSION)),,--expecteddir=test)
+REGRESS := $(patsubst $(TOP)/test/sql/%.sql,%,$(sort $(wildcard $(TOP)/test/sql/*.sql)))
+REGRESS_OPTS = --inputdir=$(TOP)/test --load-extension=backorder
+ISOLATION := $(patsubst $(TOP)/test/specs/%.spec,%,$(sort $(wildcard $(TOP)/test/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=$(TOP)/test --load-extension=backorder \
+	$(if $(filter 15,$(MAJORVERSION)),,--expecteddir=$(TOP)/test)
 
 EXTRA_CLEAN = src/.flags $(wildcard src/*.gcno src/*/*.gcno) $(wildcard sql/backorder--*.sql.new) tmp_check log
 
@@ -67,17 +70,25 @@ PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
 # Rebuilt each time, as a removed part leaves no newer file behind; replaced only when it differs.
-$(DATA_built): FORCE
+$(DATA_built): FORCE | sql/
 	@{ printf '%s\n' '\echo Use "CREATE EXTENSION backorder" to load this file. \quit'; \
-	  for part in $(SQL_PARTS); do printf '\n-- %s\n\n' $$part; cat $$part || exit 1; done; } > $@.new
+	  for part in $(SQL_PARTS); do printf '\n-- %s\n\n' "sql/$${part##*/}"; cat $$part || exit 1; done; } > $@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@ && echo "built $@"; fi
 
 # Objects depend on every header, and on what they were compiled for and with.
-$(OBJS) $(OBJS:.o=.bc): $(HEADERS) src/.flags
+$(OBJS) $(OBJS:.o=.bc): $(HEADERS) src/.flags | $(sort $(dir $(OBJS)))
 
-src/.flags: FORCE
+src/.flags: FORCE | src/
 	@printf '%s\n' '$(VERSION) $(OBJS)' '$(CC) $(CPPFLAGS) $(CFLAGS)' > $@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+# The directories of a VPATH build.
+$(sort sql/ src/ $(dir $(OBJS))):
+	mkdir -p $@
+
+# Calls and includes go down the floors of the house only.
+arrows: $(OBJS)
+	$(TOP)/script/arrows .
 
 # A second opinion on the sources, if there is a clang. PGXS's CFLAGS are those of the compiler that
 # built PostgreSQL, so they are not used; the attributes ignored are gcc's, in PostgreSQL's headers.
@@ -91,8 +102,8 @@ clang:
 TIDY = -*,clang-analyzer-*,bugprone-*,-clang-analyzer-core.NullDereference,-bugprone-branch-clone,-bugprone-easily-swappable-parameters,-bugprone-reserved-identifier,-bugprone-narrowing-conversions,-bugprone-assignment-in-if-condition,-bugprone-macro-parentheses,-bugprone-implicit-widening-of-multiplication-result,-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling
 lint:
 	clang-tidy -quiet -warnings-as-errors='*' -checks='$(TIDY)' $(SOURCES) -- $(CPPFLAGS)
-	cppcheck --include=test/cppcheck.h --enable=warning,performance,portability -q --std=c11 -I src --error-exitcode=1 \
+	cppcheck --include=test/cppcheck.h --enable=warning,performance,portability -q --std=c11 -I $(TOP)/src --error-exitcode=1 \
 	  --suppress=missingInclude --suppress=nullPointerRedundantCheck:src/reconcile/difference.c --suppress=nullPointer:src/store/run_statement.c $(SOURCES)
-	scan-build --status-bugs $(MAKE) -s -B with_llvm=no PG_CONFIG=$(PG_CONFIG) PG_CPPFLAGS='-Isrc -DUSE_ASSERT_CHECKING=1' $(OBJS)
+	scan-build --status-bugs $(MAKE) -s -B with_llvm=no PG_CONFIG=$(PG_CONFIG) PG_CPPFLAGS='-I$(TOP)/src -DUSE_ASSERT_CHECKING=1' $(OBJS)
 
-.PHONY: FORCE clang lint
+.PHONY: FORCE arrows clang lint

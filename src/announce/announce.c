@@ -8,13 +8,19 @@
  * written, and what is told from now on.  Orders that are never short are not
  * touched at all.
  */
-#include "backorder.h"
+#include "postgres.h"
 
 #include "commands/async.h"
-#include "base/json.h"
 #include "miscadmin.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
+
+#include "announce/announce.h"
+#include "announce/compare.h"
+#include "base/base.h"
+#include "base/json.h"
+#include "pending/pending.h"
+#include "store/store.h"
 
 /* Orders are announced in pieces of this many, so that memory stays flat. */
 #define ANNOUNCE_PIECE 1000
@@ -28,26 +34,8 @@ typedef struct LineBefore
 	Qty			covered;		/* allocated + shipped */
 } LineBefore;
 
-/* A line as it is, or as its customer was told. */
-typedef struct LineState
-{
-	int64		line_id;
-	char	   *line_key;
-	char	   *item;
-	char	   *location;
-	char	   *customer;
-	Qty			ordered;
-	Qty			shipped;
-	Qty			allocated;
-	Qty			backordered;
-	bool		has_promised_at;
-	bool		has_first_promised_at;
-	DateADT		promised_at;
-	DateADT		first_promised_at;
-} LineState;
-
 /* The lines of one order, by line_id. */
-typedef struct OrderState
+struct OrderState
 {
 	LineState  *lines;
 	int			n;
@@ -55,7 +43,7 @@ typedef struct OrderState
 	char	   *customer;
 	Jsonb	   *told;			/* what was told, as its row says it; NULL: there is none yet */
 	ItemPointerData tid;		/* of that row */
-} OrderState;
+};
 
 typedef struct Touched
 {
@@ -70,35 +58,10 @@ typedef struct Touched
 	OrderState	kept;
 } Touched;
 
-/* Kinds of events, in the order in which those of one order are written. */
-typedef enum EventKind
-{
-	EVENT_CANCELLED,
-	EVENT_DEALLOCATED,
-	EVENT_BACKORDERED,
-	EVENT_PROMISED,
-	EVENT_DELAYED,
-	EVENT_ADVANCED,
-	EVENT_ALLOCATED,
-	EVENT_READY,
-	EVENT_KINDS
-} EventKind;
-
-static const char *const event_names[] = {
-	[EVENT_CANCELLED] = "cancelled",
-	[EVENT_DEALLOCATED] = "deallocated",
-	[EVENT_BACKORDERED] = "backordered",
-	[EVENT_PROMISED] = "promised",
-	[EVENT_DELAYED] = "delayed",
-	[EVENT_ADVANCED] = "advanced",
-	[EVENT_ALLOCATED] = "allocated",
-	[EVENT_READY] = "ready",
-};
-
 static MemoryContext announce_cx;
 static HTAB *touched_orders;
-static int64 npending;			/* touched orders to be announced; follows savepoints */
 static HTAB *lines_before;
+static int64 npending;			/* touched orders to be announced; follows savepoints */
 static MemoryContext kept_cx;	/* what is kept in this run (below); NULL: nothing */
 
 static MemoryContext
@@ -312,53 +275,53 @@ copy_qty(Qty quantity)
 }
 
 /*
- * A settling has written these changes.  Of an order that was first recorded
- * by it, its customer was told nothing, and these are all the lines it has:
- * where its lines are kept, neither is looked for.  A second settling may
- * change what the first did.
+ * A settling has written changes.  Are the lines of the new orders among them
+ * to be kept?  A second settling may change what the first did: then none are.
  */
-void
-bo_announce_settled(List *changes)
+bool
+bo_announce_keeps(int nchanges)
 {
-	MemoryContext old;
-	ListCell   *lc;
-
-	if (++nsettled > 1 || !keeping || touched_orders == NULL || list_length(changes) > KEPT_CHANGES)
-		return;
+	if (++nsettled > 1 || !keeping || touched_orders == NULL || nchanges > KEPT_CHANGES)
+		return false;
 	Assert(kept_cx == NULL);
 	kept_cx = AllocSetContextCreate(announce_cx, "backorder kept lines", ALLOCSET_SMALL_SIZES);
-	old = MemoryContextSwitchTo(kept_cx);
-	foreach(lc, changes)
-	{
-		LineChange *change = lfirst(lc);
-		Line	   *line = change->line;
-		NoteKey		key = {change->mapping->source_id, change->order_key};
-		Touched    *order;
-		LineState  *state;
+	return true;
+}
 
-		if (!change->first || line == NULL || line->remove || !line->dirty)
-			continue;
-		order = hash_search(touched_orders, &key, HASH_FIND, NULL);
-		if (order == NULL)
-			continue;
-		Assert(change->now != NULL);	/* nothing was recorded of the order: none of its lines ends */
-		if (order->kept_in != run)
-			memset(&order->kept, 0, sizeof(order->kept));
-		order->kept_in = run;
-		state = add_line(&order->kept, line->customer ? pstrdup(line->customer) : NULL);
-		state->line_id = line->line_id;
-		state->line_key = pstrdup(line->line_key);
-		state->item = pstrdup(change->now->item);
-		state->location = pstrdup(change->now->location);
-		state->ordered = copy_qty(line->ordered);
-		state->shipped = copy_qty(line->shipped);
-		state->allocated = copy_qty(line->allocated);
-		state->backordered = copy_qty(qty_sub(line->open, line->allocated));
-		state->has_promised_at = line->has_promised_at;
-		state->promised_at = line->promised_at;
-		state->has_first_promised_at = line->has_first_promised_at;
-		state->first_promised_at = line->first_promised_at;
-	}
+/*
+ * Where the lines of an order are kept that was first recorded by the settling:
+ * its customer was told nothing, and the lines that are given are all it has.
+ * NULL where it is not to be announced.
+ */
+OrderState *
+bo_announce_order(int32 source_id, const char *order_key)
+{
+	NoteKey		key = {source_id, order_key};
+	Touched    *order = hash_search(touched_orders, &key, HASH_FIND, NULL);
+
+	if (order == NULL)
+		return NULL;
+	if (order->kept_in != run)
+		memset(&order->kept, 0, sizeof(order->kept));
+	order->kept_in = run;
+	return &order->kept;
+}
+
+/* Keeps a copy of a line. */
+void
+bo_announce_line(OrderState *order, const LineState *line)
+{
+	MemoryContext old = MemoryContextSwitchTo(kept_cx);
+	LineState  *state = add_line(order, line->customer ? pstrdup(line->customer) : NULL);
+
+	*state = *line;
+	state->line_key = pstrdup(line->line_key);
+	state->item = pstrdup(line->item);
+	state->location = pstrdup(line->location);
+	state->ordered = copy_qty(line->ordered);
+	state->shipped = copy_qty(line->shipped);
+	state->allocated = copy_qty(line->allocated);
+	state->backordered = copy_qty(line->backordered);
 	MemoryContextSwitchTo(old);
 }
 
@@ -370,30 +333,6 @@ is_kept(const Touched *order)
 }
 
 /* ---------- comparing ---------- */
-
-static int
-compare_line_ids(const void *a, const void *b)
-{
-	const LineState *x = a;
-	const LineState *y = b;
-
-	return x->line_id < y->line_id ? -1 : x->line_id > y->line_id;
-}
-
-static Qty
-covered_quantity(const LineState *line)
-{
-	return qty_add(line->allocated, line->shipped);
-}
-
-/* One line of an order, before and now. */
-typedef struct Comparison
-{
-	const LineState *was;		/* as told; NULL: nothing was */
-	const LineState *now;		/* NULL: the line is gone */
-	Qty			old_allocated;
-	Qty			old_covered;
-} Comparison;
 
 /* A line of which nothing was told has what it had, unless this transaction changed that. */
 static Comparison
@@ -408,85 +347,8 @@ compare(const LineState *was, const LineState *now)
 	if (before && !before->counts)
 		before = NULL;
 	c.old_allocated = was ? was->allocated : before ? before->allocated : now->allocated;
-	c.old_covered = was ? covered_quantity(was) : before ? before->covered : covered_quantity(now);
+	c.old_covered = was ? bo_covered_quantity(was) : before ? before->covered : bo_covered_quantity(now);
 	return c;
-}
-
-/* What is to be said of one line: a set of kinds, EVENT_READY left to the caller. */
-static bits32
-event_kinds(const Comparison *c)
-{
-	const LineState *was = c->was;
-	const LineState *now = c->now;
-	Qty			old_backordered = was ? was->backordered : qty_zero;
-	Qty			backordered = now ? now->backordered : qty_zero;
-	Qty			covered = now ? covered_quantity(now) : qty_zero;
-	int			more = qty_cmp(backordered, old_backordered);
-	int			gained = qty_cmp(covered, c->old_covered);
-	bits32		kinds = 0;
-
-	if (qty_sign(backordered) > 0 && (was == NULL || (more > 0 && gained >= 0)))
-		kinds |= 1 << EVENT_BACKORDERED;
-	if (more > 0 && gained < 0)
-		kinds |= 1 << EVENT_DEALLOCATED;
-	if (was == NULL)
-		return kinds;
-	if (more < 0 && gained > 0)
-		kinds |= 1 << EVENT_ALLOCATED;
-	if (more < 0 && qty_cmp(qty_add(covered, backordered), qty_add(c->old_covered, old_backordered)) < 0)
-		kinds |= 1 << EVENT_CANCELLED;
-	if (now != NULL && qty_sign(backordered) > 0)
-	{
-		if (!was->has_promised_at)
-			kinds |= now->has_promised_at ? 1 << EVENT_PROMISED : 0;
-		else if (!now->has_promised_at || now->promised_at > was->promised_at)
-			kinds |= 1 << EVENT_DELAYED;
-		else if (now->promised_at < was->promised_at)
-			kinds |= 1 << EVENT_ADVANCED;
-	}
-	return kinds;
-}
-
-static void
-push_change(JsonbParseState **lines, const Comparison *c)
-{
-	const LineState *was = c->was;
-	const LineState *now = c->now;
-	const LineState *line = now ? now : was;
-
-	Assert(line != NULL);
-	/* In the order that jsonb sorts them in, which is quicker when there is nothing to sort. */
-	json_begin(lines);
-	json_text(lines, "item", line->item);
-	json_text(lines, "line", line->line_key);
-	json_qty(lines, "ordered", line->ordered);
-	json_qty(lines, "shipped", line->shipped);
-	json_text(lines, "location", line->location);
-	json_qty(lines, "allocated", now ? now->allocated : qty_zero);
-	json_qty(lines, "backordered", now ? now->backordered : qty_zero);
-	json_date(lines, "promised_at", now && now->has_promised_at, now ? now->promised_at : 0);
-	json_date(lines, "promised_before", was && was->has_promised_at, was ? was->promised_at : 0);
-	json_qty(lines, "allocated_before", c->old_allocated);
-	json_date(lines, "first_promised_at", now && now->has_first_promised_at, now ? now->first_promised_at : 0);
-	json_qty(lines, "backordered_before", was ? was->backordered : qty_zero);
-	json_end(lines);
-}
-
-/* What is told of a line that waits; told() in SQL says the same. */
-static void
-push_told(JsonbParseState **told, const LineState *line)
-{
-	json_string(told, WJB_KEY, psprintf(INT64_FORMAT, line->line_id));
-	json_begin(told);			/* in the order of jsonb, as above */
-	json_text(told, "item", line->item);
-	json_text(told, "line", line->line_key);
-	json_qty(told, "ordered", line->ordered);
-	json_qty(told, "shipped", line->shipped);
-	json_text(told, "location", line->location);
-	json_qty(told, "allocated", line->allocated);
-	json_qty(told, "backordered", line->backordered);
-	json_date(told, "promised_at", line->has_promised_at, line->promised_at);
-	json_end(told);
 }
 
 /* A piece of the touched orders. */
@@ -531,11 +393,11 @@ announce_order(Piece *piece, const Touched *order, const OrderState *was, const 
 		i += w != NULL;
 		j += n != NULL;
 		if (n && qty_sign(n->backordered) > 0)
-			push_told(&waiting, n);
+			bo_push_told(&waiting, n);
 		if (order->state.quiet)
 			continue;
 		c = compare(w, n);
-		kinds = event_kinds(&c);
+		kinds = bo_event_kinds(&c);
 		if (was->n > 0 && !waits && n && qty_sign(n->allocated) > 0)
 			kinds |= 1 << EVENT_READY;
 		for (int kind = 0; kinds != 0 && kind < EVENT_KINDS; kind++)
@@ -549,7 +411,7 @@ announce_order(Piece *piece, const Touched *order, const OrderState *was, const 
 				json_text(&changes[kind], "customer", customer);
 				json_begin_array(&changes[kind], "lines");
 			}
-			push_change(&changes[kind], &c);
+			bo_push_change(&changes[kind], &c);
 		}
 	}
 	MemoryContextSwitchTo(cx);
@@ -557,7 +419,7 @@ announce_order(Piece *piece, const Touched *order, const OrderState *was, const 
 		if (changes[kind] != NULL)
 		{
 			json_end_array(&changes[kind]);
-			bo_event_put(&piece->events, order->tenant, order->key.source_id, order->key.order_key, event_names[kind], customer, &changes[kind]);
+			bo_event_put(&piece->events, order->tenant, order->key.source_id, order->key.order_key, bo_event_names[kind], customer, &changes[kind]);
 			piece->said = true;
 		}
 
@@ -622,7 +484,7 @@ announce_piece(Touched **orders, int n)
 	}
 	for (int i = 0; i < n; i++)
 		if (now[i].n > 1)
-			qsort(now[i].lines, now[i].n, sizeof(LineState), compare_line_ids);
+			qsort(now[i].lines, now[i].n, sizeof(LineState), bo_compare_line_ids);
 	for (int i = 0; i < n; i++)
 		announce_order(&piece, orders[i], &was[i], &now[i]);
 	bo_events_write(&piece.events);

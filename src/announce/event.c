@@ -4,13 +4,18 @@
  *
  * What it is not: it does not decide what is said; announce.c and settle.c do.
  */
-#include "backorder.h"
+#include "postgres.h"
 
 #include "access/transam.h"
 #include "catalog/namespace.h"
-#include "base/json.h"
 #include "utils/lsyscache.h"
 #include "utils/xid8.h"
+
+#include "announce/announce.h"
+#include "base/base.h"
+#include "base/json.h"
+#include "mapping/mapping.h"
+#include "store/store.h"
 
 /*
  * The table of a source, qualified; NULL where there is none any more.  With a

@@ -5,7 +5,7 @@
  * A mapping is parsed under the caller's search_path, checked, and deparsed
  * with every name qualified (expression.c).
  */
-#include "attach/attachment.h"
+#include "postgres.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -29,6 +29,10 @@
 #include "utils/typcache.h"
 #include "utils/varlena.h"
 
+#include "attach/attachment.h"
+#include "base/base.h"
+#include "mapping/mapping.h"
+
 /* The mapped expressions, in the order of attach()'s arguments and of the source table. */
 static const struct
 {
@@ -42,31 +46,6 @@ static const struct
 };
 
 StaticAssertDecl(lengthof(expressions) == BO_EXPRESSIONS, "each mapped expression has its argument");
-
-/* A table that can be attached by the caller, locked; else ERRCODE_BO_MAPPING, which says why. */
-void
-bo_check_table(Oid relid, LOCKMODE lock)
-{
-	Relation	rel = table_open(relid, lock);
-	char	   *name = RelationGetRelationName(rel);
-
-	if (rel->rd_rel->relkind != RELKIND_RELATION && rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
-		bo_refuse(psprintf("cannot attach \"%s\": it is not a table", name), "Attach an ordinary or partitioned table.");
-	if (rel->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT)
-		bo_refuse(psprintf("cannot attach \"%s\": it is temporary or unlogged", name), "Attach a permanent table.");
-	if (rel->rd_rel->relispartition)
-		bo_refuse(psprintf("cannot attach \"%s\": it is a partition", name), "Attach the partitioned table.");
-	if (IsCatalogNamespace(RelationGetNamespace(rel)) || RelationGetNamespace(rel) == get_namespace_oid("backorder", false))
-		bo_refuse(psprintf("cannot attach \"%s\": it is a system table", name), "Attach a table of the application.");
-	/* relhassubclass stays when the last child has gone */
-	if (rel->rd_rel->relkind == RELKIND_RELATION && find_inheritance_children(relid, NoLock) != NIL)
-		bo_refuse(psprintf("cannot attach \"%s\": it has inheritance children", name), "Attach an ordinary or partitioned table.");
-	if (has_superclass(relid))
-		bo_refuse(psprintf("cannot attach \"%s\": it is an inheritance child", name), "Attach an ordinary or partitioned table.");
-	if (!bo_owns_relation(relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, name);
-	table_close(rel, NoLock);
-}
 
 /* Is there an index that finds rows by these columns? */
 static bool
@@ -114,12 +93,6 @@ hint_index(MappedTable *table, List *columns, const char *what, BoHintFunc hint,
 		return;
 	hint(psprintf("table %s has no index on its %s", table->name, what), "Each look at an order reads the whole table.",
 		 psprintf("CREATE INDEX ON %s (%s);", table->name, columns_text(columns)), arg);
-}
-
-static char *
-arg_text(FunctionCallInfo fcinfo, int arg)
-{
-	return PG_ARGISNULL(arg) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(arg));
 }
 
 /* ---------- keys ---------- */
@@ -325,17 +298,6 @@ hint_watch(Mapping *mapping, BoHintFunc hint, void *arg)
 	}
 }
 
-/* An argument that is one of two words; else ERRCODE_BO_MAPPING. */
-char *
-bo_one_of(FunctionCallInfo fcinfo, int arg, const char *name, const char *first, const char *second)
-{
-	char	   *value = arg_text(fcinfo, arg);
-
-	if (value == NULL || (strcmp(value, first) != 0 && strcmp(value, second) != 0))
-		bo_refuse(psprintf("unknown %s \"%s\"", name, value ? value : "NULL"), psprintf("It is %s or %s.", first, second));
-	return value;
-}
-
 /* ---------- the arguments of attach(), in the order in which they need each other ---------- */
 
 /* A table that is locked as for its triggers, or for reading only. */
@@ -358,7 +320,7 @@ bo_attach_tables(void *arg)
 	a->timing = bo_one_of(fcinfo, 19, "timing", "deferred", "immediate");
 	a->overship = bo_one_of(fcinfo, 20, "overship", "adjust", "refuse");
 	a->on_error = bo_one_of(fcinfo, 21, "on_error", "refuse", "park");
-	a->tenant = PG_ARGISNULL(22) ? "" : arg_text(fcinfo, 22);
+	a->tenant = PG_ARGISNULL(22) ? "" : bo_arg_text(fcinfo, 22);
 	take_table(a, PG_GETARG_OID(0), &a->line);
 	if (PG_ARGISNULL(5))
 	{
@@ -383,10 +345,10 @@ bo_attach_keys(void *arg)
 	ListCell   *lc;
 
 	a->line_key = PG_ARGISNULL(3) ? primary_key(&a->line, "line_key") :
-		line_key_parts(&a->line, arg_text(fcinfo, 3), !PG_ARGISNULL(17), &a->key_expressions);
+		line_key_parts(&a->line, bo_arg_text(fcinfo, 3), !PG_ARGISNULL(17), &a->key_expressions);
 	if (PG_ARGISNULL(4) && a->line_key == NIL)
 		bo_refuse("line_key names no column of the line table", "Give order_key too, or a column of the line table first.");
-	a->order_key = PG_ARGISNULL(4) ? list_copy(a->line_key) : key_columns(&a->line, arg_text(fcinfo, 4), "order_key");
+	a->order_key = PG_ARGISNULL(4) ? list_copy(a->line_key) : key_columns(&a->line, bo_arg_text(fcinfo, 4), "order_key");
 	set_key(&a->line, a->order_key, "order_key");
 	foreach(lc, a->line_key)
 		check_key_column(&a->line, bo_mapped_column(&a->line, lfirst(lc)), "line_key");
@@ -395,7 +357,7 @@ bo_attach_keys(void *arg)
 				  psprintf("At most %d are supported.", BO_MAX_KEYS));
 	if (!OidIsValid(a->header.relid))
 		return;
-	a->header_key = PG_ARGISNULL(6) ? primary_key(&a->header, "header_key") : key_columns(&a->header, arg_text(fcinfo, 6), "header_key");
+	a->header_key = PG_ARGISNULL(6) ? primary_key(&a->header, "header_key") : key_columns(&a->header, bo_arg_text(fcinfo, 6), "header_key");
 	if (list_length(a->header_key) != list_length(a->order_key))
 		bo_refuse("order_key and header_key have different numbers of columns", "Give header_key the columns that order_key refers to.");
 	set_key(&a->header, a->header_key, "header_key");
@@ -409,7 +371,7 @@ bo_attach_joins(void *arg)
 	FunctionCallInfo fcinfo = a->fcinfo;
 
 	if (!PG_ARGISNULL(17))
-		a->joins = bo_prepare_joins(arg_text(fcinfo, 17), &a->line, &a->header);
+		a->joins = bo_prepare_joins(bo_arg_text(fcinfo, 17), &a->line, &a->header);
 }
 
 /* The mapped expression a->n. */
@@ -417,7 +379,7 @@ void
 bo_attach_expression(void *arg)
 {
 	Attachment *a = arg;
-	char	   *text = arg_text(a->fcinfo, expressions[a->n].arg);
+	char	   *text = bo_arg_text(a->fcinfo, expressions[a->n].arg);
 
 	if (text == NULL && expressions[a->n].type == BOOLOID && strcmp(expressions[a->n].name, "live") == 0)
 		text = "true";
@@ -466,14 +428,4 @@ bo_attach_hints(Attachment *a, Mapping *mapping, BoHintFunc hint, void *arg)
 	if (OidIsValid(a->header.relid))
 		hint_index(&a->header, a->header_key, "header key", hint, arg);
 	hint_watch(mapping, hint, arg);
-}
-
-/* A hint of attaching as a NOTICE. */
-void
-bo_say_hint(const char *message, const char *detail, const char *hint, void *arg)
-{
-	ereport(NOTICE,
-			(errmsg("%s", message),
-			 detail ? errdetail("%s", detail) : 0,
-			 errhint("%s", hint)));
 }

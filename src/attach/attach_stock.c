@@ -6,7 +6,7 @@
  * What such a table says is stock_source.c's, which changes are noted
  * stock_notes.c's, what follows counted.c's.
  */
-#include "attach/attachment.h"
+#include "postgres.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -23,12 +23,15 @@
 #include "utils/syscache.h"
 #include "utils/tuplestore.h"
 
+#include "attach/attachment.h"
+#include "base/base.h"
+#include "mapping/mapping.h"
+#include "pending/pending.h"
+#include "reconcile/reconcile.h"
+#include "store/store.h"
+
 PG_FUNCTION_INFO_V1(bo_attach_stock);
-PG_FUNCTION_INFO_V1(bo_detach_stock);
-PG_FUNCTION_INFO_V1(bo_end_stock_source);
-PG_FUNCTION_INFO_V1(bo_resync_stock);
 PG_FUNCTION_INFO_V1(bo_note_stock);
-PG_FUNCTION_INFO_V1(bo_mapped_stock);
 
 /* The mapped expressions, in the order of attach_stock()'s arguments. */
 static const struct
@@ -93,30 +96,6 @@ say_hints(int32 source_id)
 			bo_say_hint(psprintf("changes of %s are not noticed", quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid))),
 						NULL, "If they matter to stock, call backorder.resync_stock() after them.", NULL);
 	}
-}
-
-/* Looks at all of a source, in one settling of its own.  Returns how many counts were written. */
-static int64
-count_all(int32 source_id, bool anew)
-{
-	Settlement	settlement = {.counts_whole = true,.counts_anew = anew};
-	bool		paused;
-
-	(void) bo_settle_pending();
-	paused = bo_pause_commit_work(true);
-	PG_TRY();
-	{
-		bo_stock_note_all(source_id);
-		(void) bo_reconcile_and_settle(&settlement, (ReconcileMode) {0});
-	}
-	PG_CATCH();
-	{
-		bo_unpause_commit_work(paused);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	(void) bo_pause_commit_work(paused);
-	return settlement.counted;
 }
 
 /*
@@ -186,94 +165,8 @@ bo_attach_stock(PG_FUNCTION_ARGS)
 	CommandCounterIncrement();
 	bo_stock_forget(source_id);
 	say_hints(source_id);
-	(void) count_all(source_id, true);
+	(void) bo_count_all(source_id, true);
 	PG_RETURN_INT32(source_id);
-}
-
-/* The source of the attached table of stock named by the first argument, which the caller must own. */
-static int32
-attached_argument(FunctionCallInfo fcinfo)
-{
-	Oid			relid = PG_GETARG_OID(0);
-	char	   *tenant;
-	bool		detached = false;
-	int32		source_id = bo_stock_source_of_table(relid, &tenant, &detached);
-
-	if (source_id == 0 || detached)
-		ereport(ERROR,
-				(errcode(ERRCODE_BO_NOT_ATTACHED),
-				 errmsg("table \"%s\" is not attached", get_rel_name(relid) ? get_rel_name(relid) : "?"),
-				 errhint("Attached tables of stock are listed in backorder.stock_source.")));
-	if (!bo_owns_relation(relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relid));
-	return source_id;
-}
-
-/* What the source kept is kept by movements from now on.  The stock is locked sorted, all that was ever committed. */
-static void
-end_source(int32 source_id)
-{
-	Datum		arg = Int32GetDatum(source_id);
-	List	   *places = NIL;
-	BoSection	section;
-	uint64		n;
-
-	bo_enter(&section);
-	PushActiveSnapshot(GetLatestSnapshot());
-	n = bo_exec(BO_READ_COUNTED, NULL, &arg, true);
-	PopActiveSnapshot();
-	for (uint64 i = 0; i < n; i++)
-	{
-		StockKey   *key = palloc(sizeof(StockKey));
-
-		key->item = bo_get_text(i, 1);
-		key->location = bo_get_text(i, 2);
-		key->tenant = bo_get_text(i, 3);
-		places = lappend(places, key);
-	}
-	bo_lock_places(places);
-	(void) bo_exec(BO_RELEASE_COUNTED, NULL, &arg, false);
-	(void) bo_exec(BO_DETACH_STOCK_SOURCE, NULL, &arg, false);
-	bo_leave(&section);
-	bo_stock_forget(source_id);
-}
-
-/* end_stock_source(source_id): of a table that was dropped; for the event trigger. */
-Datum
-bo_end_stock_source(PG_FUNCTION_ARGS)
-{
-	end_source(PG_GETARG_INT32(0));
-	PG_RETURN_VOID();
-}
-
-/* Detaches a source; relid InvalidOid: its table is gone. */
-void
-bo_detach_stock_source(int32 source_id, Oid relid)
-{
-	BoSection	section;
-
-	if (OidIsValid(relid))
-		LockRelationOid(relid, ShareRowExclusiveLock);
-	(void) bo_settle_pending();
-	bo_enter(&section);
-	bo_release_table(relid, source_id);
-	bo_leave(&section);
-	end_source(source_id);
-}
-
-/* detach_stock(stock_table): for the table's owner. */
-Datum
-bo_detach_stock(PG_FUNCTION_ARGS)
-{
-	bo_detach_stock_source(attached_argument(fcinfo), PG_GETARG_OID(0));
-	PG_RETURN_VOID();
-}
-
-/* resync_stock(stock_table): for the table's owner. */
-Datum
-bo_resync_stock(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_INT64(count_all(attached_argument(fcinfo), false));
 }
 
 /* note_stock(source_id): notes all of a table; for the event triggers. */
@@ -282,27 +175,4 @@ bo_note_stock(PG_FUNCTION_ARGS)
 {
 	bo_stock_note_all(PG_GETARG_INT32(0));
 	PG_RETURN_VOID();
-}
-
-static void
-put_figure(char *item, char *location, Qty on_hand, Qty unavailable, void *arg)
-{
-	ReturnSetInfo *rsinfo = arg;
-	Datum		values[4] = {bo_text(item), bo_text(location), NumericGetDatum(on_hand), unavailable ? NumericGetDatum(unavailable) : (Datum) 0};
-	bool		nulls[4] = {false, false, false, unavailable == NULL};
-
-	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
-}
-
-/* mapped_stock(source_id): what the table says now; for verify(). */
-Datum
-bo_mapped_stock(PG_FUNCTION_ARGS)
-{
-	BoSection	section;
-
-	InitMaterializedSRF(fcinfo, 0);
-	bo_enter(&section);
-	bo_stock_figures(PG_GETARG_INT32(0), NIL, true, put_figure, fcinfo->resultinfo);
-	bo_leave(&section);
-	return (Datum) 0;
 }

@@ -3,10 +3,10 @@
  *		The arguments of attach() and attach_preview(), taken step by step, and
  *		what attach_stock() does with a table likewise.
  */
-#ifndef BO_ATTACH_H
-#define BO_ATTACH_H
+#ifndef BO_ATTACHMENT_H
+#define BO_ATTACHMENT_H
 
-#include "backorder.h"
+#include "reconcile/reconcile.h"
 
 #include "fmgr.h"
 #include "storage/lockdefs.h"
@@ -60,7 +60,33 @@ extern char *bo_one_of(FunctionCallInfo fcinfo, int arg, const char *name, const
 extern Datum bo_column_array(const MappedTable *table);
 extern void bo_create_triggers(const char *table, int32 source_id, const char *role);
 extern void bo_release_table(Oid relid, int32 source_id);
-extern void bo_detach_stock_source(int32 source_id, Oid relid);
 extern void bo_say_hint(const char *message, const char *detail, const char *hint, void *arg);
 
-#endif							/* BO_ATTACH_H */
+/* import_state.c */
+extern void bo_import_later(int32 source_id, bool again);
+extern void bo_import_lock(int32 source_id);
+extern void bo_import_forget(int32 source_id);
+extern void bo_import_resynced(int32 source_id);
+
+/* attached.c */
+extern int32 bo_attached_argument(FunctionCallInfo fcinfo);
+extern int32 bo_attached_stock_argument(FunctionCallInfo fcinfo);
+extern char *bo_arg_text(FunctionCallInfo fcinfo, int arg);
+
+/* triggers.c */
+extern void bo_follow_tables(void);
+extern void bo_run_follow_tables(void *arg);
+extern Datum bo_name_array(List *names);
+extern void bo_release_watched(int32 source_id);
+
+/* resync.c */
+extern int64 bo_reconcile_source(Mapping *mapping, ReconcileMode mode);
+extern void bo_end_lines(Mapping *stub);
+extern int64 bo_count_all(int32 source_id, bool anew);
+
+/* key_walk.c */
+extern uint64 bo_read_keys(Mapping *mapping, const char *position, int limit);
+extern char *bo_key_of_row(Mapping *mapping, uint64 row, Datum *native);
+extern List *bo_missing_keys(Mapping *mapping, List *keys);
+
+#endif							/* BO_ATTACHMENT_H */

@@ -6,7 +6,7 @@
  *
  * Nothing here makes DDL fail: what cannot be followed is left to verify().
  */
-#include "backorder.h"
+#include "postgres.h"
 
 #include "access/relation.h"
 #include "access/table.h"
@@ -22,6 +22,13 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+
+#include "attach/attachment.h"
+#include "base/base.h"
+#include "capture/capture.h"
+#include "mapping/mapping.h"
+#include "pending/pending.h"
+#include "store/store.h"
 
 PG_FUNCTION_INFO_V1(bo_column_names);
 PG_FUNCTION_INFO_V1(bo_follow_ddl);
@@ -96,18 +103,6 @@ note_stock_partition(void *arg)
 	bo_leave(&section);
 }
 
-/* arg: OID of a table that is no partition any more, or NULL. */
-static void
-follow_tables(void *arg)
-{
-	BoSection	section;
-	Datum		detached = ObjectIdGetDatum(arg ? *(Oid *) arg : InvalidOid);
-
-	bo_enter(&section);
-	(void) bo_exec(BO_FOLLOW_TABLES, NULL, &detached, false);
-	bo_leave(&section);
-}
-
 /* Runs a part of following; an error is said and does not end the command, unless somebody wants it to end. */
 static void
 follow(void (*func) (void *arg), void *arg)
@@ -141,13 +136,6 @@ note_leaves(Oid partition, Oid parent)
 		follow(note_partition, &change);
 }
 
-/* Creates or drops what partitions of attached tables need, after attach(). */
-void
-bo_follow_tables(void)
-{
-	follow_tables(NULL);
-}
-
 /*
  * Event trigger at the end of CREATE TABLE, ALTER TABLE and ALTER SCHEMA.
  */
@@ -165,7 +153,7 @@ bo_follow_ddl(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();		/* a new table that is no partition concerns nobody */
 	if (creating_extension && CurrentExtensionObject == get_extension_oid("backorder", true))
 		PG_RETURN_NULL();		/* our own tables change, and are not yet what this library knows */
-	follow(follow_tables, NULL);
+	follow(bo_run_follow_tables, NULL);
 	if (IsA(data->parsetree, AlterTableStmt))
 	{
 		AlterTableStmt *stmt = (AlterTableStmt *) data->parsetree;
@@ -185,7 +173,7 @@ bo_follow_ddl(PG_FUNCTION_ARGS)
 			note_leaves(partition, parent);
 			follow(note_stock_partition, &(PartitionChange) {partition, parent});
 			if (cmd->subtype == AT_DetachPartition)
-				follow(follow_tables, &partition);
+				follow(bo_run_follow_tables, &partition);
 		}
 	}
 	PG_RETURN_NULL();

@@ -10,7 +10,7 @@
  * before the import comes to it is recorded by reconcile.c as it was before
  * that transaction, and then changed.
  */
-#include "backorder.h"
+#include "postgres.h"
 
 #include "access/htup_details.h"
 #include "access/xact.h"
@@ -21,303 +21,26 @@
 #include "nodes/parsenodes.h"
 #include "nodes/plannodes.h"
 #include "storage/lmgr.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
-#include "utils/inval.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/tuplestore.h"
 #include "utils/typcache.h"
 
+#include "attach/attachment.h"
+#include "base/base.h"
+#include "capture/capture.h"
+#include "mapping/mapping.h"
+#include "pending/pending.h"
+#include "reconcile/reconcile.h"
+#include "settle/settle.h"
+#include "store/store.h"
+
 PG_FUNCTION_INFO_V1(bo_import);
 PG_FUNCTION_INFO_V1(bo_orders_to_import);
-
-/* Columns of IMPORT_COLUMNS in statements.c. */
-enum
-{
-	IMPORT_STATE = 1, IMPORT_RECHECK, IMPORT_POSITION, IMPORT_RECORDED, IMPORT_ADDED, IMPORT_PHASE, IMPORT_HAS_LINES
-};
-
-/* ---------- the row of a source ---------- */
-
-/*
- * attach(import => false): the source's orders are left to import().  again:
- * it is attached already, so what is recorded stays until then, and where that
- * is all of it import() goes through it from the beginning; else nothing that
- * was recorded in an earlier attachment counts as seen.  Expects the table
- * locked against writers.
- */
-void
-bo_import_later(int32 source_id, bool again)
-{
-	Mapping    *mapping = bo_mapping(source_id);
-	Datum		args[4] = {Int32GetDatum(source_id), bo_text("waiting"), BoolGetDatum(true), Int64GetDatum(0)};
-	Datum		orders[2];
-	BoSection	section;
-
-	if (again && !mapping->importing)
-		args[1] = bo_text("outdated");
-	bo_enter(&section);
-	if (!again)
-		(void) bo_exec(BO_FORGET_IMPORT, NULL, args, false);
-	orders[0] = bo_text(mapping->tenant);
-	orders[1] = args[0];
-	if (!again)
-	{
-		args[2] = BoolGetDatum(bo_exec(BO_UNSEE_ORDERS, NULL, orders, false) > 0);
-		bo_unlock_notes(source_id);
-	}
-	(void) bo_exec(BO_ADD_IMPORT, NULL, args, false);
-	bo_leave(&section);
-	bo_mapping_forget(source_id);
-}
-
-/* Locks the row, which comes before order rows in the order of locks. */
-void
-bo_import_lock(int32 source_id)
-{
-	Datum		arg = Int32GetDatum(source_id);
-	BoSection	section;
-
-	bo_enter(&section);
-	(void) bo_exec(BO_LOCK_IMPORT, NULL, &arg, false);
-	bo_leave(&section);
-}
-
-/* All orders of the source are recorded by other means, or it is detached. */
-void
-bo_import_forget(int32 source_id)
-{
-	Datum		arg = Int32GetDatum(source_id);
-	BoSection	section;
-
-	bo_enter(&section);
-	(void) bo_exec(BO_FORGET_IMPORT, NULL, &arg, false);
-	bo_leave(&section);
-	bo_mapping_forget(source_id);
-}
-
-/* All orders of the source are looked at under its mapping by resync(): no import() need do that. */
-void
-bo_import_resynced(int32 source_id)
-{
-	Datum		arg = Int32GetDatum(source_id);
-	BoSection	section;
-
-	bo_enter(&section);
-	if (bo_exec(BO_LOCK_IMPORT, NULL, &arg, false) > 0 && strcmp(bo_get_text(0, IMPORT_STATE), "outdated") == 0)
-		(void) bo_exec(BO_FORGET_IMPORT, NULL, &arg, false);
-	bo_leave(&section);
-}
-
-/*
- * Raises 40001 where the active snapshot is older than the attachment: it may
- * not have what was written before that, with no trigger to note it.  Expects
- * a section.
- */
-void
-bo_import_seen(int32 source_id)
-{
-	Datum		arg = Int32GetDatum(source_id);
-	Datum		seen = 0;
-	bool		isnull = true;
-
-	if (!IsolationUsesXactSnapshot())
-		return;
-	if (bo_exec(BO_READ_IMPORT, NULL, &arg, true) > 0)
-		seen = bo_get(0, IMPORT_ADDED, &isnull);
-	PushActiveSnapshot(GetLatestSnapshot());
-	if (bo_exec(BO_READ_IMPORT, NULL, &arg, true) > 0 &&
-		(isnull || DatumGetTimestampTz(seen) != DatumGetTimestampTz(bo_get(0, IMPORT_ADDED, &isnull))))
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("could not serialize access due to concurrent attachment of source %d", source_id)));
-	PopActiveSnapshot();
-}
-
-/*
- * Up to which command what this transaction did counts as done before the
- * attachment.  Expects a section.
- */
-CommandId
-bo_import_begin(int32 source_id)
-{
-	Datum		arg = Int32GetDatum(source_id);
-	bool		isnull;
-
-	if (bo_exec(BO_READ_IMPORT_BEGIN, NULL, &arg, true) > 0 &&
-		TransactionIdIsCurrentTransactionId(DatumGetTransactionId(bo_get(0, 1, &isnull))))
-		return DatumGetCommandId(bo_get(0, 2, &isnull));
-	return FirstCommandId;
-}
-
-/* ---------- order keys, in the order of their type ---------- */
-
-static char *
-operator_name(Oid type, int which)
-{
-	TypeCacheEntry *entry = lookup_type_cache(type, TYPECACHE_EQ_OPR | TYPECACHE_LT_OPR | TYPECACHE_GT_OPR);
-	Oid			opr = which == 0 ? entry->eq_opr : entry->gt_opr;
-	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(opr));
-	Form_pg_operator form;
-	char	   *name;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for operator %u", opr);
-	form = (Form_pg_operator) GETSTRUCT(tuple);
-	name = psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(form->oprnamespace)), NameStr(form->oprname));
-	ReleaseSysCache(tuple);
-	return name;
-}
-
-static char *
-key_column(Mapping *mapping, int i)
-{
-	return psprintf("line.%s", quote_identifier(mapping->line.alias[mapping->line.key[i] - 1]));
-}
-
-/* "keys > $1, ..."; comparing rows is what an index can do, but only with the built-in operators. */
-static void
-append_after(StringInfo s, Mapping *mapping)
-{
-	int			n = mapping->line.nkeys;
-	bool		builtin = n > 1;
-
-	for (int i = 0; i < n && builtin; i++)
-		builtin = strcmp(operator_name(mapping->line.key_type[i], 1), "OPERATOR(pg_catalog.>)") == 0;
-	if (builtin)
-	{
-		appendStringInfoString(s, " AND (");
-		for (int i = 0; i < n; i++)
-			appendStringInfo(s, "%s%s", i ? ", " : "", key_column(mapping, i));
-		appendStringInfoString(s, ") OPERATOR(pg_catalog.>) (");
-		for (int i = 0; i < n; i++)
-			appendStringInfo(s, "%s$%d", i ? ", " : "", i + 1);
-		appendStringInfoChar(s, ')');
-		return;
-	}
-	appendStringInfoString(s, " AND (false");
-	for (int i = 0; i < n; i++)
-	{
-		appendStringInfoString(s, n > 1 ? " OR (" : " OR ");
-		for (int j = 0; j < i; j++)
-			appendStringInfo(s, "%s %s $%d AND ", key_column(mapping, j), operator_name(mapping->line.key_type[j], 0), j + 1);
-		appendStringInfo(s, "%s %s $%d%s", key_column(mapping, i), operator_name(mapping->line.key_type[i], 1), i + 1, n > 1 ? ")" : "");
-	}
-	appendStringInfoChar(s, ')');
-}
-
-/*
- * Reads the order keys behind a position, all where limit is 0, into
- * SPI_tuptable; returns how many.  A position that is no key of the table any
- * more is none.  Expects a section and an active snapshot.
- */
-static uint64
-read_keys(Mapping *mapping, const char *position, int limit)
-{
-	Datum		values[BO_MAX_KEYS];
-	SPIPlanPtr	plan = NULL;
-	StringInfoData s;
-	StringInfoData columns;
-	bool		after = position != NULL && bo_key_native(mapping, position, values);
-
-	initStringInfo(&columns);
-	for (int i = 0; i < mapping->line.nkeys; i++)
-		appendStringInfo(&columns, "%s%s", i ? ", " : "", key_column(mapping, i));
-	initStringInfo(&s);
-	appendStringInfo(&s, "SELECT DISTINCT %s FROM %s WHERE true", columns.data, bo_aliased("line", &mapping->line));
-	for (int i = 0; i < mapping->line.nkeys; i++)
-		appendStringInfo(&s, " AND %s IS NOT NULL", key_column(mapping, i));
-	if (after)
-		append_after(&s, mapping);
-	appendStringInfo(&s, " ORDER BY %s", columns.data);
-	if (limit > 0)
-		appendStringInfo(&s, " LIMIT %d", limit);
-	bo_mapping_run(mapping, &plan, s.data, after ? mapping->line.nkeys : 0, mapping->line.key_type, values, true, "order key");
-	SPI_freeplan(plan);
-	return SPI_processed;
-}
-
-/* The key in a row of SPI_tuptable; its text. */
-static char *
-key_of_row(Mapping *mapping, uint64 row, Datum *native)
-{
-	for (int i = 0; i < mapping->line.nkeys; i++)
-	{
-		bool		isnull;
-
-		native[i] = bo_get(row, i + 1, &isnull);
-	}
-	return bo_key_text(native, mapping->line.key_type, mapping->line.nkeys);
-}
-
-static int
-compare_texts(const ListCell *a, const ListCell *b)
-{
-	return strcmp(lfirst(a), lfirst(b));
-}
-
-/*
- * Which of these keys (of char *, sorted) the table does not have any more.
- * Expects a section and an active snapshot.
- */
-static List *
-missing_keys(Mapping *mapping, List *keys)
-{
-	List	   *result = NIL;
-	List	   *found = NIL;
-	Datum	   *natives[BO_MAX_KEYS];
-	Datum		values[BO_MAX_KEYS];
-	SPIPlanPtr	plan = NULL;
-	int			nkeys = mapping->line.nkeys;
-	ListCell   *lc;
-	ListCell   *fc;
-	int			n = 0;
-	StringInfoData s;
-
-	for (int i = 0; i < nkeys; i++)
-		natives[i] = palloc(sizeof(Datum) * Max(list_length(keys), 1));
-	foreach(lc, keys)
-		if (bo_key_native(mapping, lfirst(lc), values))
-		{
-			for (int i = 0; i < nkeys; i++)
-				natives[i][n] = values[i];
-			n++;
-		}
-	initStringInfo(&s);
-	appendStringInfoString(&s, "SELECT DISTINCT ");
-	for (int i = 0; i < nkeys; i++)
-	{
-		Oid			type = mapping->line.key_type[i];
-		int16		typlen;
-		bool		typbyval;
-		char		typalign;
-
-		get_typlenbyvalalign(type, &typlen, &typbyval, &typalign);
-		values[i] = PointerGetDatum(construct_array(natives[i], n, type, typlen, typbyval, typalign));
-		appendStringInfo(&s, "%s%s", i ? ", " : "", key_column(mapping, i));
-	}
-	appendStringInfo(&s, " FROM %s%s", bo_aliased("line", &mapping->line), mapping->where_keys);
-	bo_mapping_run(mapping, &plan, s.data, nkeys, mapping->array_type, values, false, "order key");
-	SPI_freeplan(plan);
-	for (uint64 row = 0; row < SPI_processed; row++)
-	{
-		Datum		native[BO_MAX_KEYS];
-
-		found = lappend(found, key_of_row(mapping, row, native));
-	}
-	list_sort(found, compare_texts);
-	fc = list_head(found);
-	foreach(lc, keys)
-	{
-		while (fc != NULL && strcmp(lfirst(fc), lfirst(lc)) < 0)
-			fc = lnext(found, fc);
-		if (fc == NULL || strcmp(lfirst(fc), lfirst(lc)) != 0)
-			result = lappend(result, lfirst(lc));
-	}
-	return result;
-}
 
 /* How many orders the planner expects; the table was analyzed. Expects a section. */
 static int64
@@ -397,7 +120,7 @@ note_from_table(Mapping *mapping, char **position, int limit, int64 *orders)
 	uint64		n;
 
 	PushActiveSnapshot(GetLatestSnapshot());
-	n = read_keys(mapping, *position, limit);
+	n = bo_read_keys(mapping, *position, limit);
 	PopActiveSnapshot();
 	table = SPI_tuptable;
 	for (uint64 row = 0; row < n; row++)
@@ -405,7 +128,7 @@ note_from_table(Mapping *mapping, char **position, int limit, int64 *orders)
 		Datum		native[BO_MAX_KEYS];
 
 		SPI_tuptable = table;
-		*position = key_of_row(mapping, row, native);
+		*position = bo_key_of_row(mapping, row, native);
 		bo_note_whole(bo_note_order(mapping, native));
 	}
 	*orders = n;
@@ -434,7 +157,7 @@ note_from_records(Mapping *mapping, char **position, int limit, bool first)
 	{
 		*position = llast(keys);
 		PushActiveSnapshot(GetLatestSnapshot());
-		keys = missing_keys(mapping, keys);
+		keys = bo_missing_keys(mapping, keys);
 		PopActiveSnapshot();
 	}
 	if (!more)
@@ -461,17 +184,18 @@ recorded_line_ids(Settlement *settlement)
 	foreach(lc, settlement->changes)
 	{
 		LineChange *change = lfirst(lc);
+		int64		line_id;
 
-		if (!change->baseline || change->line == NULL || !change->line->incarnated)
+		if (!bo_is_new_baseline(change, &line_id))
 			continue;
-		if (last != 0 && change->line->line_id == last + 1)
+		if (last != 0 && line_id == last + 1)
 		{
 			last++;
 			continue;
 		}
 		if (last != 0)
 			appendStringInfo(&s, "%c[" INT64_FORMAT "," INT64_FORMAT "]", s.len ? ',' : '{', first, last);
-		first = last = change->line->line_id;
+		first = last = line_id;
 	}
 	if (last == 0)
 		return NULL;
@@ -585,27 +309,30 @@ import_batch(int32 source_id, int limit)
 	return more;
 }
 
+typedef struct Batch
+{
+	int32		source_id;
+	int			limit;
+	bool		more;			/* there may be */
+} Batch;
+
+static void
+import_alone(void *arg)
+{
+	Batch	   *batch = arg;
+
+	batch->more = import_batch(batch->source_id, batch->limit);
+}
+
 /* The same, with nothing but the announcements left for the commit. */
 static bool
 import_batch_and_announce(int32 source_id, int limit)
 {
-	bool		paused;
-	volatile bool more = false;
+	Batch		batch = {.source_id = source_id,.limit = limit};
 
 	(void) bo_settle_pending();
-	paused = bo_pause_commit_work(true);
-	PG_TRY();
-	{
-		more = import_batch(source_id, limit);
-	}
-	PG_CATCH();
-	{
-		bo_unpause_commit_work(paused);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	(void) bo_pause_commit_work(paused);
-	return more;
+	bo_alone(import_alone, &batch);
+	return batch.more;
 }
 
 /*
@@ -710,7 +437,7 @@ bo_orders_to_import(PG_FUNCTION_ARGS)
 		(strcmp(state = bo_get_text(0, IMPORT_STATE), "waiting") == 0 || strcmp(state, "importing") == 0) &&
 		strcmp(bo_get_text(0, IMPORT_PHASE), "table") == 0)
 	{
-		n = read_keys(mapping, bo_get_text(0, IMPORT_POSITION), 0);
+		n = bo_read_keys(mapping, bo_get_text(0, IMPORT_POSITION), 0);
 		table = SPI_tuptable;
 		for (uint64 row = 0; row < n; row++)
 		{
@@ -719,7 +446,7 @@ bo_orders_to_import(PG_FUNCTION_ARGS)
 			bool		isnull = false;
 
 			SPI_tuptable = table;
-			value = bo_text(key_of_row(mapping, row, native));
+			value = bo_text(bo_key_of_row(mapping, row, native));
 			tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, &value, &isnull);
 		}
 	}

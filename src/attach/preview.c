@@ -7,12 +7,19 @@
  * error does not hide the next.  Then the source is written and read through
  * its mapping in a subtransaction that is rolled back.
  */
-#include "attach/attachment.h"
+#include "postgres.h"
 
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+
+#include "attach/attachment.h"
+#include "base/base.h"
+#include "capture/capture.h"
+#include "mapping/mapping.h"
+#include "pending/pending.h"
+#include "store/store.h"
 
 PG_FUNCTION_INFO_V1(bo_attach_preview);
 
@@ -230,7 +237,7 @@ read_source(void *arg)
 	CommandCounterIncrement();
 	p->mapping = bo_mapping(p->source_id);
 	bo_enter(&section);
-	(void) bo_pause_commit_work(true);
+	(void) bo_set_commit_work_paused(true);
 	bo_mapping_note_all(p->mapping);
 	foreach(lc, bo_pending_orders())
 		if (((OrderNote *) lfirst(lc))->key.source_id == p->source_id)
@@ -281,7 +288,7 @@ bo_attach_preview(PG_FUNCTION_ARGS)
 	if (p->nproblems > 0)
 		return (Datum) 0;
 	error = bo_try_all(read_source, p);
-	bo_unpause_commit_work(false);
+	(void) bo_set_commit_work_paused(false);
 	bo_mapping_forget(p->source_id);	/* what was read is not what is attached */
 	if (error->sqlerrcode == ERRCODE_BO_MAPPING || error->sqlerrcode == ERRCODE_BO_EVALUATION)
 		problem(p, error);

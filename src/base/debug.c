@@ -14,7 +14,16 @@
  *
  * backorder.debug_hits says how many points were passed since it was set.
  */
-#include "backorder.h"
+#include "postgres.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <limits.h>
+#include <signal.h>
+#include <limits.h>
+#include <signal.h>
+
+#include "base/base.h"
 
 #ifdef BO_DEBUG_POINTS
 

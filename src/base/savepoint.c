@@ -8,9 +8,11 @@
  * back they are put back in reverse order.  Outside of subtransactions there
  * is nothing to go back to, and nothing is saved.
  */
-#include "backorder.h"
+#include "postgres.h"
 
 #include "utils/memutils.h"
+
+#include "base/base.h"
 
 /* Bytes in one piece: most states are that small. */
 #define SAVED_MAX 16

@@ -5,7 +5,7 @@
  * Capture only notes.  A row trigger adds the order's key to a set that lives
  * as long as the transaction (notes.c); reconcile.c looks at the orders later.
  */
-#include "pending/transaction.h"
+#include "postgres.h"
 
 #include "access/htup_details.h"
 #include "access/table.h"
@@ -23,9 +23,13 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "base/base.h"
+#include "capture/capture.h"
+#include "mapping/mapping.h"
+#include "pending/pending.h"
+#include "reconcile/reconcile.h"
+
 PG_FUNCTION_INFO_V1(bo_capture);
-PG_FUNCTION_INFO_V1(bo_lock_pending);
-PG_FUNCTION_INFO_V1(bo_lock_pending_orders);
 
 typedef enum CaptureRole
 {
@@ -246,12 +250,19 @@ typedef struct WatchTry
 	Relation	rel;
 } WatchTry;
 
+/* An order that a row of a watched table leads to. */
+static void
+note_watched(Mapping *mapping, const Datum *keys, void *arg)
+{
+	bo_note_spellings(mapping, bo_note_order(mapping, keys));
+}
+
 static void
 try_watch(void *arg)
 {
 	WatchTry   *attempt = arg;
 
-	bo_watch_note(attempt->mapping, attempt->relid, attempt->slot, attempt->rel);
+	bo_watch_keys(attempt->mapping, attempt->relid, attempt->slot, attempt->rel, note_watched, NULL);
 }
 
 /*
@@ -263,18 +274,17 @@ note_line(CapturedTable *table, Mapping *mapping, OrderNote *entry, TupleTableSl
 {
 	Datum		values[BO_MAX_KEYS];
 	bool		same = true;
-	MemoryContext old;
 
 	if (entry->state.whole)
 		return;
-	if (!mapping->by_line || bo_pending->state.ndirty > 1 || !get_key(slot, table->line_key, mapping->nline_columns, values))
+	if (!mapping->by_line || bo_orders_pending() > 1 || !get_key(slot, table->line_key, mapping->nline_columns, values))
 	{
 		bo_note_whole(entry);
 		return;
 	}
 	detoast(values, mapping->line_key_type, mapping->nline_columns);
 	for (int i = 0; i < mapping->nline_columns && entry->state.one_line && same; i++)
-		same = datumIsEqual(values[i], entry->state.line[i],
+		same = datumIsEqual(values[i], entry->keys.line[i],
 							get_typbyval(mapping->line_key_type[i]), get_typlen(mapping->line_key_type[i]));
 	if (entry->state.one_line)
 	{
@@ -282,12 +292,7 @@ note_line(CapturedTable *table, Mapping *mapping, OrderNote *entry, TupleTableSl
 			bo_note_whole(entry);
 		return;
 	}
-	bo_save(&entry->state, sizeof(entry->state));
-	old = MemoryContextSwitchTo(bo_pending->cx);
-	for (int i = 0; i < mapping->nline_columns; i++)
-		entry->state.line[i] = datumCopy(values[i], get_typbyval(mapping->line_key_type[i]), get_typlen(mapping->line_key_type[i]));
-	MemoryContextSwitchTo(old);
-	entry->state.one_line = true;
+	bo_note_one_line(mapping, entry, values);
 }
 
 /* Returns the note of the order that a row of it, or its header, names itself; NULL for none. */
@@ -344,8 +349,6 @@ note_move(CapturedTable *table, Mapping *mapping, TupleDesc desc, TupleTableSlot
 	TupleTableSlot *slots[2] = {before, after};
 	char	   *keys[2][2];
 	bool		same = true;
-	LineMove   *move;
-	MemoryContext old;
 
 	for (int i = 0; i < mapping->line.nkeys + mapping->nline_columns && same; i++)
 	{
@@ -360,7 +363,6 @@ note_move(CapturedTable *table, Mapping *mapping, TupleDesc desc, TupleTableSlot
 	}
 	if (same)
 		return;
-	old = MemoryContextSwitchTo(bo_need_pending()->cx);
 	for (int i = 0; i < 2; i++)
 	{
 		Datum		values[BO_MAX_KEYS];
@@ -374,53 +376,17 @@ note_move(CapturedTable *table, Mapping *mapping, TupleDesc desc, TupleTableSlot
 			keys[i][1] = bo_key_text(values, mapping->line_key_type, mapping->nline_columns);
 		AtEOXact_GUC(false, level);
 		if (!whole)
-		{
-			MemoryContextSwitchTo(old);
 			return;
-		}
 	}
-	move = palloc0(sizeof(LineMove));
-	move->source_id = mapping->source_id;
-	move->old_order = keys[0][0];
-	move->old_line = keys[0][1];
-	move->new_order = keys[1][0];
-	move->new_line = keys[1][1];
-	/* Of the command that wrote the row: other triggers may have run commands of theirs since. */
-	move->cid = HeapTupleHeaderGetCmin(written->t_data);
-	bo_save(&bo_pending->state, sizeof(bo_pending->state));
-	bo_pending->moves = lappend(list_truncate(bo_pending->moves, bo_pending->state.nmoves++), move);
-	MemoryContextSwitchTo(old);
-}
-
-/* Every recorded order of the source: what TRUNCATE may have emptied. */
-static void
-note_recorded(Mapping *mapping)
-{
-	BoSection	section;
-	Datum		args[2] = {CStringGetTextDatum(mapping->tenant), Int32GetDatum(mapping->source_id)};
-	SPITupleTable *table;
-	uint64		n;
-
-	bo_enter(&section);
-	/* The table is locked: every order that was recorded, also after an older snapshot. */
-	CommandCounterIncrement();
-	PushActiveSnapshot(GetLatestSnapshot());
-	n = bo_exec(BO_READ_SOURCE_ORDERS, NULL, args, true);
-	PopActiveSnapshot();
-	table = SPI_tuptable;
-	for (uint64 row = 0; row < n; row++)
-	{
-		SPI_tuptable = table;
-		bo_note_order_text(mapping, bo_get_text(row, 1), false);
-	}
-	bo_leave(&section);
-}
-
-/* Notes every order recorded of a source. Expects no section; the caller settles or queues. */
-void
-bo_note_recorded(Mapping *mapping)
-{
-	note_recorded(mapping);
+	bo_note_move(&(LineMove) {
+		.source_id = mapping->source_id,
+		.old_order = keys[0][0],
+		.old_line = keys[0][1],
+		.new_order = keys[1][0],
+		.new_line = keys[1][1],
+		/* Of the command that wrote the row: other triggers may have run commands of theirs since. */
+		.cid = HeapTupleHeaderGetCmin(written->t_data)
+	});
 }
 
 /*
@@ -466,7 +432,7 @@ bo_note_rows(Mapping *mapping, Oid attached, Oid partition)
 	table_endscan(scan);
 	ExecDropSingleTupleTableSlot(slot);
 	table_close(rel, NoLock);
-	if (bo_pending != NULL && bo_pending->state.ndirty > 0)
+	if (bo_orders_pending() > 0)
 		bo_queue_commit_work();
 }
 
@@ -503,10 +469,10 @@ bo_capture(PG_FUNCTION_ARGS)
 		if (table->role == CAPTURE_STOCK)
 			bo_stock_note_all(mapping->source_id);
 		else
-			note_recorded(mapping);
+			bo_note_recorded(mapping);
 		if (mapping->immediate)
 			(void) bo_settle_pending();
-		else if (bo_pending != NULL && bo_pending->state.ndirty > 0)
+		else if (bo_orders_pending() > 0)
 			bo_queue_commit_work();	/* TRUNCATE does not close what an event at its end opens */
 		PG_RETURN_POINTER(NULL);
 	}
@@ -539,32 +505,10 @@ bo_capture(PG_FUNCTION_ARGS)
 			bo_spoil_written(note);	/* lines may be left over for the next of that key */
 	}
 	BO_POINT("captured");
-	if (mapping->immediate)
+	if (mapping->immediate && (bo_orders_pending() > 0 || bo_counts_pending()))
 		bo_queue_statement_work();
 	/* Under SET CONSTRAINTS ... IMMEDIATE: when all rows of the statement are noted. */
-	if (bo_pending != NULL && bo_pending->state.ndirty > 0)
+	if (bo_orders_pending() > 0)
 		bo_queue_commit_work_at(true);
 	PG_RETURN_POINTER(NULL);
-}
-
-/* Before changes of purchase orders: order rows come first in the lock order. */
-Datum
-bo_lock_pending(PG_FUNCTION_ARGS)
-{
-	if (!CALLED_AS_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_BO_PROTECTED),
-				 errmsg("backorder.lock_pending() is called by triggers only"),
-				 errhint("Use backorder.flush() to settle pending orders now.")));
-	if (!bo_writing)
-		bo_lock_orders(bo_pending_orders());
-	PG_RETURN_POINTER(NULL);
-}
-
-/* lock_orders(): locks the transaction's pending orders; for functions that lock purchase orders next. */
-Datum
-bo_lock_pending_orders(PG_FUNCTION_ARGS)
-{
-	bo_lock_orders(bo_pending_orders());
-	PG_RETURN_VOID();
 }

@@ -3,12 +3,16 @@
  *		Keys of orders and lines: as text, as it is recorded, and as the values
  *		that the application's tables have.
  */
-#include "backorder.h"
+#include "postgres.h"
 
 #include "catalog/pg_type.h"
 #include "parser/parse_coerce.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+
+#include "base/base.h"
+#include "mapping/building.h"
+#include "mapping/mapping.h"
 
 /* May a value be written as text in another way under other settings? */
 bool

@@ -3,7 +3,7 @@
  *		One side of an attached table: its columns, by number, under the names
  *		that the mapping uses, and the FROM clause they come from.
  */
-#include "backorder.h"
+#include "postgres.h"
 
 #include "access/htup_details.h"
 #include "access/table.h"
@@ -13,6 +13,9 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
+
+#include "mapping/building.h"
+#include "mapping/mapping.h"
 
 static char *
 element(Datum *array, int n, int i)

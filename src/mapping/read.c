@@ -6,7 +6,7 @@
  * inside the caller's section with its pinned settings.  An error in one is
  * told in words that name the mapping.
  */
-#include "backorder.h"
+#include "postgres.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
@@ -18,14 +18,19 @@
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
+#include "base/base.h"
+#include "mapping/building.h"
+#include "mapping/mapping.h"
+#include "store/store.h"
+
+PG_FUNCTION_INFO_V1(bo_evaluating);
+
 /* The mapped column and order that are being evaluated, for errors. */
 static char evaluating_column[NAMEDATALEN];
 static char evaluating_order[256];
 
-PG_FUNCTION_INFO_V1(bo_evaluating);
-
 /*
- * evaluating(column, order) returns true: notes what the mapping query is at.
+ * evaluating(column, order) returns true: keys what the mapping query is at.
  */
 Datum
 bo_evaluating(PG_FUNCTION_ARGS)
@@ -369,33 +374,33 @@ native_array(Datum *datums, int n, Oid type)
 	return PointerGetDatum(construct_array(datums, n, type, typlen, typbyval, typalign));
 }
 
-/* Column k of the order keys of these notes. */
+/* Column k of these order keys. */
 static Datum
-order_key_array(Mapping *mapping, List *notes, int k)
+order_key_array(Mapping *mapping, List *keys, int k)
 {
-	Datum	   *datums = palloc(sizeof(Datum) * list_length(notes));
+	Datum	   *datums = palloc(sizeof(Datum) * list_length(keys));
 	ListCell   *lc;
 	int			n = 0;
 
-	foreach(lc, notes)
+	foreach(lc, keys)
 	{
-		OrderNote  *note = lfirst(lc);
+		KeyValues  *one = lfirst(lc);
 
-		if (!note->state.unreadable)
-			datums[n++] = mapping->key_as_text[k] ? CStringGetTextDatum(bo_value_text(note->native[k], mapping->line.key_type[k])) : note->native[k];
+		if (!one->unreadable)
+			datums[n++] = mapping->key_as_text[k] ? CStringGetTextDatum(bo_value_text(one->order[k], mapping->line.key_type[k])) : one->order[k];
 	}
 	return native_array(datums, n, mapping->key_as_text[k] ? TEXTOID : mapping->line.key_type[k]);
 }
 
 /*
  * Reads lines through the mapping, with the active snapshot, and calls func
- * for each, those of an order in order of their keys.  notes (of OrderNote) say which orders; with
+ * for each, those of an order in order of their keys.  keys (of KeyValues) say which orders; with
  * MAPPING_ONE it is one that can be read, with MAPPING_LINE it says which of
  * its lines; with MAPPING_ALL they do not matter.  Expects a section; runs as the owner of
  * the table.  Errors in an expression become ERRCODE_BO_EVALUATION.
  */
 void
-bo_mapping_read(Mapping *mapping, MappingScope scope, List *notes, MappedLineFunc func, void *arg)
+bo_mapping_read(Mapping *mapping, MappingScope scope, List *keys, MappedLineFunc func, void *arg)
 {
 	Datum		values[2 * BO_MAX_KEYS];
 	Oid			types[2 * BO_MAX_KEYS];
@@ -410,31 +415,31 @@ bo_mapping_read(Mapping *mapping, MappingScope scope, List *notes, MappedLineFun
 	/* Only an array of single keys is looked up in an index whatever the statistics say: others one by one. */
 	if (scope == MAPPING_FEW && (mapping->line.nkeys > 1 || mapping->key_as_text[0]))
 	{
-		foreach(lc, notes)
-			if (!((OrderNote *) lfirst(lc))->state.unreadable)
+		foreach(lc, keys)
+			if (!((KeyValues *) lfirst(lc))->unreadable)
 				bo_mapping_read(mapping, MAPPING_ONE, list_make1(lfirst(lc)), func, arg);
 		return;
 	}
 	if (scope == MAPPING_LINE || scope == MAPPING_ONE)
 	{
-		OrderNote  *note = linitial(notes);
+		KeyValues  *one = linitial(keys);
 
 		for (; nargs < mapping->line.nkeys; nargs++)
 		{
 			types[nargs] = mapping->line.key_type[nargs];
-			values[nargs] = note->native[nargs];
+			values[nargs] = one->order[nargs];
 		}
 		for (int k = 0; scope == MAPPING_LINE && k < mapping->nline_columns; k++, nargs++)
 		{
 			types[nargs] = mapping->line_key_type[k];
-			values[nargs] = note->state.line[k];
+			values[nargs] = one->line[k];
 		}
 	}
 	else if (scope != MAPPING_ALL)
 		for (; nargs < mapping->line.nkeys; nargs++)
 		{
 			types[nargs] = mapping->array_type[nargs];
-			values[nargs] = order_key_array(mapping, notes, nargs);
+			values[nargs] = order_key_array(mapping, keys, nargs);
 		}
 	if (!few)
 		level = bo_allow_all_plans();
@@ -449,9 +454,9 @@ bo_mapping_read(Mapping *mapping, MappingScope scope, List *notes, MappedLineFun
 	list_free(read.lines);
 }
 
-/* The items and locations of the lines of these orders, of StockKey, with the active snapshot. Expects a section. */
+/* The items and locations of the lines of these orders (keys, of KeyValues), of StockKey, with the active snapshot. Expects a section. */
 List *
-bo_mapping_places(Mapping *mapping, List *notes)
+bo_mapping_places(Mapping *mapping, List *keys)
 {
 	Datum		values[BO_MAX_KEYS];
 	List	   *places = NIL;
@@ -461,7 +466,7 @@ bo_mapping_places(Mapping *mapping, List *notes)
 	bo_pin();					/* for the text of keys too */
 	level = bo_allow_all_plans();
 	for (int k = 0; k < mapping->line.nkeys; k++)
-		values[k] = order_key_array(mapping, notes, k);
+		values[k] = order_key_array(mapping, keys, k);
 	bo_mapping_run(mapping, &mapping->places_plan, mapping->places_query, mapping->line.nkeys, mapping->array_type, values, true, NULL);
 	AtEOXact_GUC(false, level);
 	for (uint64 row = 0; row < SPI_processed; row++)
@@ -475,38 +480,4 @@ bo_mapping_places(Mapping *mapping, List *notes)
 	}
 	SPI_freetuptable(SPI_tuptable);
 	return places;
-}
-
-/* Notes every order of the attached table. Expects a section. */
-void
-bo_mapping_note_all(Mapping *mapping)
-{
-	BoActor		before;
-	int			level;
-	SPITupleTable *table;
-	uint64		n;
-
-	bo_mapping_lock(mapping);
-	level = bo_allow_all_plans();
-	before = bo_act_as_owner(mapping->owner);
-	/* Under our lock on the table: every order that was committed, also after an older snapshot. */
-	PushActiveSnapshot(GetLatestSnapshot());
-	if (SPI_execute(mapping->keys_query, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read the order keys of %s", mapping->line.name);
-	PopActiveSnapshot();
-	bo_act_as_before(&before);
-	AtEOXact_GUC(false, level);
-	table = SPI_tuptable;
-	n = SPI_processed;
-	for (uint64 row = 0; row < n; row++)
-	{
-		Datum		keys[BO_MAX_KEYS];
-		bool		isnull = false;
-
-		for (int i = 0; i < mapping->line.nkeys && !isnull; i++)
-			keys[i] = heap_getattr(table->vals[row], i + 1, table->tupdesc, &isnull);
-		if (!isnull)
-			bo_note_whole(bo_note_order(mapping, keys));
-	}
-	SPI_freetuptable(table);
 }

@@ -6,7 +6,7 @@
  * Expressions are over the row, called "stock", and run as the owner of the
  * table.
  */
-#include "backorder.h"
+#include "postgres.h"
 
 #include "access/htup_details.h"
 #include "access/table.h"
@@ -19,8 +19,13 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/syscache.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "base/base.h"
+#include "mapping/building.h"
+#include "mapping/mapping.h"
+#include "store/store.h"
 
 /* From this many figures on the planner chooses how to read them. */
 #define MANY_FIGURES 32
@@ -464,19 +469,19 @@ bo_stock_of_source(int32 source_id, PlaceFunc func)
 
 /* ---------- reading ---------- */
 
-/* Items or locations of notes (of CountNote) that are converted, as the owner of the table. */
-typedef struct NoteConversion
+/* Items or locations of keys (of CountKey) that are converted, as the owner of the table. */
+typedef struct KeyConversion
 {
-	List	   *notes;
+	List	   *keys;
 	bool		location;
 	Oid			type;
 	Datum	   *values;
-} NoteConversion;
+} KeyConversion;
 
 static bool
-convert_notes(void *arg)
+convert_keys(void *arg)
 {
-	NoteConversion *c = arg;
+	KeyConversion *c = arg;
 	Oid			input;
 	Oid			param;
 	ListCell   *lc;
@@ -485,43 +490,43 @@ convert_notes(void *arg)
 	if (bo_key_depends_on_settings(c->type))
 		bo_pin();
 	getTypeInputInfo(c->type, &input, &param);
-	foreach(lc, c->notes)
+	foreach(lc, c->keys)
 	{
-		CountNote  *entry = lfirst(lc);
+		CountKey   *key = lfirst(lc);
 
-		c->values[n++] = OidInputFunctionCall(input, (char *) (c->location ? entry->key.location : entry->key.item), param, -1);
+		c->values[n++] = OidInputFunctionCall(input, (char *) (c->location ? key->location : key->item), param, -1);
 	}
 	return true;
 }
 
-/* The keys of these notes as an array of the type of a column; false where one cannot be read as that. */
+/* These keys as an array of the type of a column; false where one cannot be read as that. */
 static bool
-key_array(Mapping *mapping, List *notes, bool location, Oid type, Datum *array)
+key_array(Mapping *mapping, List *keys, bool location, Oid type, Datum *array)
 {
-	NoteConversion c = {.notes = notes,.location = location,.type = type,.values = palloc(sizeof(Datum) * list_length(notes))};
+	KeyConversion c = {.keys = keys,.location = location,.type = type,.values = palloc(sizeof(Datum) * list_length(keys))};
 	int16		typlen;
 	bool		typbyval;
 	char		typalign;
 
-	if (!bo_convert_as_owner(mapping->owner, type < FirstNormalObjectId, convert_notes, &c))
+	if (!bo_convert_as_owner(mapping->owner, type < FirstNormalObjectId, convert_keys, &c))
 		return false;
 	get_typlenbyvalalign(type, &typlen, &typbyval, &typalign);
-	*array = PointerGetDatum(construct_array(c.values, list_length(notes), type, typlen, typbyval, typalign));
+	*array = PointerGetDatum(construct_array(c.values, list_length(keys), type, typlen, typbyval, typalign));
 	return true;
 }
 
 /*
- * Calls func with what a table says of the stock of these notes (of
- * CountNote), or of others too; with all, of all it has.  Not at all for stock
+ * Calls func with what a table says of the stock of these keys (of
+ * CountKey), or of others too; with all, of all it has.  Not at all for stock
  * of which it says nothing.  Reads with the active snapshot; expects a section.
  * Raises ERRCODE_BO_QUANTITY for what is not finite.
  */
 void
-bo_stock_figures(int32 source_id, List *notes, bool all, FigureFunc func, void *arg)
+bo_stock_figures(int32 source_id, List *keys, bool all, FigureFunc func, void *arg)
 {
 	StockSource *source = get_source(source_id);
 	FigureScope scope = ALL_FIGURES;
-	bool		many = all || list_length(notes) >= MANY_FIGURES;
+	bool		many = all || list_length(keys) >= MANY_FIGURES;
 	bool		anywhere = source == NULL || source->location == 0;
 	Datum		values[2];
 	Oid			types[2];
@@ -532,14 +537,14 @@ bo_stock_figures(int32 source_id, List *notes, bool all, FigureFunc func, void *
 
 	if (source == NULL)
 		return;
-	foreach(lc, notes)
-		anywhere |= ((CountNote *) lfirst(lc))->key.location[0] == '\0';	/* a NULL, perhaps */
+	foreach(lc, keys)
+		anywhere |= ((CountKey *) lfirst(lc))->location[0] == '\0';	/* a NULL, perhaps */
 	/* What is recorded may have another mapping's keys, that are none in this one. */
-	if (!all && key_array(&source->mapping, notes, false, source->item_type, &values[0]))
+	if (!all && key_array(&source->mapping, keys, false, source->item_type, &values[0]))
 	{
 		scope = many ? BY_ITEM_MANY : BY_ITEM;
 		types[0] = get_array_type(source->item_type);
-		if (!anywhere && key_array(&source->mapping, notes, true, source->location_type, &values[1]))
+		if (!anywhere && key_array(&source->mapping, keys, true, source->location_type, &values[1]))
 		{
 			scope = many ? BY_PLACE_MANY : BY_PLACE;
 			types[1] = get_array_type(source->location_type);

@@ -7,7 +7,7 @@
  * first, so that it has no rewrite to wait for afterwards; where the snapshot
  * is the transaction's, and too old, the transaction gives way.
  */
-#include "backorder.h"
+#include "postgres.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -27,6 +27,9 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
+
+#include "mapping/building.h"
+#include "mapping/mapping.h"
 
 /* Does the snapshot see the table with other storage than it has? Not if it does not see it at all: rows tell for themselves then. */
 static bool

@@ -8,7 +8,7 @@
  * columns of the row itself they are read from it; else the query is run, as
  * the owner of the attached tables.
  */
-#include "backorder.h"
+#include "postgres.h"
 
 #include "access/table.h"
 #include "access/tupconvert.h"
@@ -19,6 +19,11 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+
+#include "base/base.h"
+#include "mapping/building.h"
+#include "mapping/mapping.h"
+#include "store/store.h"
 
 typedef struct Watched
 {
@@ -158,9 +163,9 @@ bo_watch_load(Mapping *mapping)
 		SPI_freetuptable(rows);
 }
 
-/* Notes the orders that a row of a watched table, or of a partition of it, leads to. */
+/* Calls func for each order that a row of a watched table, or of a partition of it, leads to. */
 void
-bo_watch_note(Mapping *mapping, Oid relid, TupleTableSlot *slot, Relation rel)
+bo_watch_keys(Mapping *mapping, Oid relid, TupleTableSlot *slot, Relation rel, OrderKeyFunc func, void *arg)
 {
 	Watched    *watched = find_watched(mapping, relid);
 	BoSection	section;
@@ -199,7 +204,7 @@ bo_watch_note(Mapping *mapping, Oid relid, TupleTableSlot *slot, Relation rel)
 		for (int k = 0; k < mapping->line.nkeys && !isnull; k++)
 			keys[k] = heap_getattr(rows->vals[i], k + 1, rows->tupdesc, &isnull);
 		if (!isnull)
-			bo_note_spellings(mapping, bo_note_order(mapping, keys));
+			func(mapping, keys, arg);
 	}
 	bo_leave(&section);
 }

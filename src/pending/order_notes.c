@@ -6,7 +6,7 @@
  * no difference, so after a rollback to a savepoint every order noted so far
  * is simply looked at again.
  */
-#include "pending/transaction.h"
+#include "postgres.h"
 
 #include "common/hashfn.h"
 #include "utils/datum.h"
@@ -16,89 +16,10 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
-Pending *bo_pending;
-
-/* ---------- life cycle ---------- */
-
-/* Hash functions of tables keyed by NoteKey. */
-uint32
-bo_note_key_hash(const void *key, Size size)
-{
-	const NoteKey *k = key;
-
-	return string_hash(k->order_key, strlen(k->order_key) + 1) ^ ((uint32) k->source_id * 0x9e3779b9u);
-}
-
-int
-bo_note_key_match(const void *a, const void *b, Size size)
-{
-	const NoteKey *x = a;
-	const NoteKey *y = b;
-
-	return x->source_id != y->source_id || strcmp(x->order_key, y->order_key) != 0;
-}
-
-/* Where the note of a key is: notes are big, and the hash table takes memory for dozens of entries at once. */
-typedef struct NoteEntry
-{
-	NoteKey		key;
-	OrderNote  *note;
-} NoteEntry;
-
-Pending *
-bo_need_pending(void)
-{
-	if (bo_pending == NULL)
-	{
-		MemoryContext cx = AllocSetContextCreate(TopTransactionContext, "backorder notes", ALLOCSET_DEFAULT_SIZES);
-		Pending    *p = MemoryContextAllocZero(cx, sizeof(Pending));
-		HASHCTL		ctl = {.keysize = sizeof(NoteKey),.entrysize = sizeof(NoteEntry),.hash = bo_note_key_hash,.match = bo_note_key_match,.hcxt = cx};
-
-		p->cx = cx;
-		p->era = 1;
-		p->notes = hash_create("backorder notes", 16, &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
-		bo_pending = p;
-	}
-	return bo_pending;
-}
-
-static void
-xact_end(XactEvent event, void *arg)
-{
-	switch (event)
-	{
-		case XACT_EVENT_PRE_COMMIT:
-		case XACT_EVENT_PRE_PREPARE:
-			if ((bo_pending != NULL && bo_pending->state.ndirty > 0) || bo_counts_pending() || bo_announce_pending())
-				elog(ERROR, "backorder: orders were noted and not settled");
-			break;
-		case XACT_EVENT_ABORT:
-		case XACT_EVENT_COMMIT:
-		case XACT_EVENT_PREPARE:
-			bo_pending = NULL;		/* its memory goes with the transaction */
-			bo_counts_reset();
-			bo_forget_saved();
-			bo_writing = false;
-			bo_announce_reset();
-			bo_dealt_reset();
-			break;
-		default:
-			break;
-	}
-}
-
-static void
-subxact_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
-{
-	if (event != SUBXACT_EVENT_ABORT_SUB)
-		return;
-	if (!bo_is_trying())
-		bo_dealt_reset();
-	bo_restore(mine);
-	bo_forget_written();
-	if (bo_pending != NULL)
-		bo_pending->last_note = NULL;
-}
+#include "base/base.h"
+#include "mapping/mapping.h"
+#include "pending/pending.h"
+#include "pending/transaction.h"
 
 static void
 relation_changed(Datum arg, Oid relid)
@@ -114,11 +35,18 @@ void
 bo_notes_init(void)
 {
 	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
-	RegisterXactCallback(xact_end, NULL);
-	RegisterSubXactCallback(subxact_end, NULL);
 }
 
 /* ---------- notes ---------- */
+
+static void
+set_unreadable(OrderNote *note, bool unreadable)
+{
+	if (note->keys.unreadable == unreadable)
+		return;
+	bo_save(&note->keys.unreadable, sizeof(note->keys.unreadable));
+	note->keys.unreadable = unreadable;
+}
 
 /* The note of an order, which becomes dirty; anew: it was not. */
 static OrderNote *
@@ -149,7 +77,7 @@ note(Mapping *mapping, char *order_key, bool *anew)
 		bo_save(&entry->state, sizeof(entry->state));
 		bo_save(&p->state, sizeof(p->state));
 		entry->state.dirty = true;
-		entry->state.unreadable = false;
+		set_unreadable(entry, false);
 		p->state.ndirty++;
 	}
 	p->last_mapping = mapping;
@@ -162,11 +90,11 @@ keep_native(Mapping *mapping, OrderNote *entry, const Datum *native)
 {
 	MemoryContext old;
 
-	if (entry->native[0] != (Datum) 0)
-		bo_save(entry->native, sizeof(entry->native));
+	if (entry->keys.order[0] != (Datum) 0)
+		bo_save(entry->keys.order, sizeof(entry->keys.order));
 	old = MemoryContextSwitchTo(bo_pending->cx);
 	for (int i = 0; i < mapping->line.nkeys; i++)
-		entry->native[i] = datumCopy(native[i], get_typbyval(mapping->line.key_type[i]), get_typlen(mapping->line.key_type[i]));
+		entry->keys.order[i] = datumCopy(native[i], get_typbyval(mapping->line.key_type[i]), get_typlen(mapping->line.key_type[i]));
 	MemoryContextSwitchTo(old);
 }
 
@@ -208,34 +136,6 @@ bo_unlock_notes(int32 source_id)
 		bo_save(&entry->state, sizeof(entry->state));
 		entry->state.locked = false;
 	}
-}
-
-/* The note of an order; NULL: it is not noted. */
-static OrderNote *
-find_note(int32 source_id, const char *order_key)
-{
-	NoteKey		key = {source_id, order_key};
-	NoteEntry  *place = bo_pending ? hash_search(bo_pending->notes, &key, HASH_FIND, NULL) : NULL;
-
-	return place ? place->note : NULL;
-}
-
-/* Has the transaction this order's lock? */
-bool
-bo_order_is_locked(int32 source_id, const char *order_key)
-{
-	OrderNote  *note = find_note(source_id, order_key);
-
-	return note != NULL && note->state.locked;
-}
-
-/* Did this transaction record the order first, so that nobody else sees anything of it? */
-bool
-bo_order_is_born(int32 source_id, const char *order_key)
-{
-	OrderNote  *note = find_note(source_id, order_key);
-
-	return note != NULL && note->state.locked && note->state.born;
 }
 
 static NotedTypes
@@ -282,9 +182,8 @@ bo_check_noted_types(Mapping *mapping)
 
 			if (entry->key.source_id != mapping->source_id)
 				continue;
-			bo_save(&entry->state, sizeof(entry->state));
-			entry->state.unreadable = !bo_key_native(mapping, entry->key.order_key, native);
-			if (!entry->state.unreadable)
+			set_unreadable(entry, !bo_key_native(mapping, entry->key.order_key, native));
+			if (!entry->keys.unreadable)
 				keep_native(mapping, entry, native);
 			bo_note_whole(entry);	/* not by the key of its one line, which may be of another type */
 		}
@@ -305,12 +204,12 @@ bo_note_order(Mapping *mapping, const Datum *native)
 
 	/* Most rows repeat the order of the row before. */
 	if (bo_pending != NULL && bo_pending->last_note != NULL && bo_pending->last_mapping == mapping && bo_pending->last_note->state.dirty &&
-		!bo_pending->last_note->state.unreadable && bo_pending->last_note->key.source_id == mapping->source_id)
+		!bo_pending->last_note->keys.unreadable && bo_pending->last_note->key.source_id == mapping->source_id)
 	{
 		bool		same = true;
 
 		for (int i = 0; i < mapping->line.nkeys && same; i++)
-			same = datumIsEqual(native[i], bo_pending->last_note->native[i],
+			same = datumIsEqual(native[i], bo_pending->last_note->keys.order[i],
 								get_typbyval(mapping->line.key_type[i]), get_typlen(mapping->line.key_type[i]));
 		if (same)
 			return bo_pending->last_note;
@@ -326,13 +225,9 @@ bo_note_order(Mapping *mapping, const Datum *native)
 	if (mapping->pin_keys)
 		AtEOXact_GUC(false, level);
 	/* Noted before under another mapping, the key may have been of another type, or none. */
-	if (anew || entry->state.unreadable)
+	if (anew || entry->keys.unreadable)
 	{
-		if (entry->state.unreadable)
-		{
-			bo_save(&entry->state, sizeof(entry->state));
-			entry->state.unreadable = false;
-		}
+		set_unreadable(entry, false);
 		keep_native(mapping, entry, native);
 	}
 	return entry;
@@ -356,11 +251,7 @@ bo_note_order_text(Mapping *mapping, const char *order_key, bool spellings)
 	bo_check_noted_types(mapping);
 	entry = note(mapping, pstrdup(order_key), &anew);
 	bo_spoil_written(entry);
-	if (entry->state.unreadable == readable)
-	{
-		bo_save(&entry->state, sizeof(entry->state));
-		entry->state.unreadable = !readable;
-	}
+	set_unreadable(entry, !readable);
 	bo_note_whole(entry);
 	if (spellings)
 		bo_note_spellings(mapping, entry);
@@ -445,4 +336,36 @@ bo_pending_done(List *notes)
 	bo_pending->last_note = NULL;
 	if (bo_pending->state.ndirty == 0)
 		bo_forget_written();
+}
+
+/* Of a dirty order one line is noted, by the native values of its key. */
+void
+bo_note_one_line(const Mapping *mapping, OrderNote *note, const Datum *values)
+{
+	MemoryContext old = MemoryContextSwitchTo(bo_pending->cx);
+
+	bo_save(&note->state, sizeof(note->state));
+	bo_save(note->keys.line, sizeof(note->keys.line));
+	for (int i = 0; i < mapping->nline_columns; i++)
+		note->keys.line[i] = datumCopy(values[i], get_typbyval(mapping->line_key_type[i]), get_typlen(mapping->line_key_type[i]));
+	note->state.one_line = true;
+	MemoryContextSwitchTo(old);
+}
+
+/* Notes that the key of a line was updated. */
+void
+bo_note_move(const LineMove *given)
+{
+	Pending    *p = bo_need_pending();
+	MemoryContext old = MemoryContextSwitchTo(p->cx);
+	LineMove   *move = palloc(sizeof(LineMove));
+
+	*move = *given;
+	move->old_order = pstrdup(given->old_order);
+	move->old_line = pstrdup(given->old_line);
+	move->new_order = pstrdup(given->new_order);
+	move->new_line = pstrdup(given->new_line);
+	bo_save(&p->state, sizeof(p->state));
+	p->moves = lappend(list_truncate(p->moves, p->state.nmoves++), move);
+	MemoryContextSwitchTo(old);
 }

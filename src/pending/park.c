@@ -6,7 +6,12 @@
  * what is recorded of it stays what it said before.  The next time it can be
  * read it is parked no more.
  */
-#include "backorder.h"
+#include "postgres.h"
+
+#include "base/base.h"
+#include "mapping/mapping.h"
+#include "pending/pending.h"
+#include "store/store.h"
 
 /*
  * Parks an order, or with order_key '' a whole source, whose mapping cannot be

@@ -9,11 +9,15 @@
  * first one left.  Notes are never taken back: a figure that is looked at
  * without need shows no difference.
  */
-#include "backorder.h"
+#include "postgres.h"
 
 #include "common/hashfn.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
+
+#include "base/base.h"
+#include "mapping/mapping.h"
+#include "pending/pending.h"
 
 /* The transaction's notes, in a context of their own below TopTransactionContext. */
 typedef struct PendingCounts

@@ -2,10 +2,10 @@
  * notes.h
  *		The transaction's notes: capture.c, notes.c and commit_work.c share it.
  */
-#ifndef BO_NOTES_H
-#define BO_NOTES_H
+#ifndef BO_TRANSACTION_H
+#define BO_TRANSACTION_H
 
-#include "backorder.h"
+#include "pending/pending.h"
 
 /* The types that the native keys in the notes of a source have. */
 typedef struct NotedTypes
@@ -21,6 +21,13 @@ typedef struct WrittenRow
 	ItemPointerData tid;
 	int32		next;			/* of the same order, as they were inserted */
 } WrittenRow;
+
+/* Where the note of a key is: notes are big, and the hash table takes memory for dozens of entries at once. */
+typedef struct NoteEntry
+{
+	NoteKey		key;
+	OrderNote  *note;
+} NoteEntry;
 
 /* The transaction's notes, in a context of their own below TopTransactionContext. */
 typedef struct Pending
@@ -51,7 +58,5 @@ typedef struct Pending
 extern Pending *bo_pending;		/* NULL: nothing was noted */
 
 extern Pending *bo_need_pending(void);
-extern void bo_queue_commit_work_at(bool at_end);
-extern void bo_queue_statement_work(void);
 
-#endif							/* BO_NOTES_H */
+#endif							/* BO_TRANSACTION_H */

@@ -7,10 +7,14 @@
  * still as planned and those that should be, both in the order supplier,
  * location, item.
  */
-#include "purchase/planning.h"
+#include "postgres.h"
 
 #include "executor/spi.h"
 #include "utils/memutils.h"
+
+#include "base/base.h"
+#include "purchase/planning.h"
+#include "store/store.h"
 
 PG_FUNCTION_INFO_V1(bo_write_drafts);
 

@@ -5,13 +5,17 @@
  * One pass over what is short, one over who sells it.  Nothing is written
  * here: drafts.c makes the drafts ask for what is wanted.
  */
-#include "purchase/planning.h"
+#include "postgres.h"
 
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/spi.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+
+#include "base/base.h"
+#include "purchase/planning.h"
+#include "store/store.h"
 
 PG_FUNCTION_INFO_V1(bo_wanted_purchases);
 
@@ -96,40 +100,6 @@ bo_read_plan_rows(const char *sql, const Scope *scope, bool read_only, BoTakeRow
 	rc = SPI_execute_extended(sql, &options);
 	if (rc < 0)
 		elog(ERROR, "reading for a plan failed: %s", SPI_result_code_string(rc));
-}
-
-/* The nth item, from 0. */
-void *
-bo_vector_at(Vector *v, int n, Size size)
-{
-	if (n >= v->capacity)
-	{
-		int			capacity = Max(64, Max(n + 1, v->capacity * 2));
-
-		v->items = v->items == NULL ? palloc_extended(size * capacity, MCXT_ALLOC_HUGE) : repalloc_huge(v->items, size * capacity);
-		memset((char *) v->items + size * v->capacity, 0, size * (capacity - v->capacity));
-		v->capacity = capacity;
-	}
-	v->n = Max(v->n, n + 1);
-	return (char *) v->items + size * n;
-}
-
-/* In the order of collation "C". */
-int
-bo_compare_text(const text *a, const text *b)
-{
-	int			length_a = VARSIZE_ANY_EXHDR(a);
-	int			length_b = VARSIZE_ANY_EXHDR(b);
-	int			result = a == b ? 0 : memcmp(VARDATA_ANY(a), VARDATA_ANY(b), Min(length_a, length_b));
-
-	return result != 0 ? result : length_a - length_b;
-}
-
-/* The text itself where it is the same as the one before, as in a sorted column it mostly is. */
-text *
-bo_text_like(Datum value, text *before)
-{
-	return before != NULL && bo_compare_text(DatumGetTextPP(value), before) == 0 ? before : DatumGetTextPCopy(value);
 }
 
 /* ---------- names ---------- */

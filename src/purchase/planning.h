@@ -5,7 +5,8 @@
 #ifndef BO_PLANNING_H
 #define BO_PLANNING_H
 
-#include "backorder.h"
+#include "base/vector.h"
+#include "store/store.h"
 
 /* What is planned: everything of a tenant, or what is not NULL. */
 typedef struct Scope
@@ -32,14 +33,6 @@ typedef struct Wanted
 	int32		line_no;		/* 0: it is there, or not written */
 } Wanted;
 
-/* An array that grows; its items are zero at first. */
-typedef struct Vector
-{
-	void	   *items;
-	int			n;
-	int			capacity;
-} Vector;
-
 typedef struct Wants
 {
 	const Scope *scope;
@@ -51,11 +44,7 @@ typedef struct Wants
 	Vector		wanted;			/* of Wanted */
 } Wants;
 
-#define AT(vector, type, n) ((type *) bo_vector_at(&(vector), n, sizeof(type)))
 
-extern void *bo_vector_at(Vector *v, int n, Size size);
-extern int	bo_compare_text(const text *a, const text *b);
-extern text *bo_text_like(Datum value, text *before);
 extern void bo_read_plan_rows(const char *sql, const Scope *scope, bool read_only, BoTakeRowFunc take, void *arg);
 extern void bo_find_wanted(Wants *wants, const Scope *scope);
 

@@ -3,10 +3,18 @@
  *		Reconciles and settles what is noted; many orders one piece after
  *		another, so that memory stays flat.
  */
-#include "reconcile/order.h"
+#include "postgres.h"
 
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+
+#include "base/base.h"
+#include "mapping/mapping.h"
+#include "pending/pending.h"
+#include "reconcile/order.h"
+#include "reconcile/reconcile.h"
+#include "settle/settle.h"
+#include "store/store.h"
 
 /* So many orders are a piece. */
 #define PIECE_ORDERS 5000

@@ -2,7 +2,13 @@
  * difference.c
  *		What one order says now, minus what is recorded of it = its changes.
  */
+#include "postgres.h"
+
+#include "base/base.h"
+#include "mapping/mapping.h"
+#include "pending/pending.h"
 #include "reconcile/order.h"
+#include "settle/settle.h"
 
 static LineChange *
 add_change(Reconcile *r, Order *order, LineAction action, Recorded *rec, MappedLine *now)
@@ -262,4 +268,10 @@ bo_reconcile_order(Reconcile *r, Order *order)
 		if (rec->live || !rec->deleted || displaced)
 			add_change(r, order, LINE_END, rec, NULL)->displaced = displaced;
 	}
+}
+
+Order *
+bo_order_of(Reconcile *r, const OrderNote *note)
+{
+	return hash_search(r->orders, &note->key, HASH_FIND, NULL);
 }

@@ -3,10 +3,10 @@
  *		Orders while they are reconciled: reconcile.c, difference.c and pieces.c
  *		share it.
  */
-#ifndef BO_RECONCILE_H
-#define BO_RECONCILE_H
+#ifndef BO_ORDER_H
+#define BO_ORDER_H
 
-#include "backorder.h"
+#include "reconcile/reconcile.h"
 
 /* A line as it is recorded, as far as reconcile needs it. */
 typedef struct Recorded
@@ -67,6 +67,19 @@ typedef struct Reconcile
 	bool		spellings;		/* other spellings of the keys being read are looked for */
 } Reconcile;
 
+/* From this many orders on the planner chooses how to read them. */
+#define MANY_ORDERS 32
+
+/* Orders of one source that are read together. */
+typedef struct Reading
+{
+	Reconcile  *r;
+	Mapping    *mapping;
+	List	   *notes;
+} Reading;
+
+/* difference.c */
+extern Order *bo_order_of(Reconcile *r, const OrderNote *note);
 extern void bo_check_line_keys(Order *order);
 extern void bo_reconcile_order(Reconcile *r, Order *order);
 extern void bo_reconcile_orders(Settlement *settlement, ReconcileMode mode, List *notes, Snapshot snapshot);
@@ -74,4 +87,14 @@ extern Mapping *bo_mapping_to_use(int32 source_id, ReconcileMode mode);
 extern Snapshot bo_snapshot_after_locks(List *notes, ReconcileMode mode);
 extern int	bo_compare_seq(const ListCell *a, const ListCell *b);
 
-#endif							/* BO_RECONCILE_H */
+/* read_rows.c */
+extern List *bo_read_written(Mapping *mapping, List *notes, MappedLineFunc func, void *arg);
+extern bool bo_written_places(Mapping *mapping, List *notes, List **places);
+
+/* first_sight.c */
+extern void bo_import_seen(int32 source_id);
+extern List *bo_unseen_orders(Reconcile *r, List *notes);
+extern void bo_read_before(Reconcile *r, Mapping *mapping, List *notes);
+extern void bo_take_as_recorded(Order *order);
+
+#endif							/* BO_ORDER_H */

@@ -16,7 +16,7 @@
  * is read by query, as any other.  Lines that somebody left behind without a
  * header, past the foreign key, are not seen: resync() finds them.
  */
-#include "pending/transaction.h"
+#include "postgres.h"
 
 #include "access/table.h"
 #include "access/tableam.h"
@@ -35,6 +35,12 @@
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
+#include "base/base.h"
+#include "mapping/mapping.h"
+#include "pending/pending.h"
+#include "reconcile/order.h"
+#include "store/store.h"
+
 /* The mapping's expressions, over a line in the outer and its header in the inner tuple. */
 struct WrittenRead
 {
@@ -49,162 +55,6 @@ struct WrittenRead
 	int16		typlen[BO_MAX_KEYS];
 	bool		typbyval[BO_MAX_KEYS];
 };
-
-/* ---------- noting ---------- */
-
-/* Notes that the header of an order was inserted. */
-void
-bo_note_header_written(OrderNote *note, const Mapping *mapping, Oid relid, ItemPointer tid)
-{
-	/* A second one, or a row of a partition. */
-	if (note->written.era != 0 || relid != mapping->header.relid)
-	{
-		bo_spoil_written(note);
-		return;
-	}
-	note->written.era = bo_pending->era;
-	note->written.load = mapping->load;
-	note->written.first = -1;
-	note->written.header = *tid;
-}
-
-/* Notes that a line of an order was inserted. */
-void
-bo_note_line_written(OrderNote *note, const Mapping *mapping, Oid relid, ItemPointer tid)
-{
-	Pending    *p = bo_pending;
-	WrittenRow *row;
-
-	if (note->written.spoilt)
-		return;
-	/* Its header was there before, or it is looked at already, or this is a row of a partition. */
-	if (!bo_is_written(note, mapping) || (note->state.locked && !note->state.fresh) || relid != mapping->line.relid || p->nwritten == PG_INT32_MAX)
-	{
-		bo_spoil_written(note);
-		return;
-	}
-	if (p->nwritten == p->written_capacity)
-	{
-		int64		capacity = Min(Max(64, (int64) p->written_capacity * 2), PG_INT32_MAX);
-
-		p->written = p->written == NULL ? MemoryContextAlloc(p->cx, sizeof(WrittenRow) * capacity) :
-			repalloc_huge(p->written, sizeof(WrittenRow) * capacity);
-		p->written_capacity = capacity;
-	}
-	row = &p->written[p->nwritten];
-	row->tid = *tid;
-	if (note->written.first < 0)
-		note->written.first = p->nwritten;
-	else
-		p->written[note->written.last].next = p->nwritten;
-	note->written.last = p->nwritten++;
-}
-
-/* There may be more of an order than the rows that were noted; nothing for NULL. */
-void
-bo_spoil_written(OrderNote *note)
-{
-	if (note != NULL)
-		note->written.spoilt = true;
-}
-
-/* The rows that were noted may be no more, or are not needed any more. */
-void
-bo_forget_written(void)
-{
-	if (bo_pending == NULL)
-		return;
-	bo_pending->era++;
-	bo_pending->nwritten = 0;
-}
-
-/* Did this transaction insert the header of an order, and every row of it that there is? */
-bool
-bo_rows_are_known(const OrderNote *note)
-{
-	return !note->written.spoilt && note->written.era == bo_pending->era;
-}
-
-/* May an order be read from its rows, if nothing was recorded of it before? */
-bool
-bo_is_written(const OrderNote *note, const Mapping *mapping)
-{
-	return mapping->by_rows && bo_rows_are_known(note) && note->written.load == mapping->load;
-}
-
-/* ---------- which mappings can be read by rows ---------- */
-
-/* Is each value of a header's key, as the type that the line's has, still that value and no other's? */
-static bool
-same_values(Oid line, Oid header)
-{
-	bool		integers = line == INT2OID || line == INT4OID || line == INT8OID;
-	bool		texts = line == TEXTOID || line == VARCHAROID;
-
-	return line == header || (integers && (header == INT2OID || header == INT4OID || header == INT8OID)) ||
-		(texts && (header == TEXTOID || header == VARCHAROID));
-}
-
-/* Does a validated foreign key make each line's order key that of a header? */
-static bool
-lines_refer_to_header(const Mapping *mapping)
-{
-	Relation	rel = table_open(mapping->line.relid, AccessShareLock);
-	List	   *keys = copyObject(RelationGetFKeyList(rel));	/* it goes with the relation's cache entry */
-	ListCell   *lc;
-	bool		found = false;
-
-	foreach(lc, keys)
-	{
-		ForeignKeyCacheInfo *fk = lfirst(lc);
-		int			matched = 0;
-		HeapTuple	tuple;
-
-		if (fk->conrelid != mapping->line.relid || fk->confrelid != mapping->header.relid || fk->nkeys != mapping->line.nkeys)
-			continue;
-		for (int i = 0; i < fk->nkeys; i++)
-			for (int k = 0; k < fk->nkeys; k++)
-				if (fk->conkey[i] == mapping->line.key[k] && fk->confkey[i] == mapping->header.key[k])
-					matched++;
-		if (matched != fk->nkeys)
-			continue;
-		tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(fk->conoid));
-		if (!HeapTupleIsValid(tuple))
-			continue;
-		found = found || ((Form_pg_constraint) GETSTRUCT(tuple))->convalidated;
-		ReleaseSysCache(tuple);
-	}
-	table_close(rel, NoLock);
-	for (int k = 0; k < mapping->line.nkeys; k++)
-		found = found && same_values(mapping->line.key_type[k], mapping->header.key_type[k]);
-	return found;
-}
-
-/* Has the table its rows in itself, in a heap, with nothing in them that is computed when it is read? */
-static bool
-is_plain(const MappedTable *table)
-{
-	Relation	rel = table_open(table->relid, AccessShareLock);
-	bool		plain = rel->rd_rel->relkind == RELKIND_RELATION && rel->rd_rel->relam == HEAP_TABLE_AM_OID && !rel->rd_rel->relhassubclass;
-
-	table_close(rel, NoLock);
-	return plain && !bms_is_member(0, table->used);
-}
-
-/* Its constraints may change, and are looked up when an expression is made ready. */
-static bool
-has_domain(Node *node, void *context)
-{
-	return node != NULL && (IsA(node, CoerceToDomain) || expression_tree_walker(node, has_domain, context));
-}
-
-/* May orders that were written whole be read from their rows?  For a mapping that is being loaded, and its analyzed query. */
-bool
-bo_mapping_by_rows(const Mapping *mapping, Query *query)
-{
-	return mapping->by_line && OidIsValid(mapping->header.relid) && is_plain(&mapping->line) && is_plain(&mapping->header) &&
-		bo_relation_owner(mapping->header.relid) == mapping->owner && !has_domain((Node *) query->targetList, NULL) && lines_refer_to_header(mapping);
-}
 
 /* Line and header are first and second in the mapping's FROM clause. */
 static Node *
@@ -348,18 +198,21 @@ read_order(WrittenReading *r, OrderNote *note)
 {
 	ExprContext *context = r->read->context;
 	int			start = r->nlines;
+	int32		row = note->written.first;
 	bool		sorted = true;
 
 	if (!fetch(r->rel[1], note->written.header, r->slot[1]))
 		return false;
 	context->ecxt_outertuple = r->slot[0];
 	context->ecxt_innertuple = r->slot[1];
-	for (int i = note->written.first; i >= 0; i = i == note->written.last ? -1 : bo_pending->written[i].next)
+	while (row >= 0)
 	{
 		int			n = r->nlines;
+		ItemPointerData tid;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!fetch(r->rel[0], bo_pending->written[i].tid, r->slot[0]))
+		row = bo_written_row(note, row, &tid);
+		if (!fetch(r->rel[0], tid, r->slot[0]))
 			continue;
 		r->visit(r, note);
 		ResetExprContext(context);

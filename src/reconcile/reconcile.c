@@ -7,13 +7,18 @@
  * transactions that change one order, a line here and the header there, would
  * each miss the other's half.
  */
-#include "reconcile/order.h"
+#include "postgres.h"
 
 #include "utils/hsearch.h"
 #include "utils/snapmgr.h"
 
-/* From this many orders on the planner chooses how to read them. */
-#define MANY_ORDERS 32
+#include "base/base.h"
+#include "mapping/mapping.h"
+#include "pending/pending.h"
+#include "reconcile/order.h"
+#include "reconcile/reconcile.h"
+#include "settle/settle.h"
+#include "store/store.h"
 
 /*
  * Locks orders by writing their sales_order rows, in the order given, which is
@@ -25,6 +30,7 @@ bo_lock_orders(List *notes)
 {
 	BoSection	section;
 	List	   *locked = NIL;
+	OrderKey   *keys;
 	int64	   *before;
 	ListCell   *lc;
 	int			n = 0;
@@ -35,9 +41,17 @@ bo_lock_orders(List *notes)
 	if (locked == NIL)
 		return;
 	before = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int64) * list_length(locked));
+	keys = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(OrderKey) * list_length(locked));
+	foreach(lc, locked)
+	{
+		OrderNote  *note = lfirst(lc);
+
+		keys[n++] = (OrderKey) {.tenant = note->tenant,.source_id = note->key.source_id,.order_key = note->key.order_key,.born = bo_rows_are_known(note)};
+	}
 	bo_enter_unpinned(&section);
-	bo_lock_order_rows(locked, before);
+	bo_lock_order_rows(keys, n, before);
 	bo_leave(&section);
+	n = 0;
 	foreach(lc, locked)
 	{
 		OrderNote  *note = lfirst(lc);
@@ -47,6 +61,7 @@ bo_lock_orders(List *notes)
 		note->state.unseen = before[n++] <= 0;
 		note->state.locked = true;
 	}
+	pfree(keys);
 	pfree(before);
 	list_free(locked);
 }
@@ -95,12 +110,6 @@ take_mapped(Mapping *mapping, MappedLine *line, void *arg)
 		add_spelling(r, mapping, line->header_key, true);
 }
 
-static Order *
-order_of(Reconcile *r, OrderNote *note)
-{
-	return hash_search(r->orders, &note->key, HASH_FIND, NULL);
-}
-
 /* The one line noted of an order, as it is recorded. */
 static uint64
 read_recorded_line(OrderNote *note, Mapping *mapping)
@@ -108,7 +117,7 @@ read_recorded_line(OrderNote *note, Mapping *mapping)
 	Datum		args[4] = {bo_text(note->tenant), Int32GetDatum(note->key.source_id), bo_text(note->key.order_key)};
 
 	bo_pin();
-	args[3] = bo_text(bo_key_text(note->state.line, mapping->line_key_type, mapping->nline_columns));
+	args[3] = bo_text(bo_key_text(note->keys.line, mapping->line_key_type, mapping->nline_columns));
 	return bo_exec(BO_READ_RECORDED_LINE, NULL, args, true);
 }
 
@@ -116,7 +125,7 @@ static void
 read_recorded(Reconcile *r, List *notes)
 {
 	BoRows	   *rows = bo_rows(BO_ROWS_ORDERS);
-	Order	   *first = order_of(r, linitial(notes));
+	Order	   *first = bo_order_of(r, linitial(notes));
 	List	   *orders = NIL;
 	SPITupleTable *table;
 	ListCell   *lc;
@@ -265,13 +274,6 @@ bo_mapping_to_use(int32 source_id, ReconcileMode mode)
 	return mapping ? mapping : bo_mapping_stub(source_id);
 }
 
-typedef struct Reading
-{
-	Reconcile  *r;
-	Mapping    *mapping;
-	List	   *notes;
-} Reading;
-
 static void
 read_orders(void *arg)
 {
@@ -283,15 +285,15 @@ read_orders(void *arg)
 	if (notes != NIL)
 	{
 		OrderNote  *first = linitial(notes);
-		MappingScope scope = order_of(r, first)->one_line ? MAPPING_LINE :
-			list_length(notes) == 1 && !first->state.unreadable ? MAPPING_ONE :
+		MappingScope scope = bo_order_of(r, first)->one_line ? MAPPING_LINE :
+			list_length(notes) == 1 && !first->keys.unreadable ? MAPPING_ONE :
 			list_length(notes) < MANY_ORDERS ? MAPPING_FEW : MAPPING_MANY;
 
 		bo_mapping_read(reading->mapping, scope, notes, take_mapped, r);
 	}
 	if (reading->mapping->park)
 		foreach(lc, reading->notes)
-			bo_check_line_keys(order_of(reading->r, lfirst(lc)));
+			bo_check_line_keys(bo_order_of(reading->r, lfirst(lc)));
 }
 
 /* Where the source parks, an error is found out by halves to belong to one order, which remembers it. */
@@ -312,111 +314,13 @@ read_or_park(Reconcile *r, Mapping *mapping, List *notes)
 	if (error == NULL)
 		return;
 	foreach(lc, notes)
-		order_of(r, lfirst(lc))->now = NIL;
+		bo_order_of(r, lfirst(lc))->now = NIL;
 	if (half == 0)
-		order_of(r, linitial(notes))->error = error;
+		bo_order_of(r, linitial(notes))->error = error;
 	else
 	{
 		read_or_park(r, mapping, list_truncate(list_copy(notes), half));
 		read_or_park(r, mapping, list_copy_tail(notes, half));
-	}
-}
-
-/* ---------- orders of a source that is being imported, seen for the first time ---------- */
-
-static void
-take_before(Mapping *mapping, MappedLine *line, void *arg)
-{
-	Reconcile  *r = arg;
-	NoteKey		key = {mapping->source_id, line->order_key};
-	Order	   *order = hash_search(r->orders, &key, HASH_FIND, NULL);
-
-	if (order != NULL)
-		order->before = lappend(order->before, line);
-}
-
-/* The active snapshot, without anything that this transaction did since the attachment. */
-static void
-read_before(void *arg)
-{
-	Reading    *reading = arg;
-	CommandId	begin = bo_import_begin(reading->mapping->source_id);
-
-	PushCopiedSnapshot(GetActiveSnapshot());
-	GetActiveSnapshot()->curcid = begin;
-	bo_mapping_read(reading->mapping, list_length(reading->notes) < MANY_ORDERS ? MAPPING_FEW : MAPPING_MANY,
-					reading->notes, take_before, reading->r);
-	PopActiveSnapshot();
-}
-
-/* Where an order could not be read before, what it says now is taken for it. */
-static void
-read_before_or_now(Reconcile *r, Mapping *mapping, List *notes)
-{
-	Reading		reading = {r, mapping, notes};
-	ListCell   *lc;
-	int			half = list_length(notes) / 2;
-
-	if (notes == NIL || bo_try(read_before, &reading) == NULL)
-		return;
-	foreach(lc, notes)
-		order_of(r, lfirst(lc))->before = NIL;
-	if (half == 0)
-		order_of(r, linitial(notes))->baseline = true;
-	else
-	{
-		read_before_or_now(r, mapping, list_truncate(list_copy(notes), half));
-		read_before_or_now(r, mapping, list_copy_tail(notes, half));
-	}
-}
-
-static List *
-unseen_orders(Reconcile *r, List *notes)
-{
-	List	   *result = NIL;
-	ListCell   *lc;
-
-	foreach(lc, notes)
-		if (order_of(r, lfirst(lc))->first_sight && !order_of(r, lfirst(lc))->baseline)
-			result = lappend(result, lfirst(lc));
-	return result;
-}
-
-/*
- * An order that was there before the import came to it counts as if it had
- * been imported just before this transaction: what it was then is compared
- * with what it is now.  A new one was nothing.
- */
-static void
-take_as_recorded(Order *order)
-{
-	ListCell   *lc;
-
-	foreach(lc, order->before)
-	{
-		MappedLine *line = lfirst(lc);
-		Recorded   *rec = NULL;
-		ListCell   *rc;
-
-		if (!line->demand && (line->item == NULL || qty_sign(line->shipped) == 0))
-			continue;
-		foreach(rc, order->recorded)	/* what is left of an attachment before this one */
-			if (strcmp(((Recorded *) lfirst(rc))->line_key, line->line_key) == 0)
-				rec = lfirst(rc);
-		if (rec == NULL)
-		{
-			rec = palloc0(sizeof(Recorded));
-			rec->line_key = rec->old_line_key = line->line_key;
-			rec->old_order_key = line->order_key;
-			rec->item = line->item;
-			rec->location = line->location;
-			rec->live = line->demand;
-			rec->unrecorded = true;
-			rec->here = -1;
-			order->recorded = lappend(order->recorded, rec);
-		}
-		rec->shipped = line->shipped;
-		rec->known = true;
 	}
 }
 
@@ -429,7 +333,7 @@ park_orders(Reconcile *r, List *notes)
 
 	foreach(lc, notes)
 	{
-		Order	   *order = order_of(r, lfirst(lc));
+		Order	   *order = bo_order_of(r, lfirst(lc));
 
 		if (order->error != NULL)
 			bo_park(order->note->tenant, order->key.source_id, order->key.order_key, order->error);
@@ -479,12 +383,12 @@ bo_reconcile_orders(Settlement *settlement, ReconcileMode mode, List *notes, Sna
 		order->recorded = NIL;
 		order->error = NULL;
 		order->before = NIL;
-		order->first_sight = mapping->importing && note->state.unseen && !note->state.unreadable;
+		order->first_sight = mapping->importing && note->state.unseen && !note->keys.unreadable;
 		order->baseline = mode.baseline || (mode.import && order->first_sight);
 		first_sight = first_sight || (order->first_sight && !order->baseline);
 		/* Of one that is parked no line may be recorded yet. */
 		order->one_line = list_length(notes) == 1 && note->state.one_line && !note->state.whole && !note->state.unseen &&
-			!note->state.unreadable && !mode.whole && mapping->by_line && !mapping->park && bo_pending_moves() == NIL;
+			!note->keys.unreadable && !mode.whole && mapping->by_line && !mapping->park && bo_pending_moves() == NIL;
 	}
 
 	PushActiveSnapshot(snapshot);
@@ -506,14 +410,14 @@ bo_reconcile_orders(Settlement *settlement, ReconcileMode mode, List *notes, Sna
 		{
 			if (!mode.whole)
 				bo_import_seen(first->key.source_id);
-			read_before_or_now(&r, mapping, unseen_orders(&r, some));
+			bo_read_before(&r, mapping, bo_unseen_orders(&r, some));
 		}
 	}
 	read_recorded(&r, notes);
 	PopActiveSnapshot();
 	if (first_sight)
 		foreach(lc, notes)
-			take_as_recorded(order_of(&r, lfirst(lc)));
+			bo_take_as_recorded(bo_order_of(&r, lfirst(lc)));
 	park_orders(&r, notes);
 	apply_moves(&r);
 
@@ -521,7 +425,7 @@ bo_reconcile_orders(Settlement *settlement, ReconcileMode mode, List *notes, Sna
 	by_seq = list_copy(notes);
 	list_sort(by_seq, bo_compare_seq);
 	foreach(lc, by_seq)
-		bo_reconcile_order(&r, order_of(&r, lfirst(lc)));
+		bo_reconcile_order(&r, bo_order_of(&r, lfirst(lc)));
 	bo_pending_done(notes);
 }
 

@@ -10,10 +10,17 @@
  * Part of settling: everything here runs under the stock locks that
  * bo_settle() takes, in its section and memory context.
  */
-#include "settle/settling.h"
+#include "postgres.h"
 
 #include "utils/hsearch.h"
 #include "utils/snapmgr.h"
+
+#include "base/base.h"
+#include "mapping/mapping.h"
+#include "pending/pending.h"
+#include "settle/settle.h"
+#include "settle/settling.h"
+#include "store/store.h"
 
 /* Takes the stock to be looked at into the settling. */
 void

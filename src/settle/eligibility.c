@@ -7,7 +7,10 @@
  * rules differ only here: a rule that looks at more than one line (ship
  * complete) gets its second pass from settle's walk, not from another path.
  */
-#include "backorder.h"
+#include "postgres.h"
+
+#include "base/base.h"
+#include "settle/settling.h"
 
 /*
  * What a line that still wants `want` gets of `free`; both are positive.

@@ -6,7 +6,7 @@
  * Part of settling: everything here runs under the stock locks that
  * bo_settle() takes, in its section and memory context.
  */
-#include "settle/settling.h"
+#include "postgres.h"
 
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
@@ -15,14 +15,10 @@
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
 
-PG_FUNCTION_INFO_V1(bo_collect_dealt);
-PG_FUNCTION_INFO_V1(bo_collected_dealt);
-
-/* What the stock functions return; see collect_dealt(). */
-static bool collecting;
-static MemoryContext dealt_cx;
-static Tuplestorestate *dealt_store;
-static TupleDesc dealt_desc;
+#include "base/base.h"
+#include "settle/settle.h"
+#include "settle/settling.h"
+#include "store/store.h"
 
 static void
 add_ledger(Settle *st, Line *line, Stock *stock, Qty quantity, const char *cause, int64 movement_id, Movement *goods)
@@ -66,25 +62,6 @@ bo_allocate(Settle *st, Line *line, Qty quantity, const char *cause, int64 movem
 		add_ledger(st, line, line->stock, quantity, cause, movement_id, goods);
 }
 
-static void
-note_dealt(Line *line, Qty quantity)
-{
-	MemoryContext old;
-	Datum		values[5];
-	bool		nulls[5] = {false};
-
-	if (!collecting)
-		return;
-	old = MemoryContextSwitchTo(dealt_cx);
-	values[0] = bo_text(line->stock->key.tenant);
-	values[1] = Int32GetDatum(line->source_id);
-	values[2] = bo_text(line->order_key);
-	values[3] = bo_text(line->line_key);
-	values[4] = NumericGetDatum(quantity);
-	tuplestore_putvalues(dealt_store, dealt_desc, values, nulls);
-	MemoryContextSwitchTo(old);
-}
-
 /* Gives stock to a line, naming the goods that came in with this settling first. */
 void
 bo_deal_to(Settle *st, Line *line, Qty quantity)
@@ -111,7 +88,7 @@ bo_deal_to(Settle *st, Line *line, Qty quantity)
 		}
 	}
 	line->dealt = qty_add(line->dealt, quantity);
-	note_dealt(line, quantity);
+	bo_collect_line(line, quantity);
 }
 
 /* Books a movement of the settling's own, and counts it. line_id 0: none. */
@@ -138,56 +115,4 @@ bo_add_movement(Settle *st, Stock *stock, int64 movement_id, const char *kind, Q
 	stock->on_hand = qty_add(stock->on_hand, quantity);
 	stock->unavailable = qty_add(stock->unavailable, unavailable);
 	stock->changed = true;
-}
-
-void
-bo_dealt_reset(void)
-{
-	collecting = false;
-	dealt_store = NULL;			/* its memory goes with the transaction */
-	dealt_cx = NULL;
-}
-
-/* collect_dealt(): begins to note what settling deals in this transaction. */
-Datum
-bo_collect_dealt(PG_FUNCTION_ARGS)
-{
-	MemoryContext old;
-
-	if (dealt_cx != NULL)
-		MemoryContextDelete(dealt_cx);
-	dealt_cx = AllocSetContextCreate(TopTransactionContext, "backorder dealt", ALLOCSET_DEFAULT_SIZES);
-	old = MemoryContextSwitchTo(dealt_cx);
-	dealt_store = tuplestore_begin_heap(false, false, work_mem);
-	dealt_desc = CreateTemplateTupleDesc(5);
-	TupleDescInitEntry(dealt_desc, 1, "tenant", TEXTOID, -1, 0);
-	TupleDescInitEntry(dealt_desc, 2, "source_id", INT4OID, -1, 0);
-	TupleDescInitEntry(dealt_desc, 3, "order_key", TEXTOID, -1, 0);
-	TupleDescInitEntry(dealt_desc, 4, "line_key", TEXTOID, -1, 0);
-	TupleDescInitEntry(dealt_desc, 5, "quantity", NUMERICOID, -1, 0);
-	MemoryContextSwitchTo(old);
-	collecting = true;
-	PG_RETURN_VOID();
-}
-
-/* collected_dealt(): what was dealt since collect_dealt(), and ends collecting. */
-Datum
-bo_collected_dealt(PG_FUNCTION_ARGS)
-{
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	TupleTableSlot *slot;
-
-	InitMaterializedSRF(fcinfo, 0);
-	if (!collecting)
-		return (Datum) 0;
-	slot = MakeSingleTupleTableSlot(dealt_desc, &TTSOpsMinimalTuple);
-	while (tuplestore_gettupleslot(dealt_store, true, false, slot))
-		tuplestore_puttupleslot(rsinfo->setResult, slot);
-	ExecDropSingleTupleTableSlot(slot);
-	collecting = false;
-	tuplestore_end(dealt_store);
-	MemoryContextDelete(dealt_cx);
-	dealt_cx = NULL;
-	dealt_store = NULL;
-	return (Datum) 0;
 }

@@ -5,9 +5,16 @@
  * Part of settling: everything here runs under the stock locks that
  * bo_settle() takes, in its section and memory context.
  */
-#include "settle/settling.h"
+#include "postgres.h"
 
 #include "utils/memutils.h"
+
+#include "announce/announce.h"
+#include "base/base.h"
+#include "mapping/mapping.h"
+#include "settle/settle.h"
+#include "settle/settling.h"
+#include "store/store.h"
 
 /*
  * The application says that more, or less, of a line was shipped.  Takes from
@@ -451,4 +458,14 @@ bo_write_lines(Settle *st)
 			write_line(&inserted, line);
 	}
 	write_piece(&inserted);
+}
+
+/* Did a settling record this line as it was found?  Then *line_id is its number. */
+bool
+bo_is_new_baseline(const LineChange *change, int64 *line_id)
+{
+	if (!change->baseline || change->line == NULL || !change->line->incarnated)
+		return false;
+	*line_id = change->line->line_id;
+	return true;
 }

@@ -6,10 +6,15 @@
  * Part of settling: everything here runs under the stock locks that
  * bo_settle() takes, in its section and memory context.
  */
-#include "settle/settling.h"
+#include "postgres.h"
 
 #include "miscadmin.h"
 #include "utils/snapmgr.h"
+
+#include "base/base.h"
+#include "settle/settle.h"
+#include "settle/settling.h"
+#include "store/store.h"
 
 static void
 set_promise(Line *line, bool has_date, DateADT date)

@@ -3,10 +3,63 @@
  *		What the files of settling share: settle.c leads, stock.c, queue.c,
  *		supply.c, ledger.c, counted.c, lines.c and repromise.c do the parts.
  */
-#ifndef BO_SETTLE_H
-#define BO_SETTLE_H
+#ifndef BO_SETTLING_H
+#define BO_SETTLING_H
 
-#include "backorder.h"
+#include "announce/announce.h"
+#include "settle/settle.h"
+
+/* A recorded line, in memory while it is settled. */
+struct Line
+{
+	ItemPointerData tid;
+	bool		exists;			/* there is a row */
+	bool		dirty;			/* the row is to be written */
+	bool		remove;			/* the row is to be deleted */
+	bool		rekeyed;		/* the key changes: delete and insert */
+	bool		incarnated;		/* a new line_id in this settling */
+	bool		touched;		/* is in its stock's list */
+	bool		requeued;		/* rank or want changed by something else than dealing */
+	Stock	   *stock;
+	int64		line_id;
+	int32		source_id;
+	bool		quiet;
+	char	   *tenant;
+	char	   *order_key;
+	char	   *line_key;
+	char	   *customer;
+	Qty			ordered;
+	Qty			cancelled;
+	Qty			auto_cancelled;
+	Qty			shipped;
+	Qty			picked;
+	Qty			allocated;
+	Qty			first_allocated;
+	Qty			first_shipped;	/* NULL: nothing */
+	Qty			folded;			/* NULL: nothing */
+	int32		priority;
+	bool		held;
+	bool		live;
+	bool		deleted;
+	TimestampTz queued_at;
+	bool		has_requested_at;
+	bool		has_first_promised_at;
+	bool		has_promised_at;
+	DateADT		requested_at;
+	DateADT		first_promised_at;
+	DateADT		promised_at;
+
+	/* while settling */
+	Qty			open;			/* ordered - cancelled - auto_cancelled - shipped, not below 0 */
+	Qty			old_backordered;	/* at load; 0 for a line without a row */
+	Qty			old_covered;	/* allocated + shipped at load */
+	Qty			old_allocated;
+	bool		old_held;
+	Qty			dealt;
+	Qty			returned;		/* shipped goods that came back and are the line's first */
+	Qty			overshipped;	/* shipped beyond its allocation */
+	bool		refuse_overship;
+};
 
 /* Goods that came in with this settling, in order: what deals are made from. */
 typedef struct GoodsIn
@@ -110,6 +163,35 @@ typedef struct Queue
 	uint64		nread;
 } Queue;
 
+typedef enum Fulfilment
+{
+	FULFILMENT_PARTIAL
+} Fulfilment;
+
+typedef struct DatedSupply
+{
+	Qty			open;
+	bool		has_date;
+	DateADT		date;
+	int64		po_id;
+	int32		line_no;
+	Qty			upto;			/* cumulative, set by bo_supply_profile */
+} DatedSupply;
+
+typedef struct SupplyProfile
+{
+	DatedSupply *entries;
+	int			n;
+	Qty			total;
+} SupplyProfile;
+
+typedef enum PromiseKind
+{
+	PROMISE_NONE,				/* supply does not reach, or has no date */
+	PROMISE_DATE,
+	PROMISE_KEEP				/* the day has passed: no new promise */
+} PromiseKind;
+
 /* stock.c */
 extern void bo_settle_start(Settle *st, Settlement *settlement);
 extern Stock *bo_find_stock(Settle *st, char *tenant, char *item, char *location);
@@ -146,7 +228,15 @@ extern void bo_allocate(Settle *st, Line *line, Qty quantity, const char *cause,
 extern void bo_deal_to(Settle *st, Line *line, Qty quantity);
 extern void bo_add_movement(Settle *st, Stock *stock, int64 movement_id, const char *kind, Qty quantity, Qty unavailable, int64 line_id, const char *reason);
 
-/* counted.c */
+/* movements.c */
+extern void bo_check_movement(Movement *m);
+extern void bo_take_movements(Settle *st);
+extern Qty bo_book_discrepancies(Settle *st, Stock *stock, Qty missing);
+
+/* allocated_rows.c */
+extern void bo_collect_line(Line *line, Qty quantity);
+
+/* attached_stock.c */
 extern void bo_find_counts(Settle *st);
 extern void bo_read_counts(Settle *st);
 extern void bo_check_counted(Stock *stock, Movement *m);
@@ -162,4 +252,16 @@ extern void bo_write_lines(Settle *st);
 /* repromise.c */
 extern void bo_promise_stock(Settle *st, Stock *stock);
 
-#endif							/* BO_SETTLE_H */
+/* eligibility.c */
+extern Qty	bo_take_back(Qty need, Qty allocated, Qty picked);
+extern Qty	bo_deal(Fulfilment fulfilment, Qty want, Qty free);
+
+/* supply_profile.c */
+extern bool bo_profile_shifted(const SupplyProfile *before, const SupplyProfile *after, Qty dealt);
+extern PromiseKind bo_promise(const SupplyProfile *profile, Qty upto, DateADT today, DateADT *date);
+extern void bo_supply_profile(SupplyProfile *profile, DatedSupply *entries, int n);
+
+/* kept.c */
+extern void bo_announce_settled(List *changes);
+
+#endif							/* BO_SETTLING_H */

@@ -5,10 +5,15 @@
  * Part of settling: everything here runs under the stock locks that
  * bo_settle() takes, in its section and memory context.
  */
-#include "settle/settling.h"
+#include "postgres.h"
 
 #include "common/hashfn.h"
 #include "utils/hsearch.h"
+
+#include "base/base.h"
+#include "settle/settle.h"
+#include "settle/settling.h"
+#include "store/store.h"
 
 static int
 compare_keys(const StockKey *a, const StockKey *b)

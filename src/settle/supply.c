@@ -5,9 +5,14 @@
  * Part of settling: everything here runs under the stock locks that
  * bo_settle() takes, in its section and memory context.
  */
-#include "settle/settling.h"
+#include "postgres.h"
 
 #include "utils/hsearch.h"
+
+#include "base/base.h"
+#include "settle/settle.h"
+#include "settle/settling.h"
+#include "store/store.h"
 
 /* The supply row of a purchase order line in this settling, or NULL. */
 SupplyRow *

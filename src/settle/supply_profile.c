@@ -5,9 +5,12 @@
  * Placed supply is used up in date order by the waiting lines in rank order;
  * a line's promise is the date of the supply that covers its last unit.
  */
-#include "backorder.h"
+#include "postgres.h"
 
 #include "utils/datetime.h"
+
+#include "base/base.h"
+#include "settle/settling.h"
 
 static int
 compare_supply(const void *a, const void *b)
@@ -108,17 +111,4 @@ bo_profile_shifted(const SupplyProfile *before, const SupplyProfile *after, Qty 
 			return false;
 	}
 	return true;
-}
-
-/* Today in backorder.timezone, whatever the session's is. */
-DateADT
-bo_current_day(void)
-{
-	struct pg_tm tm;
-	fsec_t		fsec;
-	int			offset;
-
-	if (timestamp2tm(GetCurrentTimestamp(), &offset, &tm, &fsec, NULL, bo_days_timezone()) != 0)
-		elog(ERROR, "the clock is out of range");
-	return date2j(tm.tm_year, tm.tm_mon, tm.tm_mday) - POSTGRES_EPOCH_JDATE;
 }

@@ -3,13 +3,13 @@
  *		Rows of the hot tables without a statement: store.c, lock.c and direct.c
  *		share it.
  */
-#ifndef BO_DIRECT_H
-#define BO_DIRECT_H
+#ifndef BO_HEAP_H
+#define BO_HEAP_H
 
-#include "backorder.h"
+#include "store/store.h"
 
 #include "storage/itemptr.h"
-#include "utils/tuplestore.h"
+#include "store/rows.h"
 
 typedef enum BoTable
 {
@@ -24,40 +24,25 @@ typedef enum BoTable
 
 typedef struct BoDirect BoDirect;
 
-/* A row set: few rows as they were given, more of them in a tuplestore; or made when they are read. */
-struct BoRows
-{
-	BoRowsKind	kind;
-	TupleDesc	desc;
-	uint64		n;
-	BoMakeRowFunc make;			/* NULL: the rows were given */
-	void	   *arg;
-	Datum	   *values;			/* of the rows before there was a store, one after another; of one that is made */
-	bool	   *nulls;
-	int			capacity;		/* rows */
-	Tuplestorestate *store;		/* NULL: none */
-	BoLate	   *late;			/* where index entries may wait; NULL: nowhere */
-};
-
 /* The key of the stock row to lock next: tenant, item, location. */
 typedef void (*BoStockKeyFunc) (int i, const char **parts, void *arg);
 
 /* A locked stock row: its columns in the order of the table, none of which is NULL. */
 typedef void (*BoStockRowFunc) (int i, ItemPointer tid, const Datum *values, void *arg);
 
-/* The key of the order to lock next; born: nothing will be recorded of it. */
-typedef void (*BoOrderKeyFunc) (int i, OrderKey *key, void *arg);
-
 pg_noreturn extern void bo_raise_concurrent(void);
-extern void bo_direct_init(void);
 extern BoDirect *bo_direct_open(BoTable which);
 extern void bo_direct_close(BoDirect *direct);
 extern void bo_direct_insert(BoDirect *direct, BoRows *rows);
 extern void bo_direct_update(BoDirect *direct, BoRows *rows);
 extern void bo_direct_delete(BoDirect *direct, BoRows *rows);
 extern int	bo_direct_lock_stock(BoDirect *direct, int first, int n, BoStockKeyFunc key_of, BoStockRowFunc take, void *arg);
-extern int	bo_direct_lock_orders(BoDirect *direct, int first, int n, BoOrderKeyFunc key_of, int64 *before, void *arg);
+extern int	bo_direct_lock_orders(BoDirect *direct, int first, int n, const OrderKey *keys, int64 *before);
 extern int	bo_direct_lock_waiting(BoDirect *direct, int first, int n, const OrderKey *keys, ToldFunc take, void *arg);
 extern void bo_direct_read_lines(BoDirect *direct, const OrderKey *keys, int n, OrderLineFunc take, void *arg);
 
-#endif							/* BO_DIRECT_H */
+/* sequence.c */
+extern int64 bo_next_allocation_id(void);
+extern int64 bo_next_event_id(void);
+
+#endif							/* BO_HEAP_H */

@@ -9,7 +9,7 @@
  * finds the rows: whoever needs one calls bo_late_flush() first, and so does
  * the settling at its end.
  */
-#include "store/heap_table.h"
+#include "postgres.h"
 
 #include "access/genam.h"
 #include "access/table.h"
@@ -19,6 +19,11 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+
+#include "base/base.h"
+#include "store/heap.h"
+#include "store/heap_table.h"
+#include "store/store.h"
 
 /* So many entries wait at most: 4 MB of them. */
 #define MOST_ENTRIES (256 * 1024)

@@ -10,7 +10,7 @@
  * stock, which leaves half of each page free for new versions, once for every
  * update.
  */
-#include "store/heap_table.h"
+#include "postgres.h"
 
 #include "access/genam.h"
 #include "access/heapam.h"
@@ -20,7 +20,6 @@
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/executor.h"
-#include "base/json.h"
 #include "pgstat.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
@@ -28,6 +27,12 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+
+#include "base/base.h"
+#include "base/json.h"
+#include "store/heap.h"
+#include "store/heap_table.h"
+#include "store/store.h"
 
 /* The tables have keys of three columns, or keys that begin with three that are looked for. */
 #define KEY_COLUMNS 3
@@ -322,7 +327,7 @@ set_order_row(TupleTableSlot *slot, const Search *search, const Datum *rest)
  * number: that is left to the statement.  Expects a new active snapshot.
  */
 int
-bo_direct_lock_orders(BoDirect *direct, int first, int n, BoOrderKeyFunc key_of, int64 *before, void *arg)
+bo_direct_lock_orders(BoDirect *direct, int first, int n, const OrderKey *keys, int64 *before)
 {
 	TupleTableSlot *slot = table_slot_create(direct->rel, NULL);
 	CommandId	cid = GetCurrentCommandId(true);
@@ -333,23 +338,22 @@ bo_direct_lock_orders(BoDirect *direct, int first, int n, BoOrderKeyFunc key_of,
 	CheckCmdReplicaIdentity(direct->rel, CMD_UPDATE);
 	for (i = first; i < n; i++)
 	{
-		OrderKey	key;
+		const OrderKey *key = &keys[i];
 		Datum		revision;
 		LockResult	locked;
 		ItemPointerData tid;
 
-		key_of(i, &key, arg);
-		set_order_key(&search, &key);
+		set_order_key(&search, key);
 		/* Of a new one there is mostly nothing to find. */
-		locked = key.born ? LOCK_MISSING : lock_row(&search, cid);
+		locked = key->born ? LOCK_MISSING : lock_row(&search, cid);
 		if (locked == LOCK_MISSING)
 		{
 			before[i] = -1;
 			revision = Int64GetDatum(1);
 			set_order_row(slot, &search, &revision);
-			if (key.born ? insert_expected_new(direct, slot, cid) : insert_if_new(direct, slot, cid))
+			if (key->born ? insert_expected_new(direct, slot, cid) : insert_if_new(direct, slot, cid))
 				continue;
-			locked = key.born ? lock_row(&search, cid) : LOCK_CONCURRENT;
+			locked = key->born ? lock_row(&search, cid) : LOCK_CONCURRENT;
 		}
 		if (locked != LOCK_TAKEN)
 			break;

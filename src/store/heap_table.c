@@ -7,20 +7,46 @@
  * what the extension created, as one that got a trigger, a rule, a policy, a
  * column, a constraint or an index of another kind, is left to the statement.
  */
-#include "store/heap_table.h"
+#include "postgres.h"
 
 #include "access/genam.h"
+#include "access/heapam.h"
+#include "access/relation.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/transam.h"
 #include "catalog/index.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/plannodes.h"
+#include "optimizer/optimizer.h"
+#include "parser/analyze.h"
+#include "parser/parse_coerce.h"
+#include "parser/parse_node.h"
+#include "parser/parse_relation.h"
+#include "parser/parser.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/ruleutils.h"
+#include "utils/snapmgr.h"
+#include "utils/tuplestore.h"
+
+#include "base/base.h"
+#include "store/heap.h"
+#include "store/heap_table.h"
+#include "store/store.h"
 
 Table		bo_direct_tables[] = {
 	[BO_TABLE_ORDER_LINE] = {.name = "order_line",.nchecks = 4,
@@ -127,6 +153,25 @@ triggers_fit(const Table *table, const TriggerDesc *triggers)
 	return true;
 }
 
+static bool
+is_not_builtin(Oid function, void *context)
+{
+	return function >= FirstNormalObjectId;
+}
+
+static bool
+find_not_builtin(Node *node, void *context)
+{
+	return node != NULL && (check_functions_in_node(node, is_not_builtin, context) || expression_tree_walker(node, find_not_builtin, context));
+}
+
+/* Do expressions, of an index, call functions that are not PostgreSQL's own? */
+static bool
+runs_code(Node *expressions)
+{
+	return find_not_builtin(expressions, NULL);
+}
+
 /*
  * Learns the indexes of a table.  False for what only a statement can keep:
  * an index that is no plain btree keeps state of its own between rows.
@@ -159,7 +204,7 @@ learn_indexes(Table *table, Relation rel)
 				info->ii_Predicate != NIL && info->ii_NumIndexAttrs == 1 && index->rd_opcintype[0] == INT8OID)
 				table->late_index = table->nindexes;
 			/* Somebody's own index, which runs code of theirs. */
-			table->pin = table->pin || bo_runs_code((Node *) info->ii_Expressions) || bo_runs_code((Node *) info->ii_Predicate);
+			table->pin = table->pin || runs_code((Node *) info->ii_Expressions) || runs_code((Node *) info->ii_Predicate);
 			for (int i = 0; i < info->ii_NumIndexKeyAttrs; i++)
 				table->pin = table->pin || index->rd_opfamily[i] >= FirstNormalObjectId;
 			table->rri->ri_IndexRelationInfo[table->nindexes] = info;
@@ -275,4 +320,46 @@ bo_direct_close(BoDirect *direct)
 	direct->table->rri->ri_IndexRelationDescs = NULL;
 	table_close(direct->rel, NoLock);
 	pfree(direct);
+}
+
+/* Inserts the index entries of a row that was written, but for that of the index number late; -1: all. */
+void
+bo_heap_insert_indexes(BoDirect *direct, TupleTableSlot *slot, bool update, bool summarizing, int late)
+{
+	Table	   *table = direct->table;
+
+	bo_open_indexes(direct, slot, late);
+	(void) bo_insert_index_tuples(table->rri, slot, table->estate, update, summarizing);
+	ResetPerTupleExprContext(table->estate);
+}
+
+/* ---------- updating ---------- */
+
+/* As the executor does. */
+void
+bo_raise_concurrent(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access due to concurrent update")));
+}
+
+/* Replaces the row at tid, which is locked, by the one in the slot. */
+void
+bo_direct_update_row(BoDirect *direct, ItemPointer tid, TupleTableSlot *slot, CommandId cid)
+{
+	TM_FailureData failure;
+	TM_Result	result;
+	LockTupleMode lock;
+	BoUpdateIndexes update_indexes;
+
+	result = table_tuple_update(direct->rel, tid, slot, cid, GetActiveSnapshot(), InvalidSnapshot, true,
+								&failure, &lock, &update_indexes);
+	if (result == TM_Updated || result == TM_Deleted)
+		bo_raise_concurrent();
+	if (result != TM_Ok)
+		elog(ERROR, "row of backorder.%s cannot be updated: %d", direct->table->name, result);
+	/* That no key changes is a hint for the indexes, and true of stock and orders. */
+	if (update_indexes != BO_UPDATE_NO_INDEXES)
+		bo_heap_insert_indexes(direct, slot, direct->table != &bo_direct_tables[BO_TABLE_ORDER_LINE], bo_only_summarizing(update_indexes), -1);
 }

@@ -3,8 +3,8 @@
  *		What is known of a table that is written without a statement: direct.c
  *		and direct_table.c share it.
  */
-#ifndef BO_DIRECT_TABLE_H
-#define BO_DIRECT_TABLE_H
+#ifndef BO_HEAP_TABLE_H
+#define BO_HEAP_TABLE_H
 
 #include "store/heap.h"
 
@@ -64,6 +64,7 @@ extern void bo_open_indexes(BoDirect *direct, TupleTableSlot *slot, int late);
 extern bool bo_is_in_index(const BoDirect *direct, int which, TupleTableSlot *slot);
 extern int	bo_late_index(const BoLate *late, const BoDirect *direct);
 extern void bo_late_put(BoLate *late, const BoDirect *direct, TupleTableSlot *slot);
+extern void bo_heap_insert_indexes(BoDirect *direct, TupleTableSlot *slot, bool update, bool summarizing, int late);
 extern void bo_direct_update_row(BoDirect *direct, ItemPointer tid, TupleTableSlot *slot, CommandId cid);
 
-#endif							/* BO_DIRECT_TABLE_H */
+#endif							/* BO_HEAP_TABLE_H */

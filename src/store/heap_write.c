@@ -8,7 +8,7 @@
  * keeps anyway.  Here the rows go to the table's access method and its
  * indexes, in the same way and with the same locks, snapshots and errors.
  */
-#include "store/heap_table.h"
+#include "postgres.h"
 
 #include "access/heapam.h"
 #include "access/tableam.h"
@@ -18,22 +18,18 @@
 #include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
 
+#include "base/base.h"
+#include "store/heap.h"
+#include "store/heap_table.h"
+#include "store/rows.h"
+#include "store/statements.h"
+#include "store/store.h"
+
 /* So many rows are inserted at once. */
 #define INSERT_PIECE 256
 
 /* From this many rows on the table is extended and written as COPY does. */
 #define BULK_ROWS 1000
-
-/* Inserts the index entries of a row that was written, but for that of the index number late; -1: all. */
-static void
-insert_index_tuples(BoDirect *direct, TupleTableSlot *slot, bool update, bool summarizing, int late)
-{
-	Table	   *table = direct->table;
-
-	bo_open_indexes(direct, slot, late);
-	(void) bo_insert_index_tuples(table->rri, slot, table->estate, update, summarizing);
-	ResetPerTupleExprContext(table->estate);
-}
 
 /* ---------- rows ---------- */
 
@@ -272,7 +268,7 @@ insert_piece(Insertion *in)
 	{
 		if (in->late_index >= 0)
 			bo_late_put(in->late, in->direct, in->slots[i]);
-		insert_index_tuples(in->direct, in->slots[i], false, false, in->late_index);
+		bo_heap_insert_indexes(in->direct, in->slots[i], false, false, in->late_index);
 	}
 	in->n = 0;
 }
@@ -320,37 +316,6 @@ bo_direct_insert(BoDirect *direct, BoRows *rows)
 		FreeTupleDesc(desc);
 	end_reading(&given);
 	MemoryContextDelete(cx);
-}
-
-/* ---------- updating ---------- */
-
-/* As the executor does. */
-void
-bo_raise_concurrent(void)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-			 errmsg("could not serialize access due to concurrent update")));
-}
-
-/* Replaces the row at tid, which is locked, by the one in the slot. */
-void
-bo_direct_update_row(BoDirect *direct, ItemPointer tid, TupleTableSlot *slot, CommandId cid)
-{
-	TM_FailureData failure;
-	TM_Result	result;
-	LockTupleMode lock;
-	BoUpdateIndexes update_indexes;
-
-	result = table_tuple_update(direct->rel, tid, slot, cid, GetActiveSnapshot(), InvalidSnapshot, true,
-								&failure, &lock, &update_indexes);
-	if (result == TM_Updated || result == TM_Deleted)
-		bo_raise_concurrent();
-	if (result != TM_Ok)
-		elog(ERROR, "row of backorder.%s cannot be updated: %d", direct->table->name, result);
-	/* That no key changes is a hint for the indexes, and true of stock and orders. */
-	if (update_indexes != BO_UPDATE_NO_INDEXES)
-		insert_index_tuples(direct, slot, direct->table != &bo_direct_tables[BO_TABLE_ORDER_LINE], bo_only_summarizing(update_indexes), -1);
 }
 
 /*

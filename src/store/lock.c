@@ -4,12 +4,17 @@
  *		which callers give them, and reads orders' lines: without a statement
  *		(direct_lock.c) as long as that goes, else by one.
  */
-#include "backorder.h"
+#include "postgres.h"
 
 #include "access/htup_details.h"
 #include "utils/snapmgr.h"
 
+#include "base/base.h"
 #include "store/heap.h"
+#include "store/heap_table.h"
+#include "store/rows.h"
+#include "store/statements.h"
+#include "store/store.h"
 
 /* Locks rows from the first on, without a statement; returns the number of the first that is left to one. */
 typedef int (*LockDirectlyFunc) (BoDirect *direct, int first, int n, void *arg);
@@ -50,80 +55,11 @@ lock_rows(BoTable table, int n, LockDirectlyFunc directly, LockByStatementFunc b
 
 /* ---------- orders ---------- */
 
-typedef struct OrderLocking
-{
-	List	   *notes;
-	int64	   *before;
-} OrderLocking;
-
-static void
-order_key(int i, OrderKey *key, void *arg)
-{
-	OrderNote  *note = list_nth(((OrderLocking *) arg)->notes, i);
-
-	key->tenant = note->tenant;
-	key->source_id = note->key.source_id;
-	key->order_key = note->key.order_key;
-	key->born = bo_rows_are_known(note);
-}
-
-static int
-lock_orders_directly(BoDirect *direct, int first, int n, void *arg)
-{
-	return bo_direct_lock_orders(direct, first, n, order_key, ((OrderLocking *) arg)->before, arg);
-}
-
-static void
-lock_orders_by_statement(int first, int end, void *arg)
-{
-	OrderLocking *locking = arg;
-	BoRows	   *rows = bo_rows(BO_ROWS_ORDERS);
-	uint64		locked;
-
-	for (int i = first; i < end; i++)
-	{
-		OrderNote  *note = list_nth(locking->notes, i);
-		Datum		values[4] = {bo_text(note->tenant), Int32GetDatum(note->key.source_id), bo_text(note->key.order_key), Int32GetDatum(i)};
-		bool		nulls[4] = {false};
-
-		bo_rows_put(rows, values, nulls);
-	}
-	/* One row comes back for each given, in the same order. */
-	locked = bo_exec(BO_LOCK_ORDERS, rows, NULL, false);
-	if (locked != (uint64) (end - first))
-		elog(ERROR, "not all orders were locked");
-	for (uint64 row = 0; row < locked; row++)
-		locking->before[first + row] = bo_get_int64(row, 1);
-	bo_rows_drop(rows);
-}
-
-/*
- * Locks orders (of OrderNote) by writing their sales_order rows, in the order
- * given, and stores what their revisions were, -1 of one that is new.  Raises 40001
- * where REPEATABLE READ asks for it.  Expects a section.
- */
-void
-bo_lock_order_rows(List *notes, int64 *before)
-{
-	OrderLocking locking = {notes, before};
-
-	lock_rows(BO_TABLE_SALES_ORDER, list_length(notes), lock_orders_directly, lock_orders_by_statement, &locking);
-}
-
-/* ---------- waiting orders ---------- */
-
-typedef struct WaitingLocking
-{
-	const OrderKey *keys;
-	ToldFunc	func;
-	void	   *arg;
-} WaitingLocking;
-
 /* A row set of these orders, numbered. */
 static BoRows *
-order_rows(const OrderKey *keys, int first, int end)
+order_rows(BoRowsKind kind, const OrderKey *keys, int first, int end)
 {
-	BoRows	   *rows = bo_rows(BO_ROWS_TOUCHED);
+	BoRows	   *rows = bo_rows(kind);
 
 	for (int i = first; i < end; i++)
 	{
@@ -134,6 +70,57 @@ order_rows(const OrderKey *keys, int first, int end)
 	}
 	return rows;
 }
+
+typedef struct OrderLocking
+{
+	const OrderKey *keys;
+	int64	   *before;
+} OrderLocking;
+
+static int
+lock_orders_directly(BoDirect *direct, int first, int n, void *arg)
+{
+	OrderLocking *locking = arg;
+
+	return bo_direct_lock_orders(direct, first, n, locking->keys, locking->before);
+}
+
+static void
+lock_orders_by_statement(int first, int end, void *arg)
+{
+	OrderLocking *locking = arg;
+	BoRows	   *rows = order_rows(BO_ROWS_ORDERS, locking->keys, first, end);
+	/* One row comes back for each given, in the same order. */
+	uint64		locked = bo_exec(BO_LOCK_ORDERS, rows, NULL, false);
+
+	if (locked != (uint64) (end - first))
+		elog(ERROR, "not all orders were locked");
+	for (uint64 row = 0; row < locked; row++)
+		locking->before[first + row] = bo_get_int64(row, 1);
+	bo_rows_drop(rows);
+}
+
+/*
+ * Locks orders by writing their sales_order rows, in the order given, and
+ * stores what their revisions were, -1 of one that is new.  Raises 40001
+ * where REPEATABLE READ asks for it.  Expects a section.
+ */
+void
+bo_lock_order_rows(const OrderKey *keys, int n, int64 *before)
+{
+	OrderLocking locking = {keys, before};
+
+	lock_rows(BO_TABLE_SALES_ORDER, n, lock_orders_directly, lock_orders_by_statement, &locking);
+}
+
+/* ---------- waiting orders ---------- */
+
+typedef struct WaitingLocking
+{
+	const OrderKey *keys;
+	ToldFunc	func;
+	void	   *arg;
+} WaitingLocking;
 
 static int
 lock_waiting_directly(BoDirect *direct, int first, int n, void *arg)
@@ -148,7 +135,7 @@ static void
 lock_waiting_by_statement(int first, int end, void *arg)
 {
 	WaitingLocking *locking = arg;
-	BoRows	   *rows = order_rows(locking->keys, first, end);
+	BoRows	   *rows = order_rows(BO_ROWS_TOUCHED, locking->keys, first, end);
 	uint64		n;
 	SPITupleTable *table;
 
@@ -203,7 +190,7 @@ bo_read_order_lines(const OrderKey *keys, int n, OrderLineFunc func, void *arg)
 		bo_direct_close(direct);
 		return;
 	}
-	rows = order_rows(keys, 0, n);
+	rows = order_rows(BO_ROWS_TOUCHED, keys, 0, n);
 	found = bo_exec(BO_READ_ORDER_LINES, rows, NULL, false);
 	table = SPI_tuptable;
 	for (uint64 row = 0; row < found; row++)

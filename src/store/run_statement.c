@@ -8,7 +8,7 @@
  *
  * What it is not: it decides nothing.
  */
-#include "backorder.h"
+#include "postgres.h"
 
 #include "access/genam.h"
 #include "access/table.h"
@@ -26,149 +26,22 @@
 #include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
 
+#include "base/base.h"
 #include "store/heap.h"
+#include "store/heap_table.h"
+#include "store/rows.h"
 #include "store/statements.h"
-
-/* So many rows of a set stay in memory as they were given. */
-#define ROWS_IN_MEMORY 1000
-
-static TupleDesc row_descs[lengthof(bo_rows_kinds)];
+#include "store/store.h"
 
 static SPIPlanPtr plans[BO_STATEMENTS];
 static bool planned[BO_STATEMENTS];
-
-/* ---------- row sets ---------- */
-
-static TupleDesc
-rows_desc(BoRowsKind kind)
-{
-	const RowsKind *k = &bo_rows_kinds[kind];
-	MemoryContext old;
-	TupleDesc	desc;
-	int			natts = 0;
-
-	if (row_descs[kind] != NULL)
-		return row_descs[kind];
-	while (natts < (int) lengthof(k->columns) && k->columns[natts].name != NULL)
-		natts++;
-	old = MemoryContextSwitchTo(TopMemoryContext);
-	desc = CreateTemplateTupleDesc(natts);
-	for (int i = 0; i < natts; i++)
-	{
-		TupleDescInitEntry(desc, i + 1, k->columns[i].name, k->columns[i].type, -1, 0);
-		/* The keys of our tables are COLLATE "C"; so joins with them have one collation. */
-		if (k->columns[i].type == TEXTOID)
-			TupleDescInitEntryCollation(desc, i + 1, C_COLLATION_OID);
-	}
-	MemoryContextSwitchTo(old);
-	row_descs[kind] = desc;
-	return desc;
-}
-
-/*
- * A new, empty row set in the current memory context, where what it is given
- * must stay until it is dropped; many rows are copied, and spill to disk above
- * work_mem.
- */
-BoRows *
-bo_rows(BoRowsKind kind)
-{
-	BoRows	   *rows = palloc0(sizeof(BoRows));
-
-	rows->kind = kind;
-	rows->desc = rows_desc(kind);
-	return rows;
-}
-
-/* A row set of n rows that a function makes when they are written, one after the other: they are kept nowhere. */
-BoRows *
-bo_rows_made(BoRowsKind kind, uint64 n, BoMakeRowFunc make, void *arg)
-{
-	BoRows	   *rows = bo_rows(kind);
-	int			natts = rows->desc->natts;
-
-	rows->n = n;
-	rows->make = make;
-	rows->arg = arg;
-	rows->values = palloc(sizeof(Datum) * natts);
-	rows->nulls = palloc(sizeof(bool) * natts);
-	return rows;
-}
-
-/* Puts the rows so far, and those to come, into a tuplestore. */
-static void
-need_store(BoRows *rows)
-{
-	int			natts = rows->desc->natts;
-
-	if (rows->store != NULL)
-		return;
-	rows->store = tuplestore_begin_heap(false, false, work_mem);
-	for (uint64 i = 0; i < rows->n; i++)
-	{
-		uint64		place = rows->make != NULL ? 0 : i * natts;
-
-		if (rows->make != NULL)
-			rows->make(rows->values, rows->nulls, rows->arg);
-		tuplestore_putvalues(rows->store, rows->desc, rows->values + place, rows->nulls + place);
-	}
-}
-
-/* The same for rows of order_line, some of whose index entries may wait there; late may be NULL. */
-BoRows *
-bo_rows_late(BoRowsKind kind, BoLate *late)
-{
-	BoRows	   *rows = bo_rows(kind);
-
-	rows->late = late;
-	return rows;
-}
-
-/* Returns how many rows the set has now; what they point to stays the caller's until there are more than a few. */
-uint64
-bo_rows_put(BoRows *rows, const Datum *values, const bool *nulls)
-{
-	int			natts = rows->desc->natts;
-
-	if (rows->store == NULL && rows->n == ROWS_IN_MEMORY)
-		need_store(rows);
-	if (rows->store != NULL)
-		tuplestore_putvalues(rows->store, rows->desc, (Datum *) values, (bool *) nulls);
-	else
-	{
-		if (rows->n == (uint64) rows->capacity)
-		{
-			rows->capacity = rows->capacity == 0 ? 8 : rows->capacity * 2;
-			rows->values = rows->values == NULL ? palloc(sizeof(Datum) * natts * rows->capacity) :
-				repalloc(rows->values, sizeof(Datum) * natts * rows->capacity);
-			rows->nulls = rows->nulls == NULL ? palloc(sizeof(bool) * natts * rows->capacity) :
-				repalloc(rows->nulls, sizeof(bool) * natts * rows->capacity);
-		}
-		memcpy(rows->values + rows->n * natts, values, sizeof(Datum) * natts);
-		memcpy(rows->nulls + rows->n * natts, nulls, sizeof(bool) * natts);
-	}
-	return ++rows->n;
-}
-
-void
-bo_rows_drop(BoRows *rows)
-{
-	if (rows->store != NULL)
-		tuplestore_end(rows->store);
-	if (rows->values != NULL)
-	{
-		pfree(rows->values);
-		pfree(rows->nulls);
-	}
-	pfree(rows);
-}
 
 static void
 register_rows(BoRows *rows, EphemeralNamedRelationData *enr)
 {
 	MemoryContext old = MemoryContextSwitchTo(bo_spi_cx);
 
-	need_store(rows);
+	bo_rows_to_store(rows);
 	enr->md.name = (char *) bo_rows_kinds[rows->kind].name;
 	enr->md.reliddesc = InvalidOid;
 	enr->md.tupdesc = rows->desc;
@@ -325,181 +198,4 @@ bo_open(BoStatement statement, const Datum *args)
 	BO_POINT("cursor");
 	bo_pin();
 	return SPI_cursor_open(NULL, prepared(statement), (Datum *) args, NULL, false);
-}
-
-/* ---------- results: row and column of SPI_tuptable, copied to the current context ---------- */
-
-Datum
-bo_get(int row, int column, bool *isnull)
-{
-	return heap_getattr(SPI_tuptable->vals[row], column, SPI_tuptable->tupdesc, isnull);
-}
-
-/* NULL for NULL */
-char *
-bo_get_text(int row, int column)
-{
-	bool		isnull;
-	Datum		value = bo_get(row, column, &isnull);
-
-	return isnull ? NULL : TextDatumGetCString(value);
-}
-
-/* NULL for NULL */
-Qty
-bo_get_qty(int row, int column)
-{
-	bool		isnull;
-	Datum		value = bo_get(row, column, &isnull);
-
-	return isnull ? NULL : qty_copy(value);
-}
-
-int64
-bo_get_int64(int row, int column)
-{
-	bool		isnull;
-	Datum		value = bo_get(row, column, &isnull);
-
-	return isnull ? 0 : DatumGetInt64(value);
-}
-
-int32
-bo_get_int32(int row, int column)
-{
-	bool		isnull;
-	Datum		value = bo_get(row, column, &isnull);
-
-	return isnull ? 0 : DatumGetInt32(value);
-}
-
-bool
-bo_get_bool(int row, int column)
-{
-	bool		isnull;
-	Datum		value = bo_get(row, column, &isnull);
-
-	return isnull ? false : DatumGetBool(value);
-}
-
-/* ---------- rows as they come ---------- */
-
-static bool
-receive_row(TupleTableSlot *slot, DestReceiver *self)
-{
-	BoReceiver *receiver = (BoReceiver *) self;
-	MemoryContext old = MemoryContextSwitchTo(receiver->cx);
-
-	slot_getallattrs(slot);
-	receiver->take(slot->tts_values, slot->tts_isnull, receiver->arg);
-	MemoryContextSwitchTo(old);
-	return true;
-}
-
-static void
-start_receiving(DestReceiver *self, int operation, TupleDesc desc)
-{
-}
-
-static void
-end_receiving(DestReceiver *self)
-{
-}
-
-/* Hands each row to take(): nothing is kept of it, and no tuple is formed. */
-BoReceiver
-bo_receiver(BoTakeRowFunc take, void *arg)
-{
-	BoReceiver	receiver = {
-		.dest = {.receiveSlot = receive_row,.rStartup = start_receiving,.rShutdown = end_receiving,.rDestroy = end_receiving,.mydest = DestNone},
-		.take = take,.arg = arg,.cx = CurrentMemoryContext
-	};
-
-	return receiver;
-}
-
-/* ---------- sequences ---------- */
-
-int64
-bo_next_line_id(void)
-{
-	return nextval_internal(bo_relation("line_id_seq"), false);
-}
-
-/*
- * Refuses to go on where a recorded line has a number that was not drawn here.
- * Then rows came without their sequence: data is being restored alone, table
- * by table, with the capture triggers on, and the order only seems to have
- * changed; or a subscriber is written to that has not taken over.
- */
-void
-bo_check_line_id(int64 line_id)
-{
-	static int64 drawn = 0;
-	LOCAL_FCINFO(call, 1);
-	Datum		last;
-
-	if (line_id <= drawn)
-		return;
-	InitFunctionCallInfoData(*call, NULL, 1, InvalidOid, NULL, NULL);
-	call->args[0].value = ObjectIdGetDatum(bo_relation("line_id_seq"));
-	call->args[0].isnull = false;
-	last = pg_sequence_last_value(call);
-	drawn = call->isnull ? 0 : DatumGetInt64(last);
-	if (line_id > drawn)
-		ereport(ERROR,
-				(errcode(ERRCODE_BO_RESTORING),
-				 errmsg("recorded order lines have numbers that backorder.line_id_seq has not given yet"),
-				 errdetail("A line has number %lld: rows were restored or replicated, and the sequence was not.", (long long) line_id),
-				 errhint("Restore data alone with --disable-triggers. On a subscriber call backorder.take_over() before orders are written.")));
-}
-
-int64
-bo_next_allocation_id(void)
-{
-	return nextval_internal(bo_relation("allocation_allocation_id_seq"), false);
-}
-
-int64
-bo_next_event_id(void)
-{
-	return nextval_internal(bo_relation("event_id_seq"), false);
-}
-
-/*
- * The generation that events are written with, the greatest that a new
- * snapshot sees.  A session may see it grow: it is looked for each time.
- */
-int64
-bo_generation(void)
-{
-	Relation	rel = table_open(bo_relation("installation"), AccessShareLock);
-	TupleTableSlot *slot = table_slot_create(rel, NULL);
-	Snapshot	snapshot = RegisterSnapshot(GetTransactionSnapshot());
-	TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
-	int64		generation = 0;
-
-	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
-	{
-		bool		isnull;
-
-		generation = Max(generation, DatumGetInt64(slot_getattr(slot, 1, &isnull)));
-	}
-	table_endscan(scan);
-	UnregisterSnapshot(snapshot);
-	ExecDropSingleTupleTableSlot(slot);
-	table_close(rel, NoLock);
-	return generation;
-}
-
-int64
-bo_next_movement_id(void)
-{
-	return nextval_internal(bo_relation("stock_movement_movement_id_seq"), false);
-}
-
-int32
-bo_next_source_id(void)
-{
-	return (int32) nextval_internal(bo_relation("source_id_seq"), false);
 }

@@ -7,11 +7,12 @@
  * the number of rows it is given and not the size of the tables.  Locks are
  * taken by the statements that say so.
  */
-#include "backorder.h"
+#include "postgres.h"
 
 #include "catalog/pg_type.h"
 
 #include "store/statements.h"
+#include "store/store.h"
 
 const RowsKind bo_rows_kinds[] = {
 	[BO_ROWS_ORDERS] = {"given_orders", {
@@ -288,7 +289,6 @@ const Statement bo_statements[] = {
 		"INSERT INTO backorder.waiting_order (tenant, source_id, order_key) "
 		"SELECT g.tenant, g.source_id, g.order_key FROM given_touched g "
 	"ON CONFLICT (tenant, source_id, order_key) DO UPDATE SET told = excluded.told WHERE false"},
-
 
 	/* announce: what touched orders were told, and their lines */
 	[BO_READ_TOLD] = {BO_ROWS_TOUCHED, 0, {0},

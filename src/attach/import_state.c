@@ -1,0 +1,101 @@
+/*
+ * import_state.c
+ *		How far an import has come: the row of source_import.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_operator.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "nodes/plannodes.h"
+#include "storage/lmgr.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/plancache.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/tuplestore.h"
+#include "utils/typcache.h"
+
+#include "attach/attachment.h"
+#include "base/base.h"
+#include "mapping/mapping.h"
+#include "pending/pending.h"
+#include "store/store.h"
+
+/* ---------- the row of a source ---------- */
+
+/*
+ * attach(import => false): the source's orders are left to import().  again:
+ * it is attached already, so what is recorded stays until then, and where that
+ * is all of it import() goes through it from the beginning; else nothing that
+ * was recorded in an earlier attachment counts as seen.  Expects the table
+ * locked against writers.
+ */
+void
+bo_import_later(int32 source_id, bool again)
+{
+	Mapping    *mapping = bo_mapping(source_id);
+	Datum		args[4] = {Int32GetDatum(source_id), bo_text("waiting"), BoolGetDatum(true), Int64GetDatum(0)};
+	Datum		orders[2];
+	BoSection	section;
+
+	if (again && !mapping->importing)
+		args[1] = bo_text("outdated");
+	bo_enter(&section);
+	if (!again)
+		(void) bo_exec(BO_FORGET_IMPORT, NULL, args, false);
+	orders[0] = bo_text(mapping->tenant);
+	orders[1] = args[0];
+	if (!again)
+	{
+		args[2] = BoolGetDatum(bo_exec(BO_UNSEE_ORDERS, NULL, orders, false) > 0);
+		bo_unlock_notes(source_id);
+	}
+	(void) bo_exec(BO_ADD_IMPORT, NULL, args, false);
+	bo_leave(&section);
+	bo_mapping_forget(source_id);
+}
+
+/* Locks the row, which comes before order rows in the order of locks. */
+void
+bo_import_lock(int32 source_id)
+{
+	Datum		arg = Int32GetDatum(source_id);
+	BoSection	section;
+
+	bo_enter(&section);
+	(void) bo_exec(BO_LOCK_IMPORT, NULL, &arg, false);
+	bo_leave(&section);
+}
+
+/* All orders of the source are recorded by other means, or it is detached. */
+void
+bo_import_forget(int32 source_id)
+{
+	Datum		arg = Int32GetDatum(source_id);
+	BoSection	section;
+
+	bo_enter(&section);
+	(void) bo_exec(BO_FORGET_IMPORT, NULL, &arg, false);
+	bo_leave(&section);
+	bo_mapping_forget(source_id);
+}
+
+/* All orders of the source are looked at under its mapping by resync(): no import() need do that. */
+void
+bo_import_resynced(int32 source_id)
+{
+	Datum		arg = Int32GetDatum(source_id);
+	BoSection	section;
+
+	bo_enter(&section);
+	if (bo_exec(BO_LOCK_IMPORT, NULL, &arg, false) > 0 && strcmp(bo_get_text(0, IMPORT_STATE), "outdated") == 0)
+		(void) bo_exec(BO_FORGET_IMPORT, NULL, &arg, false);
+	bo_leave(&section);
+}

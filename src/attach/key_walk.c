@@ -1,0 +1,195 @@
+/*
+ * key_walk.c
+ *		The order keys of a table, in the order of their type, a batch at a time.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_operator.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "nodes/plannodes.h"
+#include "storage/lmgr.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/plancache.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/tuplestore.h"
+#include "utils/typcache.h"
+
+#include "attach/attachment.h"
+#include "base/base.h"
+#include "mapping/mapping.h"
+#include "store/store.h"
+
+/* ---------- order keys, in the order of their type ---------- */
+
+static char *
+operator_name(Oid type, int which)
+{
+	TypeCacheEntry *entry = lookup_type_cache(type, TYPECACHE_EQ_OPR | TYPECACHE_LT_OPR | TYPECACHE_GT_OPR);
+	Oid			opr = which == 0 ? entry->eq_opr : entry->gt_opr;
+	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(opr));
+	Form_pg_operator form;
+	char	   *name;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for operator %u", opr);
+	form = (Form_pg_operator) GETSTRUCT(tuple);
+	name = psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(form->oprnamespace)), NameStr(form->oprname));
+	ReleaseSysCache(tuple);
+	return name;
+}
+
+static char *
+key_column(Mapping *mapping, int i)
+{
+	return psprintf("line.%s", quote_identifier(mapping->line.alias[mapping->line.key[i] - 1]));
+}
+
+/* "keys > $1, ..."; comparing rows is what an index can do, but only with the built-in operators. */
+static void
+append_after(StringInfo s, Mapping *mapping)
+{
+	int			n = mapping->line.nkeys;
+	bool		builtin = n > 1;
+
+	for (int i = 0; i < n && builtin; i++)
+		builtin = strcmp(operator_name(mapping->line.key_type[i], 1), "OPERATOR(pg_catalog.>)") == 0;
+	if (builtin)
+	{
+		appendStringInfoString(s, " AND (");
+		for (int i = 0; i < n; i++)
+			appendStringInfo(s, "%s%s", i ? ", " : "", key_column(mapping, i));
+		appendStringInfoString(s, ") OPERATOR(pg_catalog.>) (");
+		for (int i = 0; i < n; i++)
+			appendStringInfo(s, "%s$%d", i ? ", " : "", i + 1);
+		appendStringInfoChar(s, ')');
+		return;
+	}
+	appendStringInfoString(s, " AND (false");
+	for (int i = 0; i < n; i++)
+	{
+		appendStringInfoString(s, n > 1 ? " OR (" : " OR ");
+		for (int j = 0; j < i; j++)
+			appendStringInfo(s, "%s %s $%d AND ", key_column(mapping, j), operator_name(mapping->line.key_type[j], 0), j + 1);
+		appendStringInfo(s, "%s %s $%d%s", key_column(mapping, i), operator_name(mapping->line.key_type[i], 1), i + 1, n > 1 ? ")" : "");
+	}
+	appendStringInfoChar(s, ')');
+}
+
+/*
+ * Reads the order keys behind a position, all where limit is 0, into
+ * SPI_tuptable; returns how many.  A position that is no key of the table any
+ * more is none.  Expects a section and an active snapshot.
+ */
+uint64
+bo_read_keys(Mapping *mapping, const char *position, int limit)
+{
+	Datum		values[BO_MAX_KEYS];
+	SPIPlanPtr	plan = NULL;
+	StringInfoData s;
+	StringInfoData columns;
+	bool		after = position != NULL && bo_key_native(mapping, position, values);
+
+	initStringInfo(&columns);
+	for (int i = 0; i < mapping->line.nkeys; i++)
+		appendStringInfo(&columns, "%s%s", i ? ", " : "", key_column(mapping, i));
+	initStringInfo(&s);
+	appendStringInfo(&s, "SELECT DISTINCT %s FROM %s WHERE true", columns.data, bo_aliased("line", &mapping->line));
+	for (int i = 0; i < mapping->line.nkeys; i++)
+		appendStringInfo(&s, " AND %s IS NOT NULL", key_column(mapping, i));
+	if (after)
+		append_after(&s, mapping);
+	appendStringInfo(&s, " ORDER BY %s", columns.data);
+	if (limit > 0)
+		appendStringInfo(&s, " LIMIT %d", limit);
+	bo_mapping_run(mapping, &plan, s.data, after ? mapping->line.nkeys : 0, mapping->line.key_type, values, true, "order key");
+	SPI_freeplan(plan);
+	return SPI_processed;
+}
+
+/* The key in a row of SPI_tuptable; its text. */
+char *
+bo_key_of_row(Mapping *mapping, uint64 row, Datum *native)
+{
+	for (int i = 0; i < mapping->line.nkeys; i++)
+	{
+		bool		isnull;
+
+		native[i] = bo_get(row, i + 1, &isnull);
+	}
+	return bo_key_text(native, mapping->line.key_type, mapping->line.nkeys);
+}
+
+static int
+compare_texts(const ListCell *a, const ListCell *b)
+{
+	return strcmp(lfirst(a), lfirst(b));
+}
+
+/*
+ * Which of these keys (of char *, sorted) the table does not have any more.
+ * Expects a section and an active snapshot.
+ */
+List *
+bo_missing_keys(Mapping *mapping, List *keys)
+{
+	List	   *result = NIL;
+	List	   *found = NIL;
+	Datum	   *natives[BO_MAX_KEYS];
+	Datum		values[BO_MAX_KEYS];
+	SPIPlanPtr	plan = NULL;
+	int			nkeys = mapping->line.nkeys;
+	ListCell   *lc;
+	ListCell   *fc;
+	int			n = 0;
+	StringInfoData s;
+
+	for (int i = 0; i < nkeys; i++)
+		natives[i] = palloc(sizeof(Datum) * Max(list_length(keys), 1));
+	foreach(lc, keys)
+		if (bo_key_native(mapping, lfirst(lc), values))
+		{
+			for (int i = 0; i < nkeys; i++)
+				natives[i][n] = values[i];
+			n++;
+		}
+	initStringInfo(&s);
+	appendStringInfoString(&s, "SELECT DISTINCT ");
+	for (int i = 0; i < nkeys; i++)
+	{
+		Oid			type = mapping->line.key_type[i];
+		int16		typlen;
+		bool		typbyval;
+		char		typalign;
+
+		get_typlenbyvalalign(type, &typlen, &typbyval, &typalign);
+		values[i] = PointerGetDatum(construct_array(natives[i], n, type, typlen, typbyval, typalign));
+		appendStringInfo(&s, "%s%s", i ? ", " : "", key_column(mapping, i));
+	}
+	appendStringInfo(&s, " FROM %s%s", bo_aliased("line", &mapping->line), mapping->where_keys);
+	bo_mapping_run(mapping, &plan, s.data, nkeys, mapping->array_type, values, false, "order key");
+	SPI_freeplan(plan);
+	for (uint64 row = 0; row < SPI_processed; row++)
+	{
+		Datum		native[BO_MAX_KEYS];
+
+		found = lappend(found, bo_key_of_row(mapping, row, native));
+	}
+	list_sort(found, compare_texts);
+	fc = list_head(found);
+	foreach(lc, keys)
+	{
+		while (fc != NULL && strcmp(lfirst(fc), lfirst(lc)) < 0)
+			fc = lnext(found, fc);
+		if (fc == NULL || strcmp(lfirst(fc), lfirst(lc)) != 0)
+			result = lappend(result, lfirst(lc));
+	}
+	return result;
+}

@@ -1,0 +1,370 @@
+/*
+ * build.c
+ *		Builds a mapping from its source's row: which tables and keys, and the
+ *		queries that read them.
+ *
+ * Expressions are stored as text over "line" and "header"; at plan time both
+ * get alias lists that bind the names of attach time to columns by number, so
+ * a renamed column is followed (mapped_table.c).
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/guc.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "base/base.h"
+#include "mapping/building.h"
+#include "mapping/mapping.h"
+#include "store/store.h"
+
+static void
+resolve_keys(MappedTable *table, ArrayType *names, AttrNumber *keys, Oid *types, int *nkeys, const char *what)
+{
+	Datum	   *datums;
+	int			n;
+
+	deconstruct_array(names, TEXTOID, -1, false, TYPALIGN_INT, &datums, NULL, &n);
+	*nkeys = n;
+	for (int i = 0; i < n; i++)
+	{
+		char	   *name = TextDatumGetCString(datums[i]);
+
+		keys[i] = bo_mapped_column(table, name);
+		if (keys[i] == InvalidAttrNumber)
+			ereport(ERROR,
+					(errcode(ERRCODE_BO_EVALUATION),
+					 errmsg("mapping of table %s cannot be read", table->name),
+					 errdetail("Column \"%s\" of its %s does not exist any more.", name, what),
+					 errhint("Attach the table again with the columns it has now, or detach it with backorder.detach().")));
+		types[i] = getBaseType(get_atttype(table->relid, keys[i]));
+	}
+}
+
+/* Is a column computed when it is read?  Then reading it may fail. */
+static bool
+column_is_virtual(Oid relid, AttrNumber attnum)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	bool		result = bo_is_virtual(TupleDescAttr(RelationGetDescr(rel), attnum - 1));
+
+	table_close(rel, NoLock);
+	return result;
+}
+
+/* The type of a column that is all there is to an expression; InvalidOid for any other expression. */
+static Oid
+plain_column_type(Mapping *mapping, const char *expression)
+{
+	const MappedTable *tables[] = {&mapping->line, &mapping->header};
+	static const char *const sides[] = {"line", "header"};
+
+	for (int side = 0; side < 2; side++)
+		for (int i = 0; i < tables[side]->natts; i++)
+			if (tables[side]->alias[i] != NULL && strcmp(expression, bo_column_ref(sides[side], tables[side], i + 1)) == 0)
+				return column_is_virtual(tables[side]->relid, i + 1) ? InvalidOid : get_atttype(tables[side]->relid, i + 1);
+	return InvalidOid;
+}
+
+/* Can reading this expression, cast to what the column is, not fail? */
+static bool
+cannot_fail(Mapping *mapping, const char *expression, const char *type)
+{
+	Oid			from;
+
+	if (strcmp(type, "boolean") == 0 && strcmp(expression, "true") == 0)
+		return true;
+	from = plain_column_type(mapping, expression);
+	switch (from)
+	{
+		case INT2OID:
+		case INT4OID:
+			return strcmp(type, "numeric") == 0 || strcmp(type, "integer") == 0 || strcmp(type, "text") == 0;
+		case INT8OID:
+		case NUMERICOID:
+			return strcmp(type, "numeric") == 0 || strcmp(type, "text") == 0;
+		case TEXTOID:
+		case VARCHAROID:
+		case UUIDOID:
+			return strcmp(type, "text") == 0;
+		case BOOLOID:
+			return strcmp(type, "boolean") == 0;
+		case DATEOID:
+			return strcmp(type, "date") == 0;
+		case TIMESTAMPTZOID:
+			return strcmp(type, "timestamptz") == 0;
+		default:
+			return false;
+	}
+}
+
+/* The mapped columns, by MappedColumn. */
+static const struct
+{
+	const char *name;
+	const char *type;
+}			mapped_columns[MAPPED_COLUMNS] =
+{
+	[MAPPED_ITEM] = {"item", "text"},
+	[MAPPED_QUANTITY] = {"quantity", "numeric"},
+	[MAPPED_LIVE] = {"live", "boolean"},
+	[MAPPED_SHIPPED] = {"shipped", "numeric"},
+	[MAPPED_PICKED] = {"picked", "numeric"},
+	[MAPPED_CANCELLED] = {"cancelled", "numeric"},
+	[MAPPED_LOCATION] = {"location", "text"},
+	[MAPPED_CUSTOMER] = {"customer", "text"},
+	[MAPPED_PRIORITY] = {"priority", "integer"},
+	[MAPPED_QUEUED_AT] = {"queued_at", "timestamptz"},
+	[MAPPED_REQUESTED_AT] = {"requested_at", "date"},
+	[MAPPED_HELD] = {"held", "boolean"},
+};
+
+/* A mapped expression, marked so that an error in it can be named. */
+static void
+append_expression(StringInfo s, Mapping *mapping, MappedColumn column, const char *expression)
+{
+	const char *name = mapped_columns[column].name;
+	const char *type = mapped_columns[column].type;
+
+	if (cannot_fail(mapping, expression, type))
+		appendStringInfo(s, ", (%s)::%s", expression, type);
+	else
+		appendStringInfo(s, ", CASE WHEN backorder.evaluating('%s', %s::text) THEN (%s)::%s END", name,
+						 bo_column_ref("line", &mapping->line, mapping->line.key[0]), expression, type);
+	appendStringInfo(s, " AS mapped_%s", name);
+}
+
+static ArrayType *
+get_array(int column)
+{
+	bool		isnull;
+	Datum		value = bo_get(0, column, &isnull);
+
+	return isnull ? NULL : DatumGetArrayTypePCopy(value);
+}
+
+/* What the mapping query reads, and the types of the line key, by analyzing it. */
+static void
+analyze_query(Mapping *mapping)
+{
+	Query	   *query = bo_mapping_analyze(mapping, mapping->queries[MAPPING_ALL]);
+
+	mapping->reads = bo_tables_read(query);
+	mapping->line.used = bo_mapping_columns_read(mapping, mapping->line.relid);
+	if (OidIsValid(mapping->header.relid))
+		mapping->header.used = bo_mapping_columns_read(mapping, mapping->header.relid);
+	/* Nothing joined: neither further tables nor anything else. */
+	mapping->by_line = list_length(query->rtable) == (OidIsValid(mapping->header.relid) ? 3 : 1) && !query->hasSubLinks &&
+		mapping->nline_keys == mapping->nline_columns && !bo_calls_functions(query) && !mapping->spellings;
+	for (int i = 0; i < mapping->nline_columns && mapping->by_line; i++)
+		mapping->by_line = !bo_has_spellings(&mapping->line, mapping->line_key[i], &(int32) {0});
+	for (int i = mapping->nline_columns; i < mapping->nline_keys; i++)
+		mapping->line_key_type[i] = getBaseType(exprType((Node *) ((TargetEntry *) list_nth(query->targetList, mapping->line.nkeys + i))->expr));
+	for (int i = 0; i < mapping->nline_keys; i++)
+		mapping->pin_keys |= bo_key_depends_on_settings(mapping->line_key_type[i]);
+	mapping->by_rows = bo_mapping_by_rows(mapping, query);
+}
+
+/* False where the line table does not exist any more. */
+bool
+bo_mapping_build(void *entry, int32 source_id)
+{
+	Mapping    *mapping = entry;
+	BoSection	section;
+	MemoryContext old;
+	char	   *expr[MAPPED_COLUMNS];
+	int			ncolumns;
+	StringInfoData s;
+	char	   *line_schema;
+	char	   *line_table;
+	Oid			line_relid;
+	Oid			header_relid;
+	char	   *joins;
+	char	   *line_key[BO_MAX_KEYS];
+	ArrayType  *expressions;
+	char	   *query;
+	char	   *order_by;
+
+	bo_enter(&section);
+	bo_read_source(source_id);
+	BO_POINT("loading");
+	old = MemoryContextSwitchTo(mapping->cx);
+	mapping->tenant = bo_get_text(0, 1);
+	mapping->source_id = source_id;
+	line_schema = bo_get_text(0, 3);
+	line_table = bo_get_text(0, 4);
+	line_relid = DatumGetObjectId(bo_get(0, 5, &(bool) {0}));
+	header_relid = DatumGetObjectId(bo_get(0, 8, &(bool) {0}));
+	for (int i = 0; i < MAPPED_COLUMNS; i++)
+		expr[i] = bo_get_text(0, 12 + i);
+	mapping->immediate = strcmp(bo_get_text(0, 26), "immediate") == 0;
+	mapping->refuse_overship = strcmp(bo_get_text(0, 27), "refuse") == 0;
+	mapping->detached = bo_get_bool(0, 28);
+	joins = bo_get_text(0, 29);
+	mapping->park = strcmp(bo_get_text(0, 31), "park") == 0;
+	mapping->importing = bo_get_bool(0, 34);
+	mapping->queued_mapped = expr[MAPPED_QUEUED_AT] != NULL;
+	mapping->ranked = expr[MAPPED_PRIORITY] != NULL || mapping->queued_mapped;
+	mapping->picks = expr[MAPPED_PICKED] != NULL;
+
+	{
+		Oid			found = bo_resolve_table(line_relid, line_schema, line_table, source_id);
+
+		if (!OidIsValid(found))
+		{
+			MemoryContextSwitchTo(old);
+			bo_leave(&section);
+			return false;
+		}
+		mapping->owner = bo_relation_owner(found);
+		bo_mapped_table(&mapping->line, found, get_array(24), found == line_relid ? NULL : get_array(32));
+		resolve_keys(&mapping->line, get_array(9), mapping->line.key, mapping->line.key_type, &mapping->line.nkeys, "order key");
+		resolve_keys(&mapping->line, get_array(10), mapping->line_key, mapping->line_key_type, &mapping->nline_columns, "line key");
+		mapping->nline_keys = mapping->nline_columns;
+		for (int i = 0; i < BO_MAX_KEYS; i++)
+			line_key[i] = i < mapping->nline_columns ? bo_column_ref("line", &mapping->line, mapping->line_key[i]) : NULL;
+		expressions = get_array(30);
+		if (expressions != NULL)
+		{
+			Datum	   *datums;
+			int			n;
+
+			deconstruct_array(expressions, TEXTOID, -1, false, TYPALIGN_INT, &datums, NULL, &n);
+			for (int i = 0; i < n; i++)
+				line_key[mapping->nline_keys++] = psprintf("(%s)", TextDatumGetCString(datums[i]));
+		}
+		mapping->header.relid = InvalidOid;
+		if (bo_get_text(0, 6) != NULL)
+		{
+			found = bo_resolve_table(header_relid, bo_get_text(0, 6), bo_get_text(0, 7), source_id);
+			if (!OidIsValid(found))
+				ereport(ERROR,
+						(errcode(ERRCODE_BO_NOT_ATTACHED),
+						 errmsg("table \"%s.%s\" of source %d does not exist", bo_get_text(0, 6), bo_get_text(0, 7), source_id),
+						 errhint("It was dropped or renamed; attach the line table again.")));
+			bo_mapped_table(&mapping->header, found, get_array(25), found == header_relid ? NULL : get_array(33));
+			resolve_keys(&mapping->header, get_array(11), mapping->header.key, mapping->header.key_type, &mapping->header.nkeys, "header key");
+		}
+	}
+	for (int i = 0; i < mapping->line.nkeys; i++)
+	{
+		int32		line_scale;
+		int32		header_scale;
+
+		mapping->array_type[i] = get_array_type(mapping->line.key_type[i]);
+		/* There are no arrays of arrays, and unnest() takes rows apart. */
+		mapping->key_as_text[i] = !OidIsValid(mapping->array_type[i]) || type_is_rowtype(mapping->line.key_type[i]);
+		if (mapping->key_as_text[i])
+			mapping->array_type[i] = TEXTARRAYOID;
+		mapping->pin_keys |= bo_key_depends_on_settings(mapping->line.key_type[i]);
+		mapping->spellings |= bo_has_spellings(&mapping->line, mapping->line.key[i], &line_scale);
+		if (OidIsValid(mapping->header.relid))
+			mapping->spellings |= bo_has_spellings(&mapping->header, mapping->header.key[i], &header_scale) || line_scale != header_scale;
+	}
+
+	/* The mapping query; bo_mapping_read knows its columns by position. */
+	initStringInfo(&s);
+	appendStringInfoString(&s, "SELECT ");
+	for (int i = 0; i < mapping->line.nkeys; i++)
+		appendStringInfo(&s, "%s, ", bo_column_ref("line", &mapping->line, mapping->line.key[i]));
+	for (int i = 0; i < mapping->nline_keys; i++)
+		appendStringInfo(&s, "%s%s", i ? ", " : "", line_key[i]);
+	ncolumns = mapping->line.nkeys + mapping->nline_keys;
+	for (int i = 0; i < MAPPED_COLUMNS; i++)
+	{
+		if (expr[i] != NULL)
+			append_expression(&s, mapping, i, expr[i]);
+		mapping->at[i] = expr[i] != NULL ? ncolumns++ : -1;
+	}
+	mapping->header_key_at = mapping->spellings && OidIsValid(mapping->header.relid) ? ncolumns : -1;
+	if (mapping->header_key_at >= 0)
+		for (int i = 0; i < mapping->header.nkeys; i++)
+			appendStringInfo(&s, ", %s::%s", bo_column_ref("header", &mapping->header, mapping->header.key[i]), format_type_be_qualified(mapping->line.key_type[i]));
+	appendStringInfoString(&s, bo_from_clause(&mapping->line, &mapping->header, joins));
+	query = s.data;
+
+	initStringInfo(&s);
+	appendStringInfoString(&s, " ORDER BY ");
+	for (int i = 0; i < mapping->line.nkeys; i++)
+		appendStringInfo(&s, "%s, ", bo_column_ref("line", &mapping->line, mapping->line.key[i]));
+	for (int i = 0; i < mapping->nline_keys; i++)
+		appendStringInfo(&s, "%s%s", i ? ", " : "", line_key[i]);
+	order_by = s.data;
+	mapping->queries[MAPPING_ALL] = psprintf("%s%s", query, order_by);
+
+	/* Several orders: by arrays of keys, $1 ... */
+	initStringInfo(&s);
+	appendStringInfoString(&s, " WHERE ");
+	if (mapping->line.nkeys == 1 && !mapping->key_as_text[0])
+		appendStringInfo(&s, "%s %s ANY ($1)", bo_column_ref("line", &mapping->line, mapping->line.key[0]),
+						 bo_equals(mapping->line.key_type[0], mapping->line.key_type[0]));
+	else
+	{
+		/* As IN, which would take the "=" that it finds in the search_path. */
+		appendStringInfoString(&s, "EXISTS (SELECT FROM ROWS FROM (");
+		for (int i = 0; i < mapping->line.nkeys; i++)
+			appendStringInfo(&s, "%sunnest($%d)", i ? ", " : "", i + 1);
+		appendStringInfoString(&s, ") AS given(");
+		for (int i = 0; i < mapping->line.nkeys; i++)
+			appendStringInfo(&s, "%sk%d", i ? ", " : "", i + 1);
+		appendStringInfoChar(&s, ')');
+		for (int i = 0; i < mapping->line.nkeys; i++)
+			appendStringInfo(&s, "%s%s %s given.k%d::%s", i ? " AND " : " WHERE ", bo_column_ref("line", &mapping->line, mapping->line.key[i]),
+							 bo_equals(mapping->line.key_type[i], mapping->line.key_type[i]), i + 1, format_type_be_qualified(mapping->line.key_type[i]));
+		appendStringInfoChar(&s, ')');
+	}
+	mapping->where_keys = s.data;
+	mapping->queries[MAPPING_FEW] = mapping->queries[MAPPING_MANY] = psprintf("%s%s%s", query, s.data, order_by);
+	mapping->places_query = psprintf("SELECT DISTINCT q.mapped_item COLLATE pg_catalog.\"C\", %s COLLATE pg_catalog.\"C\" FROM (%s%s) q "
+									 "WHERE q.mapped_item IS NOT NULL AND (q.mapped_live AND q.mapped_quantity > 0%s)",
+									 mapping->at[MAPPED_LOCATION] < 0 ? "''::text" : "coalesce(q.mapped_location, '')", query, s.data,
+									 mapping->at[MAPPED_SHIPPED] < 0 ? "" : " OR q.mapped_shipped > 0");
+
+	/* One order: by its key, $1 ..., which then finds the header too; and one of its lines, by the next ones. */
+	initStringInfo(&s);
+	appendStringInfoString(&s, query);
+	for (int i = 0; i < mapping->line.nkeys; i++)
+		appendStringInfo(&s, "%s%s %s $%d", i ? " AND " : " WHERE ", bo_column_ref("line", &mapping->line, mapping->line.key[i]),
+						 bo_equals(mapping->line.key_type[i], mapping->line.key_type[i]), i + 1);
+	mapping->queries[MAPPING_ONE] = psprintf("%s%s", s.data, order_by);
+	for (int i = 0; i < mapping->nline_columns; i++)
+		appendStringInfo(&s, " AND %s %s $%d", line_key[i], bo_equals(mapping->line_key_type[i], mapping->line_key_type[i]), mapping->line.nkeys + i + 1);
+	appendStringInfoString(&s, order_by);
+	mapping->queries[MAPPING_LINE] = s.data;
+
+	initStringInfo(&s);
+	/* DISTINCT would take one spelling for all. */
+	appendStringInfoString(&s, mapping->spellings ? "SELECT " : "SELECT DISTINCT ");
+	for (int i = 0; i < mapping->line.nkeys; i++)
+		appendStringInfo(&s, "%s%s", i ? ", " : "", bo_column_ref("line", &mapping->line, mapping->line.key[i]));
+	appendStringInfo(&s, " FROM %s ORDER BY ", bo_aliased("line", &mapping->line));
+	for (int i = 0; i < mapping->line.nkeys; i++)
+		appendStringInfo(&s, "%s%d", i ? ", " : "", i + 1);
+	mapping->keys_query = s.data;
+
+	initStringInfo(&s);
+	appendStringInfo(&s, "SELECT count(*) FROM %s WHERE false", bo_aliased("line", &mapping->line));
+	for (int i = 0; i < mapping->line.nkeys; i++)
+		appendStringInfo(&s, " OR %s IS NULL", bo_column_ref("line", &mapping->line, mapping->line.key[i]));
+	for (int i = 0; i < mapping->nline_columns; i++)
+		appendStringInfo(&s, " OR %s IS NULL", line_key[i]);
+	mapping->keyless_query = s.data;
+
+	analyze_query(mapping);
+	bo_watch_load(mapping);
+	MemoryContextSwitchTo(old);
+	bo_leave(&section);
+	return true;
+}

@@ -1,0 +1,149 @@
+/*
+ * load.c
+ *		Loading a mapping of orders or of stock: the source's row, its tables, and
+ *		an invalidation that comes meanwhile.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/guc.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "base/base.h"
+#include "mapping/building.h"
+#include "mapping/mapping.h"
+#include "store/store.h"
+
+/* The sources that are being loaded, the innermost first. */
+typedef struct Loading
+{
+	bool	   *valid;
+	struct Loading *outer;
+} Loading;
+
+static Loading *loading;
+
+/* ---------- loading ---------- */
+
+/* A table changed: what is being loaded does not say yet of which tables it is. */
+void
+bo_loading_changed(void)
+{
+	for (Loading *l = loading; l != NULL; l = l->outer)
+		*l->valid = false;
+}
+
+/* Does a table carry our capture trigger for this source? */
+static bool
+carries_capture(Oid relid, int32 source_id)
+{
+	Relation	rel = try_relation_open(relid, AccessShareLock);
+	Oid			capture = bo_function("capture");
+	bool		found = false;
+
+	if (rel == NULL)
+		return false;
+	for (int i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers && !found; i++)
+	{
+		Trigger    *t = &rel->trigdesc->triggers[i];
+
+		found = t->tgfoid == capture && t->tgnargs == 2 && atoi(t->tgargs[0]) == source_id;
+	}
+	relation_close(rel, NoLock);
+	return found;
+}
+
+/*
+ * The table of a source: the one it was attached to as long as that carries
+ * our trigger, whatever it is called now; after a restore, the name counts.
+ */
+Oid
+bo_resolve_table(Oid cached, char *schema, char *name, int32 source_id)
+{
+	Oid			nsp;
+
+	if (schema == NULL)
+		return InvalidOid;
+	if (OidIsValid(cached) && carries_capture(cached, source_id))
+		return cached;
+	nsp = get_namespace_oid(schema, true);
+	return OidIsValid(nsp) ? get_relname_relid(name, nsp) : InvalidOid;
+}
+
+/* Columns of a table that the mapping reads; NULL where the mapping does not name the table. */
+Bitmapset *
+bo_mapping_columns_read(Mapping *mapping, Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, mapping->reads)
+		if (((TableRead *) lfirst(lc))->relid == relid)
+			return ((TableRead *) lfirst(lc))->used;
+	return NULL;
+}
+
+void
+bo_free_plan(SPIPlanPtr *plan)
+{
+	if (*plan != NULL)
+		SPI_freeplan(*plan);
+	*plan = NULL;
+}
+
+/*
+ * Loads what a cache keeps of a source; false where its table does not exist
+ * any more.  Then, after an error, and after an invalidation meanwhile, what
+ * was loaded is not valid.
+ */
+bool
+bo_load_source(int32 source_id, bool *valid, bool (*load) (void *entry, int32 source_id), void *entry)
+{
+	volatile bool exists = false;
+	Loading		this = {valid, loading};
+
+	*valid = true;				/* an invalidation while loading clears it again */
+	loading = &this;
+	PG_TRY();
+	{
+		exists = load(entry, source_id);
+	}
+	PG_FINALLY();
+	{
+		loading = this.outer;
+		*valid &= exists;
+	}
+	PG_END_TRY();
+	return exists;
+}
+
+/*
+ * Reads the row of a source into SPI_tuptable, as it is now even where the
+ * transaction's snapshot is older.  Expects a section.
+ */
+void
+bo_read_source(int32 source_id)
+{
+	Datum		arg = Int32GetDatum(source_id);
+	uint64		n;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	n = bo_exec(BO_READ_SOURCE, NULL, &arg, true);
+	PopActiveSnapshot();
+	if (n == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_NOT_ATTACHED),
+				 errmsg("source %d does not exist", source_id),
+				 errhint("Its trigger is left over: drop it, or attach the table again. Restore data alone with --disable-triggers.")));
+}

@@ -1,0 +1,105 @@
+/*
+ * transaction.c
+ *		The transaction's notes: where they are, and finding one.
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "utils/datum.h"
+#include "utils/guc.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "pending/pending.h"
+#include "pending/transaction.h"
+
+Pending *bo_pending;
+
+/* ---------- life cycle ---------- */
+
+/* Hash functions of tables keyed by NoteKey. */
+uint32
+bo_note_key_hash(const void *key, Size size)
+{
+	const NoteKey *k = key;
+
+	return string_hash(k->order_key, strlen(k->order_key) + 1) ^ ((uint32) k->source_id * 0x9e3779b9u);
+}
+
+int
+bo_note_key_match(const void *a, const void *b, Size size)
+{
+	const NoteKey *x = a;
+	const NoteKey *y = b;
+
+	return x->source_id != y->source_id || strcmp(x->order_key, y->order_key) != 0;
+}
+
+Pending *
+bo_need_pending(void)
+{
+	if (bo_pending == NULL)
+	{
+		MemoryContext cx = AllocSetContextCreate(TopTransactionContext, "backorder notes", ALLOCSET_DEFAULT_SIZES);
+		Pending    *p = MemoryContextAllocZero(cx, sizeof(Pending));
+		HASHCTL		ctl = {.keysize = sizeof(NoteKey),.entrysize = sizeof(NoteEntry),.hash = bo_note_key_hash,.match = bo_note_key_match,.hcxt = cx};
+
+		p->cx = cx;
+		p->era = 1;
+		p->notes = hash_create("backorder notes", 16, &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+		bo_pending = p;
+	}
+	return bo_pending;
+}
+
+/* The note of an order; NULL: it is not noted. */
+static OrderNote *
+find_note(int32 source_id, const char *order_key)
+{
+	NoteKey		key = {source_id, order_key};
+	NoteEntry  *place = bo_pending ? hash_search(bo_pending->notes, &key, HASH_FIND, NULL) : NULL;
+
+	return place ? place->note : NULL;
+}
+
+/* Has the transaction this order's lock? */
+bool
+bo_order_is_locked(int32 source_id, const char *order_key)
+{
+	OrderNote  *note = find_note(source_id, order_key);
+
+	return note != NULL && note->state.locked;
+}
+
+/* Did this transaction record the order first, so that nobody else sees anything of it? */
+bool
+bo_order_is_born(int32 source_id, const char *order_key)
+{
+	OrderNote  *note = find_note(source_id, order_key);
+
+	return note != NULL && note->state.locked && note->state.born;
+}
+
+/* How many orders are to be reconciled? */
+int
+bo_orders_pending(void)
+{
+	return bo_pending != NULL ? bo_pending->state.ndirty : 0;
+}
+
+/* The transaction is over: the memory of the notes goes with it. */
+void
+bo_notes_reset(void)
+{
+	bo_pending = NULL;
+}
+
+/* A subtransaction was rolled back. */
+void
+bo_notes_rolled_back(void)
+{
+	if (bo_pending != NULL)
+		bo_pending->last_note = NULL;
+}

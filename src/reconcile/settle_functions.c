@@ -1,0 +1,115 @@
+/*
+ * settle_functions.c
+ *		flush(), lock_stock() and repromise(): settling that is asked for.
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "access/transam.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "pgtime.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/tuplestore.h"
+#include "utils/xid8.h"
+
+#include "base/base.h"
+#include "pending/pending.h"
+#include "reconcile/reconcile.h"
+#include "settle/settle.h"
+#include "store/store.h"
+
+PG_FUNCTION_INFO_V1(bo_flush);
+PG_FUNCTION_INFO_V1(bo_lock_stock);
+PG_FUNCTION_INFO_V1(bo_repromise);
+
+/* flush(): settles this transaction's pending orders now; returns lines that changed. */
+Datum
+bo_flush(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(bo_settle_pending());
+}
+
+/* lock_stock(items, location, tenant): locks stock rows sorted; pending orders are settled in the same step. */
+Datum
+bo_lock_stock(PG_FUNCTION_ARGS)
+{
+	ArrayType  *items = PG_GETARG_ARRAYTYPE_P(0);
+	char	   *location = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	char	   *tenant = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	List	   *places = NIL;
+	BoSection	section;
+	Datum	   *values;
+	bool	   *nulls;
+	int			n;
+
+	deconstruct_array(items, TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, &n);
+	for (int i = 0; i < n; i++)
+	{
+		StockKey   *key = palloc(sizeof(StockKey));
+
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_BO_ARGUMENT),
+					 errmsg("an item to lock is NULL"),
+					 errhint("Name the items.")));
+		key->tenant = tenant;
+		key->item = TextDatumGetCString(values[i]);
+		key->location = location;
+		places = lappend(places, key);
+	}
+	if (bo_pending_orders() != NIL || bo_counts_pending())
+	{
+		/* One locking step: the stock of the pending orders is locked with it, sorted. */
+		Settlement	settlement = {.places = places};
+
+		(void) bo_reconcile_and_settle(&settlement, (ReconcileMode) {0});
+	}
+	else if (places != NIL)
+	{
+		bo_enter(&section);
+		bo_lock_places(places);
+		bo_leave(&section);
+	}
+	PG_RETURN_VOID();
+}
+
+/* repromise(item): makes the promises again where settling left some; returns lines that changed. */
+Datum
+bo_repromise(PG_FUNCTION_ARGS)
+{
+	Settlement	settlement = {0};
+	MemoryContext cx = AllocSetContextCreate(CurrentMemoryContext, "backorder promises", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old;
+	BoSection	section;
+	Datum		arg = PG_ARGISNULL(0) ? (Datum) 0 : PG_GETARG_DATUM(0);
+	uint64		n;
+
+	bo_enter(&section);
+	n = bo_exec(BO_READ_STALE_STOCK, NULL, &arg, false);
+	old = MemoryContextSwitchTo(cx);
+	for (uint64 i = 0; i < n; i++)
+	{
+		StockKey   *key = palloc(sizeof(StockKey));
+
+		key->tenant = bo_get_text(i, 1);
+		key->item = bo_get_text(i, 2);
+		key->location = bo_get_text(i, 3);
+		settlement.places = lappend(settlement.places, key);
+	}
+	MemoryContextSwitchTo(old);
+	bo_leave(&section);
+	if (settlement.places != NIL)
+	{
+		settlement.repromise = true;
+		(void) bo_reconcile_and_settle(&settlement, (ReconcileMode) {0});
+	}
+	MemoryContextDelete(cx);
+	PG_RETURN_INT64(settlement.lines_changed);
+}

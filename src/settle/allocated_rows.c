@@ -1,0 +1,96 @@
+/*
+ * allocated_rows.c
+ *		Whom a settling gave stock to, for the functions that return it.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/tuplestore.h"
+
+#include "base/base.h"
+#include "settle/settle.h"
+#include "settle/settling.h"
+
+PG_FUNCTION_INFO_V1(bo_collect_dealt);
+PG_FUNCTION_INFO_V1(bo_collected_dealt);
+
+/* What the stock functions return; see collect_dealt(). */
+static bool collecting;
+static MemoryContext dealt_cx;
+static Tuplestorestate *dealt_store;
+static TupleDesc dealt_desc;
+
+void
+bo_collect_line(Line *line, Qty quantity)
+{
+	MemoryContext old;
+	Datum		values[5];
+	bool		nulls[5] = {false};
+
+	if (!collecting)
+		return;
+	old = MemoryContextSwitchTo(dealt_cx);
+	values[0] = bo_text(line->stock->key.tenant);
+	values[1] = Int32GetDatum(line->source_id);
+	values[2] = bo_text(line->order_key);
+	values[3] = bo_text(line->line_key);
+	values[4] = NumericGetDatum(quantity);
+	tuplestore_putvalues(dealt_store, dealt_desc, values, nulls);
+	MemoryContextSwitchTo(old);
+}
+
+void
+bo_dealt_reset(void)
+{
+	collecting = false;
+	dealt_store = NULL;			/* its memory goes with the transaction */
+	dealt_cx = NULL;
+}
+
+/* collect_dealt(): begins to note what settling deals in this transaction. */
+Datum
+bo_collect_dealt(PG_FUNCTION_ARGS)
+{
+	MemoryContext old;
+
+	if (dealt_cx != NULL)
+		MemoryContextDelete(dealt_cx);
+	dealt_cx = AllocSetContextCreate(TopTransactionContext, "backorder dealt", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(dealt_cx);
+	dealt_store = tuplestore_begin_heap(false, false, work_mem);
+	dealt_desc = CreateTemplateTupleDesc(5);
+	TupleDescInitEntry(dealt_desc, 1, "tenant", TEXTOID, -1, 0);
+	TupleDescInitEntry(dealt_desc, 2, "source_id", INT4OID, -1, 0);
+	TupleDescInitEntry(dealt_desc, 3, "order_key", TEXTOID, -1, 0);
+	TupleDescInitEntry(dealt_desc, 4, "line_key", TEXTOID, -1, 0);
+	TupleDescInitEntry(dealt_desc, 5, "quantity", NUMERICOID, -1, 0);
+	MemoryContextSwitchTo(old);
+	collecting = true;
+	PG_RETURN_VOID();
+}
+
+/* collected_dealt(): what was dealt since collect_dealt(), and ends collecting. */
+Datum
+bo_collected_dealt(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	TupleTableSlot *slot;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (!collecting)
+		return (Datum) 0;
+	slot = MakeSingleTupleTableSlot(dealt_desc, &TTSOpsMinimalTuple);
+	while (tuplestore_gettupleslot(dealt_store, true, false, slot))
+		tuplestore_puttupleslot(rsinfo->setResult, slot);
+	ExecDropSingleTupleTableSlot(slot);
+	collecting = false;
+	tuplestore_end(dealt_store);
+	MemoryContextDelete(dealt_cx);
+	dealt_cx = NULL;
+	dealt_store = NULL;
+	return (Datum) 0;
+}

@@ -1,0 +1,113 @@
+/*
+ * settle.h
+ *		One settling: what is asked of it.
+ */
+#ifndef BO_SETTLE_H
+#define BO_SETTLE_H
+
+#include "mapping/mapping.h"
+#include "pending/pending.h"
+#include "store/store.h"
+
+/* A stock row and a recorded line while they are settled: settling.h. */
+typedef struct Stock Stock;
+typedef struct Line Line;
+
+/* What reconcile found for one line. */
+typedef enum LineAction
+{
+	LINE_INSERT,				/* not recorded yet */
+	LINE_UPDATE,				/* recorded, the same incarnation */
+	LINE_RENEW,					/* recorded, a new place in the queue */
+	LINE_END,					/* left the application or is not live any more */
+	LINE_BASELINE				/* record what was shipped, nothing else */
+} LineAction;
+
+typedef struct LineChange
+{
+	LineAction	action;
+	Mapping    *mapping;
+	bool		baseline;		/* shipped is taken as it is, without a movement */
+	Qty			known_shipped;	/* shipped before, where that is not what is recorded; or NULL */
+	bool		quiet;			/* no event */
+	bool		displaced;		/* another line has its key: its row goes */
+	bool		first;			/* nothing was recorded of its order before: with it come all its lines */
+	char	   *order_key;
+	char	   *old_order_key;	/* where the recorded row is */
+	char	   *old_line_key;
+	char	   *old_item;
+	char	   *old_location;
+	MappedLine *now;			/* NULL: the line is gone */
+	Stock	   *stock;			/* where the line is now; filled by settle, as is what follows */
+	Stock	   *old_stock;
+	Line	   *line;
+	int			n;
+} LineChange;
+
+typedef struct Movement
+{
+	int64		movement_id;
+	char	   *tenant;
+	char	   *item;
+	char	   *location;
+	char	   *kind;
+	Qty			quantity;
+	Qty			unavailable;
+	bool		has_po;
+	bool		half_po;		/* po_id or po_line_no alone */
+	int64		po_id;
+	int32		po_line_no;
+} Movement;
+
+typedef struct SupplyChange
+{
+	char	   *tenant;
+	int64		po_id;
+	int32		line_no;
+	bool		wanted;			/* false: the purchase order line is no supply */
+	char	   *status;
+	char	   *item;
+	char	   *location;
+	Qty			quantity;
+	bool		has_expected_at;
+	DateADT		expected_at;
+	bool		closed;
+	char	   *old_item;		/* where the recorded supply is, or NULL */
+	char	   *old_location;
+} SupplyChange;
+
+/* One settling. */
+typedef struct Settlement Settlement;
+
+struct Settlement
+{
+	List	   *changes;		/* of LineChange */
+	List	   *movements;		/* of Movement */
+	List	   *supplies;		/* of SupplyChange */
+	List	   *places;			/* of StockKey, further stock to settle */
+	List	   *spellings;		/* other spellings of keys, to be looked at next: pieces.c */
+	bool		repromise;		/* make the promises of these places again, all of them */
+	bool		(*next) (Settlement *settlement);	/* the next piece of changes, which are all there is then; NULL: no more */
+	bool		small_pieces;	/* they may be */
+	void	   *next_arg;
+	bool		leave_promises;	/* of lines that do not join at the end: mark the stock row */
+	List	   *counts;			/* of CountNote: stock whose figure is to be looked at */
+	bool		counts_whole;	/* all of a table, rows too that an older snapshot does not see */
+	bool		counts_anew;	/* with another mapping: what it does not name any more is not the application's */
+	int64		lines_changed;
+	int64		counted;		/* counts written */
+};
+
+/* lines.c */
+extern bool bo_is_new_baseline(const LineChange *change, int64 *line_id);
+
+/* settle.c */
+extern void bo_settle(Settlement *settlement);
+
+/* stock.c */
+extern void bo_lock_places(List *places);
+
+/* allocated_rows.c */
+extern void bo_dealt_reset(void);
+
+#endif							/* BO_SETTLE_H */

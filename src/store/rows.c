@@ -1,0 +1,193 @@
+/*
+ * rows.c
+ *		Row sets: the rows that statements are given, and rows as statements give
+ *		them.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
+#include "commands/sequence.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/queryenvironment.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/tuplestore.h"
+
+#include "store/rows.h"
+#include "store/statements.h"
+#include "store/store.h"
+
+/* So many rows of a set stay in memory as they were given. */
+#define ROWS_IN_MEMORY 1000
+
+static TupleDesc row_descs[lengthof(bo_rows_kinds)];
+
+/* ---------- row sets ---------- */
+
+static TupleDesc
+rows_desc(BoRowsKind kind)
+{
+	const RowsKind *k = &bo_rows_kinds[kind];
+	MemoryContext old;
+	TupleDesc	desc;
+	int			natts = 0;
+
+	if (row_descs[kind] != NULL)
+		return row_descs[kind];
+	while (natts < (int) lengthof(k->columns) && k->columns[natts].name != NULL)
+		natts++;
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	desc = CreateTemplateTupleDesc(natts);
+	for (int i = 0; i < natts; i++)
+	{
+		TupleDescInitEntry(desc, i + 1, k->columns[i].name, k->columns[i].type, -1, 0);
+		/* The keys of our tables are COLLATE "C"; so joins with them have one collation. */
+		if (k->columns[i].type == TEXTOID)
+			TupleDescInitEntryCollation(desc, i + 1, C_COLLATION_OID);
+	}
+	MemoryContextSwitchTo(old);
+	row_descs[kind] = desc;
+	return desc;
+}
+
+/*
+ * A new, empty row set in the current memory context, where what it is given
+ * must stay until it is dropped; many rows are copied, and spill to disk above
+ * work_mem.
+ */
+BoRows *
+bo_rows(BoRowsKind kind)
+{
+	BoRows	   *rows = palloc0(sizeof(BoRows));
+
+	rows->kind = kind;
+	rows->desc = rows_desc(kind);
+	return rows;
+}
+
+/* A row set of n rows that a function makes when they are written, one after the other: they are kept nowhere. */
+BoRows *
+bo_rows_made(BoRowsKind kind, uint64 n, BoMakeRowFunc make, void *arg)
+{
+	BoRows	   *rows = bo_rows(kind);
+	int			natts = rows->desc->natts;
+
+	rows->n = n;
+	rows->make = make;
+	rows->arg = arg;
+	rows->values = palloc(sizeof(Datum) * natts);
+	rows->nulls = palloc(sizeof(bool) * natts);
+	return rows;
+}
+
+/* Puts the rows so far, and those to come, into a tuplestore. */
+void
+bo_rows_to_store(BoRows *rows)
+{
+	int			natts = rows->desc->natts;
+
+	if (rows->store != NULL)
+		return;
+	rows->store = tuplestore_begin_heap(false, false, work_mem);
+	for (uint64 i = 0; i < rows->n; i++)
+	{
+		uint64		place = rows->make != NULL ? 0 : i * natts;
+
+		if (rows->make != NULL)
+			rows->make(rows->values, rows->nulls, rows->arg);
+		tuplestore_putvalues(rows->store, rows->desc, rows->values + place, rows->nulls + place);
+	}
+}
+
+/* The same for rows of order_line, some of whose index entries may wait there; late may be NULL. */
+BoRows *
+bo_rows_late(BoRowsKind kind, BoLate *late)
+{
+	BoRows	   *rows = bo_rows(kind);
+
+	rows->late = late;
+	return rows;
+}
+
+/* Returns how many rows the set has now; what they point to stays the caller's until there are more than a few. */
+uint64
+bo_rows_put(BoRows *rows, const Datum *values, const bool *nulls)
+{
+	int			natts = rows->desc->natts;
+
+	if (rows->store == NULL && rows->n == ROWS_IN_MEMORY)
+		bo_rows_to_store(rows);
+	if (rows->store != NULL)
+		tuplestore_putvalues(rows->store, rows->desc, (Datum *) values, (bool *) nulls);
+	else
+	{
+		if (rows->n == (uint64) rows->capacity)
+		{
+			rows->capacity = rows->capacity == 0 ? 8 : rows->capacity * 2;
+			rows->values = rows->values == NULL ? palloc(sizeof(Datum) * natts * rows->capacity) :
+				repalloc(rows->values, sizeof(Datum) * natts * rows->capacity);
+			rows->nulls = rows->nulls == NULL ? palloc(sizeof(bool) * natts * rows->capacity) :
+				repalloc(rows->nulls, sizeof(bool) * natts * rows->capacity);
+		}
+		memcpy(rows->values + rows->n * natts, values, sizeof(Datum) * natts);
+		memcpy(rows->nulls + rows->n * natts, nulls, sizeof(bool) * natts);
+	}
+	return ++rows->n;
+}
+
+void
+bo_rows_drop(BoRows *rows)
+{
+	if (rows->store != NULL)
+		tuplestore_end(rows->store);
+	if (rows->values != NULL)
+	{
+		pfree(rows->values);
+		pfree(rows->nulls);
+	}
+	pfree(rows);
+}
+
+/* ---------- rows as they come ---------- */
+
+static bool
+receive_row(TupleTableSlot *slot, DestReceiver *self)
+{
+	BoReceiver *receiver = (BoReceiver *) self;
+	MemoryContext old = MemoryContextSwitchTo(receiver->cx);
+
+	slot_getallattrs(slot);
+	receiver->take(slot->tts_values, slot->tts_isnull, receiver->arg);
+	MemoryContextSwitchTo(old);
+	return true;
+}
+
+static void
+start_receiving(DestReceiver *self, int operation, TupleDesc desc)
+{
+}
+
+static void
+end_receiving(DestReceiver *self)
+{
+}
+
+/* Hands each row to take(): nothing is kept of it, and no tuple is formed. */
+BoReceiver
+bo_receiver(BoTakeRowFunc take, void *arg)
+{
+	BoReceiver	receiver = {
+		.dest = {.receiveSlot = receive_row,.rStartup = start_receiving,.rShutdown = end_receiving,.rDestroy = end_receiving,.mydest = DestNone},
+		.take = take,.arg = arg,.cx = CurrentMemoryContext
+	};
+
+	return receiver;
+}

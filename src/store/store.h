@@ -1,0 +1,151 @@
+/*
+ * store.h
+ *		The extension's own tables: row sets, statements, locks by key.
+ */
+#ifndef BO_STORE_H
+#define BO_STORE_H
+
+#include "executor/spi.h"
+#include "tcop/dest.h"
+#include "utils/timestamp.h"
+
+#include "base/base.h"
+#include "store/statements.h"
+
+typedef struct BoRows BoRows;
+
+typedef struct BoLate BoLate;
+
+/* Fills a row of a set.  What it points to stays until the next. */
+typedef void (*BoMakeRowFunc) (Datum *values, bool *nulls, void *arg);
+
+/* A row of a statement that is still running: no other may run, and an error shows its text. */
+typedef void (*BoTakeRowFunc) (const Datum *values, const bool *nulls, void *arg);
+
+/* Takes the rows of a statement as they come, in the memory context in which it was made; &dest is for SPI. */
+typedef struct BoReceiver
+{
+	DestReceiver dest;
+	BoTakeRowFunc take;
+	void	   *arg;
+	MemoryContext cx;
+} BoReceiver;
+
+typedef struct StockKey
+{
+	char	   *tenant;
+	char	   *item;
+	char	   *location;
+} StockKey;
+
+/* The counters of a stock row when it was locked. */
+typedef struct StockCounters
+{
+	ItemPointerData tid;
+	Qty			on_hand;
+	Qty			unavailable;
+	Qty			allocated;
+	Qty			backordered;
+	Qty			backordered_held;
+	Qty			on_order;
+	bool		promises_stale;
+	int32		counted_by;		/* 0: movements keep on hand */
+} StockCounters;
+
+typedef void (*StockLockedFunc) (int i, const StockCounters *counters, void *arg);
+
+/* The key of an order. */
+typedef struct OrderKey
+{
+	const char *tenant;
+	int32		source_id;
+	const char *order_key;
+	bool		born;			/* by this transaction: nobody else sees it */
+} OrderKey;
+
+/* What the customer of an order was told, in the row at tid; not called for one that has none. The name is the function's to keep. */
+typedef void (*ToldFunc) (int i, ItemPointer tid, Datum told, char *customer, void *arg);
+
+/* The columns of a recorded line, in the order of its table; as far as they are read without knowing the table. */
+typedef enum LineColumn
+{
+	LINE_LINE_ID,
+	LINE_QUEUED_AT,
+	LINE_SOURCE_ID,
+	LINE_PRIORITY,
+	LINE_LIVE,
+	LINE_DELETED,
+	LINE_HELD,
+	LINE_TENANT,
+	LINE_ORDER_KEY,
+	LINE_LINE_KEY,
+	LINE_ITEM,
+	LINE_LOCATION,
+	LINE_ORDERED,
+	LINE_CANCELLED,
+	LINE_AUTO_CANCELLED,
+	LINE_SHIPPED,
+	LINE_PICKED,
+	LINE_ALLOCATED,
+	LINE_FIRST_ALLOCATED,
+	LINE_BACKORDERED,
+	LINE_FULFILMENT,
+	LINE_CUSTOMER,
+	LINE_REQUESTED_AT,
+	LINE_FIRST_PROMISED_AT,
+	LINE_PROMISED_AT
+} LineColumn;
+
+#define LINE_COLUMNS_READ (LINE_PROMISED_AT + 1)
+
+/* A recorded line of the ith order; values are by LineColumn, and the caller's only until this returns. */
+typedef void (*OrderLineFunc) (int i, const Datum *values, const bool *nulls, void *arg);
+
+/* Columns of IMPORT_COLUMNS in statements.c. */
+enum
+{
+	IMPORT_STATE = 1, IMPORT_RECHECK, IMPORT_POSITION, IMPORT_RECORDED, IMPORT_ADDED, IMPORT_PHASE, IMPORT_HAS_LINES
+};
+
+/* rows.c */
+extern BoRows *bo_rows(BoRowsKind kind);
+extern BoRows *bo_rows_late(BoRowsKind kind, BoLate *late);
+extern BoRows *bo_rows_made(BoRowsKind kind, uint64 n, BoMakeRowFunc make, void *arg);
+extern uint64 bo_rows_put(BoRows *rows, const Datum *values, const bool *nulls);
+extern void bo_rows_drop(BoRows *rows);
+extern BoReceiver bo_receiver(BoTakeRowFunc take, void *arg);
+
+/* heap_table.c */
+extern void bo_direct_init(void);
+
+/* heap_deferred.c */
+extern BoLate *bo_late(void);
+extern void bo_late_flush(BoLate *late);
+
+/* run_statement.c */
+extern uint64 bo_exec(BoStatement statement, BoRows *rows, const Datum *args, bool read_only);
+extern void bo_write(BoStatement statement, BoRows *rows);
+extern Portal bo_open(BoStatement statement, const Datum *args);
+
+/* sequence.c */
+extern int64 bo_next_line_id(void);
+extern void bo_check_line_id(int64 line_id);
+extern int64 bo_generation(void);
+extern int64 bo_next_movement_id(void);
+extern int32 bo_next_source_id(void);
+
+/* result.c */
+extern Datum bo_get(int row, int column, bool *isnull);
+extern char *bo_get_text(int row, int column);
+extern Qty	bo_get_qty(int row, int column);
+extern int64 bo_get_int64(int row, int column);
+extern int32 bo_get_int32(int row, int column);
+extern bool bo_get_bool(int row, int column);
+
+/* lock.c */
+extern void bo_lock_order_rows(const OrderKey *keys, int n, int64 *before);
+extern void bo_lock_waiting_orders(const OrderKey *keys, int n, ToldFunc func, void *arg);
+extern void bo_read_order_lines(const OrderKey *keys, int n, OrderLineFunc func, void *arg);
+extern void bo_lock_stock_rows(const StockKey *const *keys, int n, StockLockedFunc func, void *arg);
+
+#endif							/* BO_STORE_H */
