@@ -46,18 +46,18 @@ xact_end(XactEvent event, void *arg)
 	{
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
-			if (bo_orders_pending() > 0 || bo_counts_pending() || bo_announce_pending())
+			if (bo_orders_pending() > 0 || bo_stock_pending() || bo_announce_pending())
 				elog(ERROR, "backorder: orders were noted and not settled");
 			break;
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PREPARE:
 			bo_notes_reset();
-			bo_counts_reset();
-			bo_forget_saved();
+			bo_stock_notes_reset();
+			bo_subxact_forget();
 			bo_writing = false;
 			bo_announce_reset();
-			bo_dealt_reset();
+			bo_allocated_reset();
 			break;
 		default:
 			break;
@@ -70,9 +70,9 @@ subxact_end(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, 
 	if (event != SUBXACT_EVENT_ABORT_SUB)
 		return;
 	if (!bo_is_trying())
-		bo_dealt_reset();
-	bo_restore(mine);
-	bo_forget_written();
+		bo_allocated_reset();
+	bo_subxact_undo(mine);
+	bo_forget_inserted();
 	bo_notes_rolled_back();
 }
 
@@ -86,12 +86,12 @@ _PG_init(void)
 #endif
 	MarkGUCPrefixReserved("backorder");
 	bo_names_init();
-	bo_section_init();
+	bo_spi_scope_init();
 	bo_mapping_init();
 	bo_stock_source_init();
 	bo_notes_init();
 	bo_capture_init();
-	bo_direct_init();
+	bo_heap_init();
 	RegisterXactCallback(xact_end, NULL);
 	RegisterSubXactCallback(subxact_end, NULL);
 }

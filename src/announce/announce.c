@@ -23,16 +23,16 @@
 #include "store/store.h"
 
 /* Orders are announced in pieces of this many, so that memory stays flat. */
-#define ANNOUNCE_PIECE 1000
+#define ANNOUNCE_BATCH 1000
 
 /* A line before the transaction first changed what it has. */
-typedef struct LineBefore
+typedef struct LineAtStart
 {
 	int64		line_id;		/* hash key */
-	bool		counts;			/* follows savepoints */
+	bool		valid;			/* follows savepoints */
 	Qty			allocated;
 	Qty			covered;		/* allocated + shipped */
-} LineBefore;
+} LineAtStart;
 
 /* The lines of one order, by line_id. */
 struct OrderState
@@ -41,11 +41,11 @@ struct OrderState
 	int			n;
 	int			capacity;
 	char	   *customer;
-	Jsonb	   *told;			/* what was told, as its row says it; NULL: there is none yet */
+	Jsonb	   *last_notified;	/* what was told, as its row says it; NULL: there is none yet */
 	ItemPointerData tid;		/* of that row */
 };
 
-typedef struct Touched
+typedef struct OrderToAnnounce
 {
 	NoteKey		key;			/* hash key */
 	char	   *tenant;
@@ -56,11 +56,11 @@ typedef struct Touched
 	}			state;			/* follows savepoints */
 	uint64		kept_in;		/* the run that keeps its lines; 0: none does */
 	OrderState	kept;
-} Touched;
+} OrderToAnnounce;
 
 static MemoryContext announce_cx;
-static HTAB *touched_orders;
-static HTAB *lines_before;
+static HTAB *orders_to_announce;
+static HTAB *lines_at_start;
 static int64 npending;			/* touched orders to be announced; follows savepoints */
 static MemoryContext kept_cx;	/* what is kept in this run (below); NULL: nothing */
 
@@ -74,19 +74,19 @@ need_context(void)
 
 /* An order of which a line waits, or waited, was changed. quiet: no events. The settling queues the commit work. */
 void
-bo_touch_order(const char *tenant, int32 source_id, const char *order_key, bool quiet)
+bo_announce_later(const char *tenant, int32 source_id, const char *order_key, bool quiet)
 {
 	NoteKey		key = {source_id, order_key};
-	Touched    *entry;
+	OrderToAnnounce *entry;
 	bool		found;
 
-	if (touched_orders == NULL)
+	if (orders_to_announce == NULL)
 	{
-		HASHCTL		ctl = {.keysize = sizeof(NoteKey),.entrysize = sizeof(Touched),.hash = bo_note_key_hash,.match = bo_note_key_match,.hcxt = need_context()};
+		HASHCTL 	ctl = {.keysize = sizeof(NoteKey),.entrysize = sizeof(OrderToAnnounce),.hash = bo_note_key_hash,.match = bo_note_key_match,.hcxt = need_context()};
 
-		touched_orders = hash_create("backorder touched orders", 16, &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+		orders_to_announce = hash_create("backorder touched orders", 16, &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
 	}
-	entry = hash_search(touched_orders, &key, HASH_ENTER, &found);
+	entry = hash_search(orders_to_announce, &key, HASH_ENTER, &found);
 	if (!found)
 	{
 		entry->key.order_key = MemoryContextStrdup(announce_cx, order_key);
@@ -96,11 +96,11 @@ bo_touch_order(const char *tenant, int32 source_id, const char *order_key, bool 
 	}
 	if (entry->state.pending && (entry->state.quiet || !quiet))
 		return;
-	bo_save(&entry->state, sizeof(entry->state));
+	bo_subxact_remember(&entry->state, sizeof(entry->state));
 	entry->state.quiet = quiet || (entry->state.pending && entry->state.quiet);
 	if (!entry->state.pending)
 	{
-		bo_save(&npending, sizeof(npending));
+		bo_subxact_remember(&npending, sizeof(npending));
 		npending++;
 	}
 	entry->state.pending = true;
@@ -111,26 +111,26 @@ bo_touch_order(const char *tenant, int32 source_id, const char *order_key, bool 
  * Only the first call in a transaction counts.
  */
 void
-bo_line_before(int64 line_id, Qty allocated, Qty covered)
+bo_remember_line(int64 line_id, Qty allocated, Qty covered)
 {
-	LineBefore *before;
+	LineAtStart *before;
 	bool		found;
 
-	if (lines_before == NULL)
+	if (lines_at_start == NULL)
 	{
-		HASHCTL		ctl = {.keysize = sizeof(int64),.entrysize = sizeof(LineBefore),.hcxt = need_context()};
+		HASHCTL 	ctl = {.keysize = sizeof(int64),.entrysize = sizeof(LineAtStart),.hcxt = need_context()};
 
-		lines_before = hash_create("backorder lines before", 16, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+		lines_at_start = hash_create("backorder lines before", 16, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	}
-	before = hash_search(lines_before, &line_id, HASH_ENTER, &found);
+	before = hash_search(lines_at_start, &line_id, HASH_ENTER, &found);
 	if (!found)
-		before->counts = false;
-	if (!before->counts)
+		before->valid = false;
+	if (!before->valid)
 	{
 		MemoryContext old = MemoryContextSwitchTo(need_context());
 
-		bo_save(&before->counts, sizeof(before->counts));
-		before->counts = true;
+		bo_subxact_remember(&before->valid, sizeof(before->valid));
+		before->valid = true;
 		before->allocated = qty_copy(NumericGetDatum(allocated));
 		before->covered = qty_copy(NumericGetDatum(covered));
 		MemoryContextSwitchTo(old);
@@ -150,16 +150,16 @@ bo_announce_reset(void)
 {
 	announce_cx = NULL;
 	kept_cx = NULL;
-	touched_orders = NULL;
-	lines_before = NULL;
+	orders_to_announce = NULL;
+	lines_at_start = NULL;
 	npending = 0;
 }
 
 static int
-compare_touched(const void *a, const void *b)
+compare_orders_to_announce(const void *a, const void *b)
 {
-	const Touched *x = *(Touched *const *) a;
-	const Touched *y = *(Touched *const *) b;
+	const OrderToAnnounce *x = *(OrderToAnnounce *const *) a;
+	const OrderToAnnounce *y = *(OrderToAnnounce *const *) b;
 	int			cmp = strcmp(x->tenant, y->tenant);
 
 	if (cmp == 0 && x->key.source_id != y->key.source_id)
@@ -169,15 +169,15 @@ compare_touched(const void *a, const void *b)
 
 /* What a touched order was told: by line_id, as jsonb sorts shorter keys first. */
 static void
-take_told(Jsonb *told, OrderState *state)
+take_last_notified(Jsonb *last_notified, OrderState *state)
 {
-	JsonbIterator *it = JsonbIteratorInit(&told->root);
+	JsonbIterator *it = JsonbIteratorInit(&last_notified->root);
 	JsonbIteratorToken token;
 	JsonbValue	v;
 
-	if (!JB_ROOT_IS_OBJECT(told))
+	if (!JB_ROOT_IS_OBJECT(last_notified))
 		return;
-	state->lines = palloc0(sizeof(LineState) * Max(JB_ROOT_COUNT(told), 1));
+	state->lines = palloc0(sizeof(LineState) * Max(JB_ROOT_COUNT(last_notified), 1));
 	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
 	{
 		LineState  *line = &state->lines[state->n];
@@ -202,14 +202,14 @@ take_told(Jsonb *told, OrderState *state)
 
 /* What a touched order was told; its row is locked. */
 static void
-take_told_order(int i, ItemPointer tid, Datum told, char *customer, void *arg)
+take_notified_order(int i, ItemPointer tid, Datum last_notified, char *customer, void *arg)
 {
 	OrderState *state = ((OrderState **) arg)[i];
 
 	state->customer = customer;
 	state->tid = *tid;
-	state->told = DatumGetJsonbPCopy(told);
-	take_told(state->told, state);
+	state->last_notified = DatumGetJsonbPCopy(last_notified);
+	take_last_notified(state->last_notified, state);
 }
 
 /* One more line of an order, and whose it is. */
@@ -281,7 +281,7 @@ copy_qty(Qty quantity)
 bool
 bo_announce_keeps(int nchanges)
 {
-	if (++nsettled > 1 || !keeping || touched_orders == NULL || nchanges > KEPT_CHANGES)
+	if (++nsettled > 1 || !keeping || orders_to_announce == NULL || nchanges > KEPT_CHANGES)
 		return false;
 	Assert(kept_cx == NULL);
 	kept_cx = AllocSetContextCreate(announce_cx, "backorder kept lines", ALLOCSET_SMALL_SIZES);
@@ -297,7 +297,7 @@ OrderState *
 bo_announce_order(int32 source_id, const char *order_key)
 {
 	NoteKey		key = {source_id, order_key};
-	Touched    *order = hash_search(touched_orders, &key, HASH_FIND, NULL);
+	OrderToAnnounce *order = hash_search(orders_to_announce, &key, HASH_FIND, NULL);
 
 	if (order == NULL)
 		return NULL;
@@ -327,7 +327,7 @@ bo_announce_line(OrderState *order, const LineState *line)
 
 /* Are the lines of a touched order kept? */
 static bool
-is_kept(const Touched *order)
+is_kept(const OrderToAnnounce *order)
 {
 	return keeping && nsettled == 1 && order->kept_in == run;
 }
@@ -339,12 +339,12 @@ static Comparison
 compare(const LineState *was, const LineState *now)
 {
 	Comparison	c = {.was = was,.now = now};
-	LineBefore *before = NULL;
+	LineAtStart *before = NULL;
 
 	Assert(was != NULL || now != NULL);
-	if (was == NULL && lines_before != NULL)
-		before = hash_search(lines_before, &now->line_id, HASH_FIND, NULL);
-	if (before && !before->counts)
+	if (was == NULL && lines_at_start != NULL)
+		before = hash_search(lines_at_start, &now->line_id, HASH_FIND, NULL);
+	if (before && !before->valid)
 		before = NULL;
 	c.old_allocated = was ? was->allocated : before ? before->allocated : now->allocated;
 	c.old_covered = was ? bo_covered_quantity(was) : before ? before->covered : bo_covered_quantity(now);
@@ -352,26 +352,26 @@ compare(const LineState *was, const LineState *now)
 }
 
 /* A piece of the touched orders. */
-typedef struct Piece
+typedef struct AnnounceBatch
 {
 	MemoryContext scratch;		/* for what building jsonb leaves behind, of one order after another */
 	EventSet	events;
-	BoRows	   *first_told;		/* what orders are told that were told nothing */
-	BoRows	   *told;			/* what others are told from now on */
+	BoRows	   *first_notified; /* what orders are told that were told nothing */
+	BoRows	   *last_notified;	/* what others are told from now on */
 	BoRows	   *gone;			/* orders of which nothing waits any more */
 	bool		said;			/* there were events */
-} Piece;
+} AnnounceBatch;
 
 /* Compares one order: puts its events, and what it is told from now on, or that nothing of it waits any more. */
 static void
-announce_order(Piece *piece, const Touched *order, const OrderState *was, const OrderState *now)
+announce_order(AnnounceBatch *batch, const OrderToAnnounce *order, const OrderState *was, const OrderState *now)
 {
-	MemoryContext cx = MemoryContextSwitchTo(piece->scratch);
+	MemoryContext cx = MemoryContextSwitchTo(batch->scratch);
 	JsonbParseState *changes[EVENT_KINDS] = {NULL};
 	JsonbParseState *waiting = NULL;
 	const char *customer = now->customer ? now->customer : was->customer;
 	bool		waits = false;
-	Jsonb	   *told;
+	Jsonb	   *last_notified;
 
 	for (int i = 0; i < now->n; i++)
 		waits |= qty_sign(now->lines[i].backordered) > 0;
@@ -393,7 +393,7 @@ announce_order(Piece *piece, const Touched *order, const OrderState *was, const 
 		i += w != NULL;
 		j += n != NULL;
 		if (n && qty_sign(n->backordered) > 0)
-			bo_push_told(&waiting, n);
+			bo_push_notified(&waiting, n);
 		if (order->state.quiet)
 			continue;
 		c = compare(w, n);
@@ -419,48 +419,48 @@ announce_order(Piece *piece, const Touched *order, const OrderState *was, const 
 		if (changes[kind] != NULL)
 		{
 			json_end_array(&changes[kind]);
-			bo_event_put(&piece->events, order->tenant, order->key.source_id, order->key.order_key, bo_event_names[kind], customer, &changes[kind]);
-			piece->said = true;
+			bo_event_put(&batch->events, order->tenant, order->key.source_id, order->key.order_key, bo_event_names[kind], customer, &changes[kind]);
+			batch->said = true;
 		}
 
-	told = DatumGetJsonbP(json_finish(&waiting));
-	if (was->told == NULL)
+	last_notified = DatumGetJsonbP(json_finish(&waiting));
+	if (was->last_notified == NULL)
 	{
 		Datum		values[6] = {bo_text(order->tenant), Int32GetDatum(order->key.source_id), bo_text(order->key.order_key), bo_text(customer),
-		TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()), JsonbPGetDatum(told)};
+		TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()), JsonbPGetDatum(last_notified)};
 		bool		nulls[6] = {false};
 
 		nulls[3] = customer == NULL;
 		if (waits)
-			bo_rows_put(piece->first_told, values, nulls);
+			bo_rows_put(batch->first_notified, values, nulls);
 	}
 	else
 	{
-		Datum		values[3] = {PointerGetDatum(&was->tid), bo_text(customer), JsonbPGetDatum(told)};
+		Datum		values[3] = {PointerGetDatum(&was->tid), bo_text(customer), JsonbPGetDatum(last_notified)};
 		bool		nulls[3] = {false};
 
 		nulls[1] = customer == NULL;
 		if (!waits)
-			bo_rows_put(piece->gone, values, nulls);
-		else if (!bo_same_text(was->customer, customer) || VARSIZE(was->told) != VARSIZE(told) || memcmp(was->told, told, VARSIZE(told)) != 0)
-			bo_rows_put(piece->told, values, nulls);
+			bo_rows_put(batch->gone, values, nulls);
+		else if (!bo_same_text(was->customer, customer) || VARSIZE(was->last_notified) != VARSIZE(last_notified) || memcmp(was->last_notified, last_notified, VARSIZE(last_notified)) != 0)
+			bo_rows_put(batch->last_notified, values, nulls);
 	}
-	MemoryContextReset(piece->scratch);
+	MemoryContextReset(batch->scratch);
 }
 
 /* Announces a piece of the touched orders, given sorted. Returns whether there were events. */
 static bool
-announce_piece(Touched **orders, int n)
+announce_batch(OrderToAnnounce **orders, int n)
 {
 	OrderKey   *keys = palloc(sizeof(OrderKey) * n);	/* of those to look for */
 	OrderState **was_of = palloc(sizeof(OrderState *) * n);
 	OrderState **now_of = palloc(sizeof(OrderState *) * n);
 	int			nkeys = 0;
-	Piece		piece = {
+	AnnounceBatch batch = {
 		.scratch = AllocSetContextCreate(CurrentMemoryContext, "backorder announced order", ALLOCSET_DEFAULT_SIZES),
-		.first_told = bo_rows(BO_ROWS_FIRST_TOLD),
-		.told = bo_rows(BO_ROWS_TOLD),
-		.gone = bo_rows(BO_ROWS_TOLD)
+		.first_notified = bo_rows(BO_ROWS_FIRST_NOTIFIED),
+		.last_notified = bo_rows(BO_ROWS_LAST_NOTIFIED),
+		.gone = bo_rows(BO_ROWS_LAST_NOTIFIED)
 	};
 	OrderState *was = palloc0(sizeof(OrderState) * n);
 	OrderState *now = palloc0(sizeof(OrderState) * n);
@@ -475,46 +475,46 @@ announce_piece(Touched **orders, int n)
 		was_of[nkeys] = &was[i];
 		now_of[nkeys] = &now[i];
 		keys[nkeys++] = (OrderKey) {orders[i]->tenant, orders[i]->key.source_id, orders[i]->key.order_key,
-		bo_order_is_born(orders[i]->key.source_id, orders[i]->key.order_key)};
+		bo_order_is_created(orders[i]->key.source_id, orders[i]->key.order_key)};
 	}
 	if (nkeys > 0)
 	{
-		bo_lock_waiting_orders(keys, nkeys, take_told_order, was_of);
+		bo_lock_waiting_orders(keys, nkeys, take_notified_order, was_of);
 		bo_read_order_lines(keys, nkeys, take_line, now_of);
 	}
 	for (int i = 0; i < n; i++)
 		if (now[i].n > 1)
 			qsort(now[i].lines, now[i].n, sizeof(LineState), bo_compare_line_ids);
 	for (int i = 0; i < n; i++)
-		announce_order(&piece, orders[i], &was[i], &now[i]);
-	bo_events_write(&piece.events);
-	bo_write(BO_TELL_FIRST, piece.first_told);
-	bo_write(BO_TELL, piece.told);
-	bo_write(BO_FORGET_ORDERS, piece.gone);
-	return piece.said;
+		announce_order(&batch, orders[i], &was[i], &now[i]);
+	bo_events_write(&batch.events);
+	bo_flush_rows(BO_NOTIFY_FIRST, batch.first_notified);
+	bo_flush_rows(BO_NOTIFY, batch.last_notified);
+	bo_flush_rows(BO_FORGET_ORDERS, batch.gone);
+	return batch.said;
 }
 
 /* What was announced in a subtransaction is to be announced again if that is rolled back. */
 static void
-all_said(Touched **orders, int n)
+all_said(OrderToAnnounce **orders, int n)
 {
 	HASH_SEQ_STATUS seq;
-	LineBefore *before;
+	LineAtStart *before;
 
 	for (int i = 0; i < n; i++)
 	{
-		bo_save(&orders[i]->state, sizeof(orders[i]->state));
+		bo_subxact_remember(&orders[i]->state, sizeof(orders[i]->state));
 		orders[i]->state.pending = false;
 	}
-	bo_save(&npending, sizeof(npending));
+	bo_subxact_remember(&npending, sizeof(npending));
 	npending = 0;
-	if (lines_before == NULL)
+	if (lines_at_start == NULL)
 		return;
-	hash_seq_init(&seq, lines_before);
+	hash_seq_init(&seq, lines_at_start);
 	while ((before = hash_seq_search(&seq)) != NULL)
 	{
-		bo_save(&before->counts, sizeof(before->counts));
-		before->counts = false;
+		bo_subxact_remember(&before->valid, sizeof(before->valid));
+		before->valid = false;
 	}
 }
 
@@ -525,39 +525,39 @@ all_said(Touched **orders, int n)
 void
 bo_announce(void)
 {
-	BoSection	section;
+	SpiScope	spi;
 	HASH_SEQ_STATUS seq;
-	Touched    *entry;
-	Touched   **sorted;
+	OrderToAnnounce *entry;
+	OrderToAnnounce **sorted;
 	MemoryContext cx = announce_cx;
-	MemoryContext piece;
+	MemoryContext batch;
 	MemoryContext old;
 	int			n = 0;
 	bool		said = false;
 
 	if (!bo_announce_pending())
 		return;
-	sorted = palloc(sizeof(Touched *) * hash_get_num_entries(touched_orders));
-	hash_seq_init(&seq, touched_orders);
+	sorted = palloc(sizeof(OrderToAnnounce *) * hash_get_num_entries(orders_to_announce));
+	hash_seq_init(&seq, orders_to_announce);
 	while ((entry = hash_seq_search(&seq)) != NULL)
 		if (entry->state.pending)
 			sorted[n++] = entry;
-	qsort(sorted, n, sizeof(Touched *), compare_touched);
+	qsort(sorted, n, sizeof(OrderToAnnounce *), compare_orders_to_announce);
 
-	bo_enter_unpinned(&section);
-	piece = AllocSetContextCreate(CurrentMemoryContext, "backorder announced orders", ALLOCSET_DEFAULT_SIZES);
-	old = MemoryContextSwitchTo(piece);
-	for (int i = 0; i < n; i += ANNOUNCE_PIECE)
+	bo_spi_begin_unpinned(&spi);
+	batch = AllocSetContextCreate(CurrentMemoryContext, "backorder announced orders", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(batch);
+	for (int i = 0; i < n; i += ANNOUNCE_BATCH)
 	{
 		CHECK_FOR_INTERRUPTS();
-		said |= announce_piece(sorted + i, Min(ANNOUNCE_PIECE, n - i));
-		MemoryContextReset(piece);
+		said |= announce_batch(sorted + i, Min(ANNOUNCE_BATCH, n - i));
+		MemoryContextReset(batch);
 	}
 	MemoryContextSwitchTo(old);
-	bo_leave(&section);
+	bo_spi_end(&spi);
 	if (GetCurrentSubTransactionId() == TopSubTransactionId)
 	{
-		bo_forget_saved();
+		bo_subxact_forget();
 		bo_announce_reset();
 		MemoryContextDelete(cx);
 	}

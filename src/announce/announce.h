@@ -44,8 +44,8 @@ extern void bo_event_put(EventSet *set, const char *tenant, int32 source_id, con
 extern void bo_events_write(EventSet *set);
 
 /* announce.c */
-extern void bo_touch_order(const char *tenant, int32 source_id, const char *order_key, bool quiet);
-extern void bo_line_before(int64 line_id, Qty allocated, Qty covered);
+extern void bo_announce_later(const char *tenant, int32 source_id, const char *order_key, bool quiet);
+extern void bo_remember_line(int64 line_id, Qty allocated, Qty covered);
 extern bool bo_announce_pending(void);
 extern void bo_announce_keep(bool keep);
 extern bool bo_announce_keeps(int nchanges);

@@ -105,17 +105,17 @@ bo_push_change(JsonbParseState **lines, const Comparison *c)
 
 /* What is told of a line that waits; told() in SQL says the same. */
 void
-bo_push_told(JsonbParseState **told, const LineState *line)
+bo_push_notified(JsonbParseState **last_notified, const LineState *line)
 {
-	json_string(told, WJB_KEY, psprintf(INT64_FORMAT, line->line_id));
-	json_begin(told);			/* in the order of jsonb, as above */
-	json_text(told, "item", line->item);
-	json_text(told, "line", line->line_key);
-	json_qty(told, "ordered", line->ordered);
-	json_qty(told, "shipped", line->shipped);
-	json_text(told, "location", line->location);
-	json_qty(told, "allocated", line->allocated);
-	json_qty(told, "backordered", line->backordered);
-	json_date(told, "promised_at", line->has_promised_at, line->promised_at);
-	json_end(told);
+	json_string(last_notified, WJB_KEY, psprintf(INT64_FORMAT, line->line_id));
+	json_begin(last_notified);	/* in the order of jsonb, as above */
+	json_text(last_notified, "item", line->item);
+	json_text(last_notified, "line", line->line_key);
+	json_qty(last_notified, "ordered", line->ordered);
+	json_qty(last_notified, "shipped", line->shipped);
+	json_text(last_notified, "location", line->location);
+	json_qty(last_notified, "allocated", line->allocated);
+	json_qty(last_notified, "backordered", line->backordered);
+	json_date(last_notified, "promised_at", line->has_promised_at, line->promised_at);
+	json_end(last_notified);
 }

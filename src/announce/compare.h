@@ -37,6 +37,6 @@ extern int	bo_compare_line_ids(const void *a, const void *b);
 extern Qty	bo_covered_quantity(const LineState *line);
 extern bits32 bo_event_kinds(const Comparison *c);
 extern void bo_push_change(JsonbParseState **lines, const Comparison *c);
-extern void bo_push_told(JsonbParseState **told, const LineState *line);
+extern void bo_push_notified(JsonbParseState **last_notified, const LineState *line);
 
 #endif							/* BO_COMPARE_H */

@@ -32,10 +32,10 @@ source_table(int32 source_id)
 
 	if (bo_mapping_is_loaded(source_id))
 		return pstrdup(bo_mapping(source_id)->line.name);
-	if (bo_exec(BO_READ_SOURCE_TABLE, NULL, &arg, false) == 0)
+	if (bo_run_statement(BO_READ_SOURCE_TABLE, NULL, &arg, false) == 0)
 		return NULL;
-	schema = bo_get_text(0, 1);
-	table = bo_get_text(0, 2);
+	schema = bo_result_text(SPI_tuptable, 0, 1);
+	table = bo_result_text(SPI_tuptable, 0, 2);
 	nsp = get_namespace_oid(schema, true);
 	return OidIsValid(nsp) && OidIsValid(get_relname_relid(table, nsp)) ? quote_qualified_identifier(schema, table) : NULL;
 }
@@ -51,7 +51,7 @@ read_context(EventSet *set, int32 source_id)
 
 /*
  * Adds an event of an order to a set.  payload is an object that is not ended
- * yet.  Expects a section, and the lock under which events of this
+ * yet.  Expects an SPI scope, and the lock under which events of this
  * order are serial: the transaction number that they are ordered by is read
  * here.  Allocates in the current context.
  */
@@ -79,10 +79,10 @@ bo_event_put(EventSet *set, const char *tenant, int32 source_id, const char *ord
 	bo_rows_put(set->rows, values, nulls);
 }
 
-/* Writes the events of a set. Expects a section. */
+/* Writes the events of a set. Expects an SPI scope. */
 void
 bo_events_write(EventSet *set)
 {
-	bo_write(BO_INSERT_EVENTS, set->rows);
+	bo_flush_rows(BO_INSERT_EVENTS, set->rows);
 	set->rows = NULL;
 }

@@ -1,5 +1,5 @@
 /*
- * attach_arguments.c
+ * arguments.c
  *		The arguments of attach() and attach_preview(), taken step by step.
  *
  * A mapping is parsed under the caller's search_path, checked, and deparsed

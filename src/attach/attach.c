@@ -2,7 +2,7 @@
  * attach.c
  *		attach(), detach() and resync(): which tables are watched, and how.
  *
- * What attach() is given is attach_arguments.c's.  The triggers are created
+ * What attach() is given is arguments.c's.  The triggers are created
  * here; what they note is capture.c's.
  */
 #include "postgres.h"
@@ -32,7 +32,7 @@ int32
 bo_attach_source(Attachment *a)
 {
 	Datum		args[32] = {0};
-	BoSection	section;
+	SpiScope	spi;
 	ListCell   *lc;
 	int32		source_id;
 	int			n = 0;
@@ -68,22 +68,22 @@ bo_attach_source(Attachment *a)
 		a->again = !detached;
 		if (strcmp(old_tenant, a->tenant) != 0)
 			bo_refuse(psprintf("table %s is recorded for tenant \"%s\"", a->line.name, old_tenant), "A table belongs to one tenant.");
-		a->old_header = bo_mapping_stub(source_id)->header.relid;
+		a->old_header = bo_source_identity(source_id)->header.relid;
 		bo_mapping_forget(source_id);
 	}
-	bo_enter(&section);
+	bo_spi_begin(&spi);
 	args[0] = CStringGetTextDatum(a->tenant);
 	args[1] = Int32GetDatum(source_id != 0 ? source_id : bo_next_source_id());
 	if (source_id == 0)
-		(void) bo_exec(BO_ADD_SOURCE, NULL, args, false);
-	else if (bo_exec(BO_CHANGE_SOURCE, NULL, args, false) == 0)
+		(void) bo_run_statement(BO_ADD_SOURCE, NULL, args, false);
+	else if (bo_run_statement(BO_CHANGE_SOURCE, NULL, args, false) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("could not serialize access due to concurrent update of source %d", source_id)));
 	source_id = DatumGetInt32(args[1]);
 	if (!a->preview)
 		bo_release_watched(source_id);
-	(void) bo_exec(BO_FORGET_WATCHED, NULL, args, false);
+	(void) bo_run_statement(BO_FORGET_WATCHED, NULL, args, false);
 	foreach(lc, a->watched)
 	{
 		WatchArgument *watch = lfirst(lc);
@@ -92,9 +92,9 @@ bo_attach_source(Attachment *a)
 			CStringGetTextDatum(get_namespace_name(get_rel_namespace(relid))), CStringGetTextDatum(get_rel_name(relid)),
 		ObjectIdGetDatum(relid), bo_column_array(&watch->table), CStringGetTextDatum(watch->keys), bo_column_array(&watch->table)};
 
-		(void) bo_exec(BO_ADD_WATCHED, NULL, row, false);
+		(void) bo_run_statement(BO_ADD_WATCHED, NULL, row, false);
 	}
-	bo_leave(&section);
+	bo_spi_end(&spi);
 	bo_mapping_forget(source_id);
 	return source_id;
 }

@@ -35,7 +35,7 @@ PG_FUNCTION_INFO_V1(bo_mapped_stock);
 PG_FUNCTION_INFO_V1(bo_mapped_lines);
 
 static void
-put_figure(char *item, char *location, Qty on_hand, Qty unavailable, void *arg)
+put_app_stock(char *item, char *location, Qty on_hand, Qty unavailable, void *arg)
 {
 	ReturnSetInfo *rsinfo = arg;
 	Datum		values[4] = {bo_text(item), bo_text(location), NumericGetDatum(on_hand), unavailable ? NumericGetDatum(unavailable) : (Datum) 0};
@@ -48,12 +48,12 @@ put_figure(char *item, char *location, Qty on_hand, Qty unavailable, void *arg)
 Datum
 bo_mapped_stock(PG_FUNCTION_ARGS)
 {
-	BoSection	section;
+	SpiScope	spi;
 
 	InitMaterializedSRF(fcinfo, 0);
-	bo_enter(&section);
-	bo_stock_figures(PG_GETARG_INT32(0), NIL, true, put_figure, fcinfo->resultinfo);
-	bo_leave(&section);
+	bo_spi_begin(&spi);
+	bo_read_app_stock(PG_GETARG_INT32(0), NIL, true, put_app_stock, fcinfo->resultinfo);
+	bo_spi_end(&spi);
 	return (Datum) 0;
 }
 
@@ -93,17 +93,17 @@ bo_mapped_lines(PG_FUNCTION_ARGS)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Mapping    *mapping;
 	OrderNote	note = {.tenant = NULL};
-	BoSection	section;
+	SpiScope	spi;
 
 	InitMaterializedSRF(fcinfo, 0);
 	if (PG_ARGISNULL(0))
 		return (Datum) 0;
 	mapping = bo_mapping(PG_GETARG_INT32(0));
-	bo_enter(&section);
+	bo_spi_begin(&spi);
 	if (PG_ARGISNULL(1))
 		bo_mapping_read(mapping, MAPPING_ALL, NIL, put_mapped, rsinfo);
 	else if (bo_key_native(mapping, text_to_cstring(PG_GETARG_TEXT_PP(1)), note.keys.order))
 		bo_mapping_read(mapping, MAPPING_ONE, list_make1(&note), put_mapped, rsinfo);
-	bo_leave(&section);
+	bo_spi_end(&spi);
 	return (Datum) 0;
 }

@@ -3,8 +3,8 @@
  *		attach_stock(), detach_stock() and resync_stock(): tables in which the
  *		application keeps on hand itself.
  *
- * What such a table says is stock_source.c's, which changes are noted
- * stock_notes.c's, what follows counted.c's.
+ * What such a table says is stock_mapping.c's, which changes are noted
+ * stock_notes.c's, what follows attached_stock.c's.
  */
 #include "postgres.h"
 
@@ -113,7 +113,7 @@ bo_attach_stock(PG_FUNCTION_ARGS)
 	char	   *old_tenant = NULL;
 	bool		detached = false;
 	Datum		args[13];
-	BoSection	section;
+	SpiScope	spi;
 	Oid			relid;
 	int32		source_id;
 
@@ -136,7 +136,7 @@ bo_attach_stock(PG_FUNCTION_ARGS)
 	source_id = bo_stock_source_of_table(relid, &old_tenant, &detached);
 	if (source_id != 0 && strcmp(old_tenant, tenant) != 0)
 		bo_refuse(psprintf("table %s is recorded for tenant \"%s\"", table.name, old_tenant), "A table belongs to one tenant.");
-	bo_enter(&section);
+	bo_spi_begin(&spi);
 	if (source_id == 0)
 		source_id = bo_next_source_id();
 	args[0] = CStringGetTextDatum(tenant);
@@ -151,8 +151,8 @@ bo_attach_stock(PG_FUNCTION_ARGS)
 	args[9] = bo_text(texts[4]);
 	args[10] = CStringGetTextDatum(timing);
 	args[11] = args[12] = bo_column_array(&table);
-	(void) bo_exec(BO_WRITE_STOCK_SOURCE, NULL, args, false);
-	bo_leave(&section);
+	(void) bo_run_statement(BO_WRITE_STOCK_SOURCE, NULL, args, false);
+	bo_spi_end(&spi);
 
 	/* As the caller, who owns the table. */
 	if (SPI_connect() != SPI_OK_CONNECT)
@@ -165,7 +165,7 @@ bo_attach_stock(PG_FUNCTION_ARGS)
 	CommandCounterIncrement();
 	bo_stock_forget(source_id);
 	say_hints(source_id);
-	(void) bo_count_all(source_id, true);
+	(void) bo_reconcile_stock(source_id, true);
 	PG_RETURN_INT32(source_id);
 }
 

@@ -1,5 +1,5 @@
 /*
- * attach.h
+ * attachment.h
  *		The arguments of attach() and attach_preview(), taken step by step, and
  *		what attach_stock() does with a table likewise.
  */
@@ -54,7 +54,7 @@ extern void bo_attach_watched(void *arg);
 extern int32 bo_attach_source(Attachment *a);
 extern void bo_attach_hints(Attachment *a, Mapping *mapping, BoHintFunc hint, void *arg);
 
-/* What attaching needs of a table, order lines (attach.c, attach_arguments.c) or stock (attach_stock.c). */
+/* What attaching needs of a table, order lines (attach.c, arguments.c) or stock (attach_stock.c). */
 extern void bo_check_table(Oid relid, LOCKMODE lock);
 extern char *bo_one_of(FunctionCallInfo fcinfo, int arg, const char *name, const char *first, const char *second);
 extern Datum bo_column_array(const MappedTable *table);
@@ -82,11 +82,11 @@ extern void bo_release_watched(int32 source_id);
 /* resync.c */
 extern int64 bo_reconcile_source(Mapping *mapping, ReconcileMode mode);
 extern void bo_end_lines(Mapping *stub);
-extern int64 bo_count_all(int32 source_id, bool anew);
+extern int64 bo_reconcile_stock(int32 source_id, bool anew);
 
 /* key_walk.c */
 extern uint64 bo_read_keys(Mapping *mapping, const char *position, int limit);
-extern char *bo_key_of_row(Mapping *mapping, uint64 row, Datum *native);
+extern char *bo_key_of_row(Mapping *mapping, SPITupleTable *table, uint64 row, Datum *native);
 extern List *bo_missing_keys(Mapping *mapping, List *keys);
 
 #endif							/* BO_ATTACHMENT_H */

@@ -55,26 +55,25 @@ note_partition(void *arg)
 {
 	PartitionChange *change = arg;
 	List	   *ancestors = with_ancestors(change->parent);
-	BoSection	section;
+	SpiScope	spi;
 	SPITupleTable *rows;
 	uint64		n;
 
-	bo_enter(&section);
-	n = bo_exec(BO_READ_SOURCES, NULL, NULL, false);
+	bo_spi_begin(&spi);
+	n = bo_run_statement(BO_READ_SOURCES, NULL, NULL, false);
 	rows = SPI_tuptable;
 	for (uint64 i = 0; i < n; i++)
 	{
 		Mapping    *mapping;
 		ListCell   *lc;
 
-		SPI_tuptable = rows;
-		mapping = bo_mapping_or_park(bo_get_int32(i, 1));
+		mapping = bo_mapping_or_park(bo_result_int32(rows, i, 1));
 		if (mapping == NULL || mapping->unreadable)
 			continue;
 		foreach(lc, ancestors)
 			bo_note_rows(mapping, lfirst_oid(lc), change->partition);
 	}
-	bo_leave(&section);
+	bo_spi_end(&spi);
 }
 
 /* Notes all stock of every source that keeps it in one of the ancestors. */
@@ -82,32 +81,31 @@ static void
 note_stock_partition(void *arg)
 {
 	List	   *ancestors = with_ancestors(((PartitionChange *) arg)->parent);
-	BoSection	section;
+	SpiScope	spi;
 	SPITupleTable *rows;
 	uint64		n;
 
-	bo_enter(&section);
-	n = bo_exec(BO_READ_STOCK_SOURCES, NULL, NULL, false);
+	bo_spi_begin(&spi);
+	n = bo_run_statement(BO_READ_STOCK_SOURCES, NULL, NULL, false);
 	rows = SPI_tuptable;
 	for (uint64 i = 0; i < n; i++)
 	{
 		Mapping    *mapping;
 		int32		source_id;
 
-		SPI_tuptable = rows;
-		source_id = bo_get_int32(i, 1);
+		source_id = bo_result_int32(rows, i, 1);
 		mapping = bo_stock_mapping(source_id);
 		if (mapping != NULL && list_member_oid(ancestors, mapping->line.relid))
 			bo_stock_note_all(source_id);
 	}
-	bo_leave(&section);
+	bo_spi_end(&spi);
 }
 
 /* Runs a part of following; an error is said and does not end the command, unless somebody wants it to end. */
 static void
 follow(void (*func) (void *arg), void *arg)
 {
-	ErrorData  *error = bo_try_all(func, arg);
+	ErrorData  *error = bo_try_any(func, arg);
 
 	if (error == NULL)
 		return;
@@ -186,7 +184,7 @@ bo_note_source(PG_FUNCTION_ARGS)
 	int32		source_id = PG_GETARG_INT32(0);
 	Mapping    *mapping = bo_mapping_or_park(source_id);
 
-	bo_note_recorded(mapping ? mapping : bo_mapping_stub(source_id));
+	bo_note_recorded(mapping ? mapping : bo_source_identity(source_id));
 	bo_queue_commit_work();
 	PG_RETURN_VOID();
 }

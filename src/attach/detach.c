@@ -39,9 +39,9 @@ PG_FUNCTION_INFO_V1(bo_end_stock_source);
 static void
 detach(int32 source_id)
 {
-	Mapping    *mapping = bo_mapping_stub(source_id);
+	Mapping    *mapping = bo_source_identity(source_id);
 	Datum		arg = Int32GetDatum(source_id);
-	BoSection	section;
+	SpiScope	spi;
 
 	if (mapping->detached)
 		ereport(ERROR,
@@ -54,12 +54,12 @@ detach(int32 source_id)
 		LockRelationOid(mapping->header.relid, ShareRowExclusiveLock);
 	bo_import_forget(source_id);	/* its row is locked before the orders */
 	bo_end_lines(mapping);
-	bo_enter(&section);
+	bo_spi_begin(&spi);
 	bo_release_table(mapping->line.relid, source_id);
 	bo_release_table(mapping->header.relid, source_id);
 	bo_release_watched(source_id);
-	(void) bo_exec(BO_DETACH_SOURCE, NULL, &arg, false);
-	bo_leave(&section);
+	(void) bo_run_statement(BO_DETACH_SOURCE, NULL, &arg, false);
+	bo_spi_end(&spi);
 	bo_mapping_forget(source_id);
 }
 
@@ -76,27 +76,27 @@ static void
 end_source(int32 source_id)
 {
 	Datum		arg = Int32GetDatum(source_id);
-	List	   *places = NIL;
-	BoSection	section;
+	List	   *stock_keys = NIL;
+	SpiScope	spi;
 	uint64		n;
 
-	bo_enter(&section);
+	bo_spi_begin(&spi);
 	PushActiveSnapshot(GetLatestSnapshot());
-	n = bo_exec(BO_READ_COUNTED, NULL, &arg, true);
+	n = bo_run_statement(BO_READ_ATTACHED_STOCK, NULL, &arg, true);
 	PopActiveSnapshot();
 	for (uint64 i = 0; i < n; i++)
 	{
 		StockKey   *key = palloc(sizeof(StockKey));
 
-		key->item = bo_get_text(i, 1);
-		key->location = bo_get_text(i, 2);
-		key->tenant = bo_get_text(i, 3);
-		places = lappend(places, key);
+		key->item = bo_result_text(SPI_tuptable, i, 1);
+		key->location = bo_result_text(SPI_tuptable, i, 2);
+		key->tenant = bo_result_text(SPI_tuptable, i, 3);
+		stock_keys = lappend(stock_keys, key);
 	}
-	bo_lock_places(places);
-	(void) bo_exec(BO_RELEASE_COUNTED, NULL, &arg, false);
-	(void) bo_exec(BO_DETACH_STOCK_SOURCE, NULL, &arg, false);
-	bo_leave(&section);
+	bo_lock_stock_keys(stock_keys);
+	(void) bo_run_statement(BO_RELEASE_ATTACHED_STOCK, NULL, &arg, false);
+	(void) bo_run_statement(BO_DETACH_STOCK_SOURCE, NULL, &arg, false);
+	bo_spi_end(&spi);
 	bo_stock_forget(source_id);
 }
 
@@ -104,14 +104,14 @@ end_source(int32 source_id)
 static void
 detach_stock_source(int32 source_id, Oid relid)
 {
-	BoSection	section;
+	SpiScope	spi;
 
 	if (OidIsValid(relid))
 		LockRelationOid(relid, ShareRowExclusiveLock);
 	(void) bo_settle_pending();
-	bo_enter(&section);
+	bo_spi_begin(&spi);
 	bo_release_table(relid, source_id);
-	bo_leave(&section);
+	bo_spi_end(&spi);
 	end_source(source_id);
 }
 

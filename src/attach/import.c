@@ -42,7 +42,7 @@
 PG_FUNCTION_INFO_V1(bo_import);
 PG_FUNCTION_INFO_V1(bo_orders_to_import);
 
-/* How many orders the planner expects; the table was analyzed. Expects a section. */
+/* How many orders the planner expects; the table was analyzed. Expects an SPI scope. */
 static int64
 estimate_orders(Mapping *mapping)
 {
@@ -90,26 +90,26 @@ start_import(int32 source_id)
 {
 	Mapping    *mapping = bo_mapping(source_id);
 	Datum		args[4] = {Int32GetDatum(source_id), bo_text("resyncing"), BoolGetDatum(true), Int64GetDatum(0)};
-	BoSection	section;
+	SpiScope	spi;
 	char	   *state = NULL;
 
 	analyze_if_never(&mapping->line);
 	analyze_if_never(&mapping->header);
 	mapping = bo_mapping(source_id);
-	bo_enter(&section);
-	if (bo_exec(BO_LOCK_IMPORT, NULL, args, false) > 0)
-		state = bo_get_text(0, IMPORT_STATE);
+	bo_spi_begin(&spi);
+	if (bo_run_statement(BO_LOCK_IMPORT, NULL, args, false) > 0)
+		state = bo_result_text(SPI_tuptable, 0, IMPORT_STATE);
 	if (state == NULL || (strcmp(state, "importing") != 0 && strcmp(state, "resyncing") != 0))
 	{
 		if (state != NULL && strcmp(state, "waiting") == 0)
 		{
 			args[1] = bo_text("importing");
-			args[2] = BoolGetDatum(bo_get_bool(0, IMPORT_RECHECK));
+			args[2] = BoolGetDatum(bo_result_bool(SPI_tuptable, 0, IMPORT_RECHECK));
 		}
 		args[3] = Int64GetDatum(estimate_orders(mapping));
-		(void) bo_exec(BO_ADD_IMPORT, NULL, args, false);
+		(void) bo_run_statement(BO_ADD_IMPORT, NULL, args, false);
 	}
-	bo_leave(&section);
+	bo_spi_end(&spi);
 }
 
 /* Notes the next orders of the table. Returns whether there may be more; *position is the last one's key. */
@@ -127,8 +127,7 @@ note_from_table(Mapping *mapping, char **position, int limit, int64 *orders)
 	{
 		Datum		native[BO_MAX_KEYS];
 
-		SPI_tuptable = table;
-		*position = bo_key_of_row(mapping, row, native);
+		*position = bo_key_of_row(mapping, table, row, native);
 		bo_note_whole(bo_note_order(mapping, native));
 	}
 	*orders = n;
@@ -146,13 +145,13 @@ note_from_records(Mapping *mapping, char **position, int limit, bool first)
 	const char *behind = (*position)[0] ? *position : NULL;
 	Datum		args[6] = {bo_text(mapping->tenant), Int32GetDatum(mapping->source_id), bo_text(*position), bo_text(behind),
 	Int64GetDatum(limit), BoolGetDatum(first)};
-	uint64		n = bo_exec(BO_READ_RECORDED_ORDERS, NULL, args, false);
+	uint64		n = bo_run_statement(BO_READ_RECORDED_ORDERS, NULL, args, false);
 	List	   *keys = NIL;
 	ListCell   *lc;
 	bool		more = n == (uint64) limit;
 
 	for (uint64 row = 0; row < n; row++)
-		keys = lappend(keys, bo_get_text(row, 1));
+		keys = lappend(keys, bo_result_text(SPI_tuptable, row, 1));
 	if (keys != NIL)
 	{
 		*position = llast(keys);
@@ -162,9 +161,9 @@ note_from_records(Mapping *mapping, char **position, int limit, bool first)
 	}
 	if (!more)
 	{
-		n = bo_exec(BO_READ_PARKED, NULL, args, false);
+		n = bo_run_statement(BO_READ_PARKED, NULL, args, false);
 		for (uint64 row = 0; row < n; row++)
-			keys = lappend(keys, bo_get_text(row, 1));
+			keys = lappend(keys, bo_result_text(SPI_tuptable, row, 1));
 	}
 	foreach(lc, keys)
 		(void) bo_note_order_text(mapping, lfirst(lc), false);
@@ -173,7 +172,7 @@ note_from_records(Mapping *mapping, char **position, int limit, bool first)
 
 /* The lines that this batch recorded as they were found, as an int8multirange; NULL: none. */
 static char *
-recorded_line_ids(Settlement *settlement)
+recorded_line_ids(SettleRequest *request)
 {
 	StringInfoData s;
 	int64		first = 0;
@@ -181,7 +180,7 @@ recorded_line_ids(Settlement *settlement)
 	ListCell   *lc;
 
 	initStringInfo(&s);
-	foreach(lc, settlement->changes)
+	foreach(lc, request->changes)
 	{
 		LineChange *change = lfirst(lc);
 		int64		line_id;
@@ -220,15 +219,15 @@ lock_import(int32 source_id, Import *import, MemoryContext cx)
 {
 	Datum		arg = Int32GetDatum(source_id);
 
-	if (bo_exec(BO_LOCK_IMPORT, NULL, &arg, false) == 0)
+	if (bo_run_statement(BO_LOCK_IMPORT, NULL, &arg, false) == 0)
 		return false;			/* attached again with its orders, or detached */
 	MemoryContextSwitchTo(cx);
-	import->state = bo_get_text(0, IMPORT_STATE);
-	import->phase = bo_get_text(0, IMPORT_PHASE);
-	import->position = bo_get_text(0, IMPORT_POSITION);
-	import->recorded = bo_get_text(0, IMPORT_RECORDED);
-	import->recheck = bo_get_bool(0, IMPORT_RECHECK);
-	import->has_lines = bo_get_bool(0, IMPORT_HAS_LINES);
+	import->state = bo_result_text(SPI_tuptable, 0, IMPORT_STATE);
+	import->phase = bo_result_text(SPI_tuptable, 0, IMPORT_PHASE);
+	import->position = bo_result_text(SPI_tuptable, 0, IMPORT_POSITION);
+	import->recorded = bo_result_text(SPI_tuptable, 0, IMPORT_RECORDED);
+	import->recheck = bo_result_bool(SPI_tuptable, 0, IMPORT_RECHECK);
+	import->has_lines = bo_result_bool(SPI_tuptable, 0, IMPORT_HAS_LINES);
 	return strcmp(import->state, "imported") != 0;
 }
 
@@ -239,19 +238,19 @@ import_batch(int32 source_id, int limit)
 	MemoryContext cx = CurrentMemoryContext;
 	Mapping    *mapping;
 	Datum		args[8] = {Int32GetDatum(source_id), Int32GetDatum(limit)};
-	Settlement	settlement = {0};
+	SettleRequest request = {0};
 	Import		import;
-	BoSection	section;
+	SpiScope	spi;
 	bool		first;
 	bool		more;
 	int64		orders = 0;
 
 	bo_mapping_lock(bo_mapping(source_id));
 	mapping = bo_mapping(source_id);
-	bo_enter(&section);
+	bo_spi_begin(&spi);
 	if (!lock_import(source_id, &import, cx))
 	{
-		bo_leave(&section);
+		bo_spi_end(&spi);
 		return false;
 	}
 	/* Attached again meanwhile: from the beginning. */
@@ -260,7 +259,7 @@ import_batch(int32 source_id, int limit)
 	else if (strcmp(import.state, "outdated") == 0)
 		import.state = "resyncing";
 	first = strcmp(import.state, "importing") == 0;
-	settlement.leave_promises = first && mapping->ranked;
+	request.leave_promises = first && mapping->ranked;
 	if (strcmp(import.phase, "table") == 0)
 	{
 		more = note_from_table(mapping, &import.position, limit, &orders);
@@ -271,12 +270,12 @@ import_batch(int32 source_id, int limit)
 		more = note_from_records(mapping, &import.recorded, limit, first);
 	else
 	{
-		(void) bo_exec(BO_RANK_IMPORTED, NULL, args, false);
-		more = bo_get_bool(0, 1);
+		(void) bo_run_statement(BO_RANK_IMPORTED, NULL, args, false);
+		more = bo_result_bool(SPI_tuptable, 0, 1);
 	}
-	bo_reconcile(&settlement, (ReconcileMode) {.whole = true,.import = true});
-	bo_settle(&settlement);
-	args[7] = first && mapping->ranked ? bo_text(recorded_line_ids(&settlement)) : (Datum) 0;
+	bo_reconcile(&request, (ReconcileMode) {.whole = true,.import = true});
+	bo_settle(&request);
+	args[7] = first && mapping->ranked ? bo_text(recorded_line_ids(&request)) : (Datum) 0;
 	if (!more)
 	{
 		/* What comes next, if anything. */
@@ -295,11 +294,11 @@ import_batch(int32 source_id, int limit)
 	args[2] = bo_text(import.position);
 	args[3] = bo_text(import.recorded);
 	args[4] = Int64GetDatum(orders);
-	args[5] = Int64GetDatum(settlement.lines_changed);
+	args[5] = Int64GetDatum(request.lines_changed);
 	args[6] = bo_text(import.phase);
-	if (bo_exec(BO_STEP_IMPORT, NULL, args, false) != 1)
+	if (bo_run_statement(BO_STEP_IMPORT, NULL, args, false) != 1)
 		elog(ERROR, "source %d lost its import", source_id);
-	bo_leave(&section);
+	bo_spi_end(&spi);
 	if (!more)
 	{
 		bo_unpark_source(mapping);
@@ -425,19 +424,19 @@ bo_orders_to_import(PG_FUNCTION_ARGS)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Datum		arg = Int32GetDatum(PG_GETARG_INT32(0));
 	Mapping    *mapping;
-	BoSection	section;
+	SpiScope	spi;
 	SPITupleTable *table;
 	uint64		n;
 	char	   *state;
 
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	mapping = bo_mapping(PG_GETARG_INT32(0));
-	bo_enter(&section);
-	if (bo_exec(BO_READ_IMPORT, NULL, &arg, true) > 0 &&
-		(strcmp(state = bo_get_text(0, IMPORT_STATE), "waiting") == 0 || strcmp(state, "importing") == 0) &&
-		strcmp(bo_get_text(0, IMPORT_PHASE), "table") == 0)
+	bo_spi_begin(&spi);
+	if (bo_run_statement(BO_READ_IMPORT, NULL, &arg, true) > 0 &&
+		(strcmp(state = bo_result_text(SPI_tuptable, 0, IMPORT_STATE), "waiting") == 0 || strcmp(state, "importing") == 0) &&
+		strcmp(bo_result_text(SPI_tuptable, 0, IMPORT_PHASE), "table") == 0)
 	{
-		n = bo_read_keys(mapping, bo_get_text(0, IMPORT_POSITION), 0);
+		n = bo_read_keys(mapping, bo_result_text(SPI_tuptable, 0, IMPORT_POSITION), 0);
 		table = SPI_tuptable;
 		for (uint64 row = 0; row < n; row++)
 		{
@@ -445,11 +444,10 @@ bo_orders_to_import(PG_FUNCTION_ARGS)
 			Datum		value;
 			bool		isnull = false;
 
-			SPI_tuptable = table;
-			value = bo_text(bo_key_of_row(mapping, row, native));
+			value = bo_text(bo_key_of_row(mapping, table, row, native));
 			tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, &value, &isnull);
 		}
 	}
-	bo_leave(&section);
+	bo_spi_end(&spi);
 	return (Datum) 0;
 }

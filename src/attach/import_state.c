@@ -43,22 +43,22 @@ bo_import_later(int32 source_id, bool again)
 	Mapping    *mapping = bo_mapping(source_id);
 	Datum		args[4] = {Int32GetDatum(source_id), bo_text("waiting"), BoolGetDatum(true), Int64GetDatum(0)};
 	Datum		orders[2];
-	BoSection	section;
+	SpiScope	spi;
 
 	if (again && !mapping->importing)
 		args[1] = bo_text("outdated");
-	bo_enter(&section);
+	bo_spi_begin(&spi);
 	if (!again)
-		(void) bo_exec(BO_FORGET_IMPORT, NULL, args, false);
+		(void) bo_run_statement(BO_FORGET_IMPORT, NULL, args, false);
 	orders[0] = bo_text(mapping->tenant);
 	orders[1] = args[0];
 	if (!again)
 	{
-		args[2] = BoolGetDatum(bo_exec(BO_UNSEE_ORDERS, NULL, orders, false) > 0);
+		args[2] = BoolGetDatum(bo_run_statement(BO_UNSEE_ORDERS, NULL, orders, false) > 0);
 		bo_unlock_notes(source_id);
 	}
-	(void) bo_exec(BO_ADD_IMPORT, NULL, args, false);
-	bo_leave(&section);
+	(void) bo_run_statement(BO_ADD_IMPORT, NULL, args, false);
+	bo_spi_end(&spi);
 	bo_mapping_forget(source_id);
 }
 
@@ -67,11 +67,11 @@ void
 bo_import_lock(int32 source_id)
 {
 	Datum		arg = Int32GetDatum(source_id);
-	BoSection	section;
+	SpiScope	spi;
 
-	bo_enter(&section);
-	(void) bo_exec(BO_LOCK_IMPORT, NULL, &arg, false);
-	bo_leave(&section);
+	bo_spi_begin(&spi);
+	(void) bo_run_statement(BO_LOCK_IMPORT, NULL, &arg, false);
+	bo_spi_end(&spi);
 }
 
 /* All orders of the source are recorded by other means, or it is detached. */
@@ -79,11 +79,11 @@ void
 bo_import_forget(int32 source_id)
 {
 	Datum		arg = Int32GetDatum(source_id);
-	BoSection	section;
+	SpiScope	spi;
 
-	bo_enter(&section);
-	(void) bo_exec(BO_FORGET_IMPORT, NULL, &arg, false);
-	bo_leave(&section);
+	bo_spi_begin(&spi);
+	(void) bo_run_statement(BO_FORGET_IMPORT, NULL, &arg, false);
+	bo_spi_end(&spi);
 	bo_mapping_forget(source_id);
 }
 
@@ -92,10 +92,10 @@ void
 bo_import_resynced(int32 source_id)
 {
 	Datum		arg = Int32GetDatum(source_id);
-	BoSection	section;
+	SpiScope	spi;
 
-	bo_enter(&section);
-	if (bo_exec(BO_LOCK_IMPORT, NULL, &arg, false) > 0 && strcmp(bo_get_text(0, IMPORT_STATE), "outdated") == 0)
-		(void) bo_exec(BO_FORGET_IMPORT, NULL, &arg, false);
-	bo_leave(&section);
+	bo_spi_begin(&spi);
+	if (bo_run_statement(BO_LOCK_IMPORT, NULL, &arg, false) > 0 && strcmp(bo_result_text(SPI_tuptable, 0, IMPORT_STATE), "outdated") == 0)
+		(void) bo_run_statement(BO_FORGET_IMPORT, NULL, &arg, false);
+	bo_spi_end(&spi);
 }

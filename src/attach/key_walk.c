@@ -86,7 +86,7 @@ append_after(StringInfo s, Mapping *mapping)
 /*
  * Reads the order keys behind a position, all where limit is 0, into
  * SPI_tuptable; returns how many.  A position that is no key of the table any
- * more is none.  Expects a section and an active snapshot.
+ * more is none.  Expects an SPI scope and an active snapshot.
  */
 uint64
 bo_read_keys(Mapping *mapping, const char *position, int limit)
@@ -114,15 +114,15 @@ bo_read_keys(Mapping *mapping, const char *position, int limit)
 	return SPI_processed;
 }
 
-/* The key in a row of SPI_tuptable; its text. */
+/* The key in a row that bo_read_keys() found; its text. */
 char *
-bo_key_of_row(Mapping *mapping, uint64 row, Datum *native)
+bo_key_of_row(Mapping *mapping, SPITupleTable *table, uint64 row, Datum *native)
 {
 	for (int i = 0; i < mapping->line.nkeys; i++)
 	{
 		bool		isnull;
 
-		native[i] = bo_get(row, i + 1, &isnull);
+		native[i] = bo_result(table, row, i + 1, &isnull);
 	}
 	return bo_key_text(native, mapping->line.key_type, mapping->line.nkeys);
 }
@@ -135,7 +135,7 @@ compare_texts(const ListCell *a, const ListCell *b)
 
 /*
  * Which of these keys (of char *, sorted) the table does not have any more.
- * Expects a section and an active snapshot.
+ * Expects an SPI scope and an active snapshot.
  */
 List *
 bo_missing_keys(Mapping *mapping, List *keys)
@@ -180,7 +180,7 @@ bo_missing_keys(Mapping *mapping, List *keys)
 	{
 		Datum		native[BO_MAX_KEYS];
 
-		found = lappend(found, bo_key_of_row(mapping, row, native));
+		found = lappend(found, bo_key_of_row(mapping, SPI_tuptable, row, native));
 	}
 	list_sort(found, compare_texts);
 	fc = list_head(found);

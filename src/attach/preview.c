@@ -99,7 +99,7 @@ hint(const char *message, const char *detail, const char *text, void *arg)
 static bool
 step(Preview *p, void (*func) (void *arg))
 {
-	ErrorData  *error = bo_try_all(func, &p->a);
+	ErrorData  *error = bo_try_any(func, &p->a);
 
 	if (error == NULL)
 		return true;
@@ -180,7 +180,7 @@ read_orders(Preview *p, List *orders)
 	MemoryContextReset(p->cx);
 	p->lines = NIL;
 	p->orders = orders;
-	error = bo_try(read_lines, p);
+	error = bo_try_reading(read_lines, p);
 	if (error != NULL && half > 0)
 	{
 		read_orders(p, list_copy_head(orders, half));
@@ -219,7 +219,7 @@ count_without_key(Mapping *mapping)
 
 	bo_mapping_run(mapping, &plan, mapping->keyless_query, 0, NULL, NULL, true, "keys");
 	SPI_freeplan(plan);
-	return DatumGetInt64(bo_get(0, 1, &isnull));
+	return DatumGetInt64(bo_result(SPI_tuptable, 0, 1, &isnull));
 }
 
 /* In a subtransaction that is rolled back: writes the source and reads it. */
@@ -227,7 +227,7 @@ static void
 read_source(void *arg)
 {
 	Preview    *p = arg;
-	BoSection	section;
+	SpiScope	spi;
 	List	   *orders = NIL;
 	ListCell   *lc;
 	int64		norders;
@@ -236,7 +236,7 @@ read_source(void *arg)
 	p->source_id = bo_attach_source(&p->a);
 	CommandCounterIncrement();
 	p->mapping = bo_mapping(p->source_id);
-	bo_enter(&section);
+	bo_spi_begin(&spi);
 	(void) bo_set_commit_work_paused(true);
 	bo_mapping_note_all(p->mapping);
 	foreach(lc, bo_pending_orders())
@@ -249,7 +249,7 @@ read_source(void *arg)
 	norders = list_length(orders);
 	keyless = count_without_key(p->mapping);
 	PopActiveSnapshot();
-	bo_leave(&section);
+	bo_spi_end(&spi);
 	p->nunusable += keyless;
 	if (keyless > 0)
 		put(p, "problem", keyless, NULL, "lines whose order or line key is NULL are not recorded");
@@ -287,7 +287,7 @@ bo_attach_preview(PG_FUNCTION_ARGS)
 	(void) step(p, bo_attach_watched);
 	if (p->nproblems > 0)
 		return (Datum) 0;
-	error = bo_try_all(read_source, p);
+	error = bo_try_any(read_source, p);
 	(void) bo_set_commit_work_paused(false);
 	bo_mapping_forget(p->source_id);	/* what was read is not what is attached */
 	if (error->sqlerrcode == ERRCODE_BO_MAPPING || error->sqlerrcode == ERRCODE_BO_EVALUATION)

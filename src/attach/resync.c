@@ -45,39 +45,38 @@ PG_FUNCTION_INFO_V1(bo_resync_stock);
  * by the settlement, and orders are told what they had not been.
  */
 static void
-mend(Mapping *mapping, Settlement *settlement)
+mend(Mapping *mapping, SettleRequest *request)
 {
 	MemoryContext cx = CurrentMemoryContext;
-	BoSection	section;
+	SpiScope	spi;
 	SPITupleTable *rows;
 	uint64		n;
 	Datum		arg = Int32GetDatum(mapping->source_id);
 
 	bo_lock_orders(bo_pending_orders());
-	bo_enter(&section);
-	n = bo_exec(BO_MEND, NULL, &arg, false);
+	bo_spi_begin(&spi);
+	n = bo_run_statement(BO_MEND, NULL, &arg, false);
 	rows = SPI_tuptable;
 	MemoryContextSwitchTo(cx);
 	for (uint64 i = 0; i < n; i++)
 	{
 		char	   *item;
 
-		SPI_tuptable = rows;
-		item = bo_get_text(i, 1);
+		item = bo_result_text(rows, i, 1);
 		if (item == NULL)
-			bo_touch_order(mapping->tenant, bo_get_int32(i, 3), bo_get_text(i, 4), false);
+			bo_announce_later(mapping->tenant, bo_result_int32(rows, i, 3), bo_result_text(rows, i, 4), false);
 		else
 		{
 			StockKey   *key = palloc(sizeof(StockKey));
 
 			key->tenant = mapping->tenant;
 			key->item = item;
-			key->location = bo_get_text(i, 2);
-			settlement->places = lappend(settlement->places, key);
+			key->location = bo_result_text(rows, i, 2);
+			request->stock_keys = lappend(request->stock_keys, key);
 		}
 	}
-	settlement->repromise = settlement->places != NIL;
-	bo_leave(&section);
+	request->repromise = request->stock_keys != NIL;
+	bo_spi_end(&spi);
 	CommandCounterIncrement();
 }
 
@@ -92,20 +91,20 @@ static void
 reconcile_alone(void *arg)
 {
 	SourceReconciling *s = arg;
-	Settlement	settlement = {0};
+	SettleRequest request = {0};
 
 	bo_note_recorded(s->mapping);
 	if (s->mode.detach == NULL)
 	{
-		BoSection	section;
+		SpiScope	spi;
 
-		bo_enter(&section);
+		bo_spi_begin(&spi);
 		bo_mapping_note_all(s->mapping);
-		bo_leave(&section);
+		bo_spi_end(&spi);
 	}
 	if (s->mode.mend)
-		mend(s->mapping, &settlement);
-	s->changed = bo_reconcile_and_settle(&settlement, s->mode);
+		mend(s->mapping, &request);
+	s->changed = bo_reconcile_and_settle(&request, s->mode);
 }
 
 /* Reconciles all orders of a source, in one settling of their own.  Returns lines that changed. */
@@ -145,7 +144,7 @@ bo_end_lines(Mapping *stub)
 Datum
 bo_end_source(PG_FUNCTION_ARGS)
 {
-	bo_end_lines(bo_mapping_stub(PG_GETARG_INT32(0)));
+	bo_end_lines(bo_source_identity(PG_GETARG_INT32(0)));
 	PG_RETURN_VOID();
 }
 
@@ -154,53 +153,53 @@ Datum
 bo_resync(PG_FUNCTION_ARGS)
 {
 	Mapping    *mapping = bo_mapping(bo_attached_argument(fcinfo));
-	Settlement	settlement = {0};
-	BoSection	section;
+	SettleRequest request = {0};
+	SpiScope	spi;
 
 	if (PG_ARGISNULL(1))
 	{
 		bo_import_resynced(mapping->source_id);
 		PG_RETURN_INT64(bo_reconcile_source(mapping, (ReconcileMode) {.mend = true}));
 	}
-	bo_enter(&section);			/* the key is read under pinned settings */
+	bo_spi_begin(&spi); 		/* the key is read under pinned settings */
 	if (!bo_note_order_text(mapping, text_to_cstring(PG_GETARG_TEXT_PP(1)), true))
 		ereport(ERROR,
 				(errcode(ERRCODE_BO_ARGUMENT),
 				 errmsg("\"%s\" is no order key of %s", text_to_cstring(PG_GETARG_TEXT_PP(1)), mapping->line.name),
 				 errhint("A key of several columns is an array literal, such as {1,2}.")));
-	bo_leave(&section);
-	PG_RETURN_INT64(bo_reconcile_and_settle(&settlement, (ReconcileMode) {0}));
+	bo_spi_end(&spi);
+	PG_RETURN_INT64(bo_reconcile_and_settle(&request, (ReconcileMode) {0}));
 }
 
-typedef struct StockCount
+typedef struct StockReconciling
 {
 	int32		source_id;
-	Settlement	settlement;
-} StockCount;
+	SettleRequest request;
+} StockReconciling;
 
 static void
 settle_all_stock(void *arg)
 {
-	StockCount *count = arg;
+	StockReconciling *count = arg;
 
 	bo_stock_note_all(count->source_id);
-	(void) bo_reconcile_and_settle(&count->settlement, (ReconcileMode) {0});
+	(void) bo_reconcile_and_settle(&count->request, (ReconcileMode) {0});
 }
 
 /* Looks at all of a source, in one settling of its own.  Returns how many counts were written. */
 int64
-bo_count_all(int32 source_id, bool anew)
+bo_reconcile_stock(int32 source_id, bool anew)
 {
-	StockCount	count = {.source_id = source_id,.settlement = {.counts_whole = true,.counts_anew = anew}};
+	StockReconciling count = {.source_id = source_id,.request = {.stock_notes_whole = true,.stock_mapping_changed = anew}};
 
 	(void) bo_settle_pending();
 	bo_alone(settle_all_stock, &count);
-	return count.settlement.counted;
+	return count.request.counts_written;
 }
 
 /* resync_stock(stock_table): for the table's owner. */
 Datum
 bo_resync_stock(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT64(bo_count_all(bo_attached_stock_argument(fcinfo), false));
+	PG_RETURN_INT64(bo_reconcile_stock(bo_attached_stock_argument(fcinfo), false));
 }

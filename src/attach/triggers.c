@@ -108,15 +108,14 @@ bo_release_watched(int32 source_id)
 {
 	Datum		arg = Int32GetDatum(source_id);
 	SPITupleTable *rows;
-	uint64		n = bo_exec(BO_READ_WATCHED, NULL, &arg, false);
+	uint64		n = bo_run_statement(BO_READ_WATCHED, NULL, &arg, false);
 
 	rows = SPI_tuptable;
 	for (uint64 i = 0; i < n; i++)
 	{
 		bool		isnull;
 
-		SPI_tuptable = rows;
-		bo_release_table(bo_resolve_table(DatumGetObjectId(bo_get(i, 3, &isnull)), bo_get_text(i, 1), bo_get_text(i, 2), source_id), source_id);
+		bo_release_table(bo_resolve_table(DatumGetObjectId(bo_result(rows, i, 3, &isnull)), bo_result_text(rows, i, 1), bo_result_text(rows, i, 2), source_id), source_id);
 	}
 }
 
@@ -124,12 +123,12 @@ bo_release_watched(int32 source_id)
 void
 bo_run_follow_tables(void *arg)
 {
-	BoSection	section;
+	SpiScope	spi;
 	Datum		detached = ObjectIdGetDatum(arg ? *(Oid *) arg : InvalidOid);
 
-	bo_enter(&section);
-	(void) bo_exec(BO_FOLLOW_TABLES, NULL, &detached, false);
-	bo_leave(&section);
+	bo_spi_begin(&spi);
+	(void) bo_run_statement(BO_FOLLOW_TABLES, NULL, &detached, false);
+	bo_spi_end(&spi);
 }
 
 /* Creates or drops what partitions of attached tables need, after attach(). */

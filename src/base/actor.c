@@ -94,7 +94,7 @@ bo_convert_as_owner(Oid owner, bool builtin, bool (*convert) (void *arg), void *
 		}
 		PG_END_TRY();
 	}
-	else if ((error = bo_try_all(run_conversion, &c)) != NULL)
+	else if ((error = bo_try_any(run_conversion, &c)) != NULL)
 	{
 		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION))
 			ReThrowError(error);

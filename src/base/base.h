@@ -26,7 +26,7 @@
 #define ERRCODE_BO_OVERSHIP		MAKE_SQLSTATE('O','B','0','0','7')
 #define ERRCODE_BO_ARGUMENT		MAKE_SQLSTATE('O','B','0','0','9')
 #define ERRCODE_BO_PROTECTED	MAKE_SQLSTATE('O','B','0','1','0')
-#define ERRCODE_BO_COUNTED		MAKE_SQLSTATE('O','B','0','1','2')	/* the application keeps on hand */
+#define ERRCODE_BO_ATTACHED_STOCK		MAKE_SQLSTATE('O','B','0','1','2')	/* the application keeps on hand */
 #define ERRCODE_BO_RESTORING	MAKE_SQLSTATE('O','B','0','1','1')	/* rows came without their sequence */
 #define ERRCODE_BO_INTERFACE	MAKE_SQLSTATE('O','B','0','1','3')	/* library and SQL objects do not fit */
 
@@ -51,16 +51,16 @@ extern void bo_debug_point(const char *name);
 #endif
 
 /*
- * A section of work on the extension's tables: SPI connected, the owner of
+ * An SPI scope of work on the extension's tables: SPI connected, the owner of
  * the tables as current user, settings that change results pinned.
  */
-typedef struct BoSection
+typedef struct SpiScope
 {
 	Oid			save_userid;
 	int			save_sec_context;
 	int			guc_level;
 	MemoryContext save_spi_cx;
-} BoSection;
+} SpiScope;
 
 /* As whom code ran before bo_act_as_owner(). */
 typedef struct BoActor
@@ -89,11 +89,11 @@ extern int	bo_repromise_limit;
 extern void bo_settings_init(void);
 extern DateADT bo_current_day(void);
 
-/* section.c */
-extern void bo_section_init(void);
-extern void bo_enter(BoSection *section);
-extern void bo_enter_unpinned(BoSection *section);
-extern void bo_leave(BoSection *section);
+/* spi_scope.c */
+extern void bo_spi_scope_init(void);
+extern void bo_spi_begin(SpiScope *spi);
+extern void bo_spi_begin_unpinned(SpiScope *spi);
+extern void bo_spi_end(SpiScope *spi);
 extern bool bo_writing;
 
 /* actor.c */
@@ -102,8 +102,8 @@ extern void bo_act_as_before(const BoActor *before);
 extern bool bo_convert_as_owner(Oid owner, bool builtin, bool (*convert) (void *arg), void *arg);
 
 /* subtransaction.c */
-extern ErrorData *bo_try_all(void (*func) (void *arg), void *arg);
-extern ErrorData *bo_try(void (*func) (void *arg), void *arg);
+extern ErrorData *bo_try_any(void (*func) (void *arg), void *arg);
+extern ErrorData *bo_try_reading(void (*func) (void *arg), void *arg);
 extern bool bo_is_trying(void);
 
 /* names.c */
@@ -123,9 +123,9 @@ extern void bo_plan_by_index(SPIPlanPtr plan);
 pg_noreturn extern void bo_refuse(const char *message, const char *hint);
 
 /* savepoint.c */
-extern void bo_save(void *where, Size size);
-extern void bo_restore(SubTransactionId mine);
-extern void bo_forget_saved(void);
+extern void bo_subxact_remember(void *where, Size size);
+extern void bo_subxact_undo(SubTransactionId mine);
+extern void bo_subxact_forget(void);
 
 /* What SPI keeps about row sets outlives any context of its callers. */
 extern MemoryContext bo_spi_cx;

@@ -22,6 +22,8 @@
 #include <signal.h>
 #include <limits.h>
 #include <signal.h>
+#include <limits.h>
+#include <signal.h>
 
 #include "base/base.h"
 

@@ -22,7 +22,7 @@
 #include "base/base.h"
 #include "base/settings.h"
 
-/* ---------- sections ---------- */
+/* ---------- SPI scopes ---------- */
 
 static void
 set_here(const char *name, const char *value)

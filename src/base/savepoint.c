@@ -17,30 +17,30 @@
 /* Bytes in one piece: most states are that small. */
 #define SAVED_MAX 16
 
-typedef struct Saved
+typedef struct Remembered
 {
 	SubTransactionId in;
 	void	   *where;
 	Size		size;
 	char		old[SAVED_MAX];
-} Saved;
+} Remembered;
 
-static Saved *saved;
+static Remembered *saved;
 static int64 nsaved;
 static int64 allocated;
 
 static void
-save_piece(SubTransactionId current, char *where, Size size)
+remember_bytes(SubTransactionId current, char *where, Size size)
 {
 	if (saved == NULL)
 	{
 		allocated = 64;
-		saved = MemoryContextAlloc(TopTransactionContext, sizeof(Saved) * allocated);
+		saved = MemoryContextAlloc(TopTransactionContext, sizeof(Remembered) * allocated);
 	}
 	else if (nsaved == allocated)
 	{
 		allocated *= 2;
-		saved = repalloc_huge(saved, sizeof(Saved) * allocated);
+		saved = repalloc_huge(saved, sizeof(Remembered) * allocated);
 	}
 	saved[nsaved].in = current;
 	saved[nsaved].where = where;
@@ -53,7 +53,7 @@ save_piece(SubTransactionId current, char *where, Size size)
  * it is until the end of the transaction.
  */
 void
-bo_save(void *where, Size size)
+bo_subxact_remember(void *where, Size size)
 {
 	SubTransactionId current = GetCurrentSubTransactionId();
 
@@ -63,12 +63,12 @@ bo_save(void *where, Size size)
 		return;
 	}
 	for (Size done = 0; done < size; done += SAVED_MAX)
-		save_piece(current, (char *) where + done, Min(size - done, SAVED_MAX));
+		remember_bytes(current, (char *) where + done, Min(size - done, SAVED_MAX));
 }
 
 /* A subtransaction is rolled back. Later ones have greater numbers, so ">=" means in it or below. */
 void
-bo_restore(SubTransactionId mine)
+bo_subxact_undo(SubTransactionId mine)
 {
 	while (nsaved > 0 && saved[nsaved - 1].in >= mine)
 	{
@@ -79,7 +79,7 @@ bo_restore(SubTransactionId mine)
 
 /* The transaction is over, or what was saved is freed: its memory goes with the transaction. */
 void
-bo_forget_saved(void)
+bo_subxact_forget(void)
 {
 	saved = NULL;
 	nsaved = 0;

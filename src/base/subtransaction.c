@@ -32,7 +32,7 @@ bo_is_trying(void)
 
 /* Runs func(arg) in a subtransaction.  Returns NULL or the error. */
 ErrorData *
-bo_try_all(void (*func) (void *arg), void *arg)
+bo_try_any(void (*func) (void *arg), void *arg)
 {
 	MemoryContext cx = CurrentMemoryContext;
 	MemoryContext save_spi_cx = bo_spi_cx;
@@ -67,9 +67,9 @@ bo_try_all(void (*func) (void *arg), void *arg)
  * one that makes an order unreadable (OB001 to OB004); others are raised.
  */
 ErrorData *
-bo_try(void (*func) (void *arg), void *arg)
+bo_try_reading(void (*func) (void *arg), void *arg)
 {
-	ErrorData  *error = bo_try_all(func, arg);
+	ErrorData  *error = bo_try_any(func, arg);
 
 	if (error != NULL && error->sqlerrcode != ERRCODE_BO_EVALUATION && error->sqlerrcode != ERRCODE_BO_QUANTITY &&
 		error->sqlerrcode != ERRCODE_BO_MAPPING && error->sqlerrcode != ERRCODE_BO_NOT_ATTACHED)

@@ -3,7 +3,7 @@
  *		Triggers on attached tables: note which orders, or which stock, changed.
  *
  * Capture only notes.  A row trigger adds the order's key to a set that lives
- * as long as the transaction (notes.c); reconcile.c looks at the orders later.
+ * as long as the transaction (order_notes.c); reconcile.c looks at the orders later.
  */
 #include "postgres.h"
 
@@ -254,7 +254,7 @@ typedef struct WatchTry
 static void
 note_watched(Mapping *mapping, const Datum *keys, void *arg)
 {
-	bo_note_spellings(mapping, bo_note_order(mapping, keys));
+	bo_note_key_variants(mapping, bo_note_order(mapping, keys));
 }
 
 static void
@@ -277,7 +277,7 @@ note_line(CapturedTable *table, Mapping *mapping, OrderNote *entry, TupleTableSl
 
 	if (entry->state.whole)
 		return;
-	if (!mapping->by_line || bo_orders_pending() > 1 || !get_key(slot, table->line_key, mapping->nline_columns, values))
+	if (!mapping->lines_independent || bo_orders_pending() > 1 || !get_key(slot, table->line_key, mapping->nline_columns, values))
 	{
 		bo_note_whole(entry);
 		return;
@@ -312,15 +312,15 @@ note_row(CapturedTable *table, Mapping *mapping, TupleTableSlot *slot, Relation 
 	{
 		WatchTry	attempt = {mapping, table->attached, slot, rel};
 		ErrorData  *error;
-		BoSection	section;
+		SpiScope	spi;
 
 		if (!mapping->park)
 			try_watch(&attempt);
-		else if ((error = bo_try(try_watch, &attempt)) != NULL)
+		else if ((error = bo_try_reading(try_watch, &attempt)) != NULL)
 		{
-			bo_enter(&section);
+			bo_spi_begin(&spi);
 			bo_park(mapping->tenant, mapping->source_id, "", error);
-			bo_leave(&section);
+			bo_spi_end(&spi);
 		}
 		return NULL;
 	}
@@ -338,7 +338,7 @@ note_row(CapturedTable *table, Mapping *mapping, TupleTableSlot *slot, Relation 
 	if (table->role == CAPTURE_LINE)
 		note_line(table, mapping, note, slot);
 	else
-		bo_note_spellings(mapping, note);
+		bo_note_key_variants(mapping, note);
 	return note;
 }
 
@@ -427,7 +427,7 @@ bo_note_rows(Mapping *mapping, Oid attached, Oid partition)
 	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
 	{
 		CHECK_FOR_INTERRUPTS();
-		bo_spoil_written(note_row(&table, mapping, slot, rel));
+		bo_note_incomplete(note_row(&table, mapping, slot, rel));
 	}
 	table_endscan(scan);
 	ExecDropSingleTupleTableSlot(slot);
@@ -465,7 +465,7 @@ bo_capture(PG_FUNCTION_ARGS)
 		PG_RETURN_POINTER(NULL);	/* no line, nothing to note */
 	if (TRIGGER_FIRED_FOR_STATEMENT(trigdata->tg_event))
 	{
-		bo_forget_written();
+		bo_forget_inserted();
 		if (table->role == CAPTURE_STOCK)
 			bo_stock_note_all(mapping->source_id);
 		else
@@ -485,8 +485,8 @@ bo_capture(PG_FUNCTION_ARGS)
 		after = note_row(table, mapping, trigdata->tg_newslot, trigdata->tg_relation);
 		if (note != after)
 		{
-			bo_spoil_written(note);
-			bo_spoil_written(after);
+			bo_note_incomplete(note);
+			bo_note_incomplete(after);
 		}
 		if (table->role == CAPTURE_LINE)
 			note_move(table, mapping, desc, trigdata->tg_trigslot, trigdata->tg_newslot, trigdata->tg_newtuple);
@@ -498,14 +498,14 @@ bo_capture(PG_FUNCTION_ARGS)
 
 		note = note_row(table, mapping, trigdata->tg_trigslot, trigdata->tg_relation);
 		if (note != NULL && inserted && table->role == CAPTURE_HEADER)
-			bo_note_header_written(note, mapping, relid, &trigdata->tg_trigslot->tts_tid);
+			bo_note_header_inserted(note, mapping, relid, &trigdata->tg_trigslot->tts_tid);
 		else if (note != NULL && inserted && table->role == CAPTURE_LINE)
-			bo_note_line_written(note, mapping, relid, &trigdata->tg_trigslot->tts_tid);
+			bo_note_line_inserted(note, mapping, relid, &trigdata->tg_trigslot->tts_tid);
 		else if (table->role == CAPTURE_HEADER)
-			bo_spoil_written(note);	/* lines may be left over for the next of that key */
+			bo_note_incomplete(note); /* lines may be left over for the next of that key */
 	}
 	BO_POINT("captured");
-	if (mapping->immediate && (bo_orders_pending() > 0 || bo_counts_pending()))
+	if (mapping->immediate && (bo_orders_pending() > 0 || bo_stock_pending()))
 		bo_queue_statement_work();
 	/* Under SET CONSTRAINTS ... IMMEDIATE: when all rows of the statement are noted. */
 	if (bo_orders_pending() > 0)

@@ -30,31 +30,30 @@
 #include "pending/pending.h"
 #include "store/store.h"
 
-/* Notes every order recorded of a source: what TRUNCATE may have emptied. Expects no section; the caller settles or queues. */
+/* Notes every order recorded of a source: what TRUNCATE may have emptied. Expects no SPI scope; the caller settles or queues. */
 void
 bo_note_recorded(Mapping *mapping)
 {
-	BoSection	section;
+	SpiScope	spi;
 	Datum		args[2] = {CStringGetTextDatum(mapping->tenant), Int32GetDatum(mapping->source_id)};
 	SPITupleTable *table;
 	uint64		n;
 
-	bo_enter(&section);
+	bo_spi_begin(&spi);
 	/* The table is locked: every order that was recorded, also after an older snapshot. */
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetLatestSnapshot());
-	n = bo_exec(BO_READ_SOURCE_ORDERS, NULL, args, true);
+	n = bo_run_statement(BO_READ_SOURCE_ORDERS, NULL, args, true);
 	PopActiveSnapshot();
 	table = SPI_tuptable;
 	for (uint64 row = 0; row < n; row++)
 	{
-		SPI_tuptable = table;
-		bo_note_order_text(mapping, bo_get_text(row, 1), false);
+		bo_note_order_text(mapping, bo_result_text(table, row, 1), false);
 	}
-	bo_leave(&section);
+	bo_spi_end(&spi);
 }
 
-/* Notes every order of the attached table. Expects a section. */
+/* Notes every order of the attached table. Expects an SPI scope. */
 void
 bo_mapping_note_all(Mapping *mapping)
 {

@@ -150,7 +150,7 @@ static ArrayType *
 get_array(int column)
 {
 	bool		isnull;
-	Datum		value = bo_get(0, column, &isnull);
+	Datum		value = bo_result(SPI_tuptable, 0, column, &isnull);
 
 	return isnull ? NULL : DatumGetArrayTypePCopy(value);
 }
@@ -166,15 +166,15 @@ analyze_query(Mapping *mapping)
 	if (OidIsValid(mapping->header.relid))
 		mapping->header.used = bo_mapping_columns_read(mapping, mapping->header.relid);
 	/* Nothing joined: neither further tables nor anything else. */
-	mapping->by_line = list_length(query->rtable) == (OidIsValid(mapping->header.relid) ? 3 : 1) && !query->hasSubLinks &&
-		mapping->nline_keys == mapping->nline_columns && !bo_calls_functions(query) && !mapping->spellings;
-	for (int i = 0; i < mapping->nline_columns && mapping->by_line; i++)
-		mapping->by_line = !bo_has_spellings(&mapping->line, mapping->line_key[i], &(int32) {0});
+	mapping->lines_independent = list_length(query->rtable) == (OidIsValid(mapping->header.relid) ? 3 : 1) && !query->hasSubLinks &&
+		mapping->nline_keys == mapping->nline_columns && !bo_calls_functions(query) && !mapping->key_variants;
+	for (int i = 0; i < mapping->nline_columns && mapping->lines_independent; i++)
+		mapping->lines_independent = !bo_has_key_variants(&mapping->line, mapping->line_key[i], &(int32) {0});
 	for (int i = mapping->nline_columns; i < mapping->nline_keys; i++)
 		mapping->line_key_type[i] = getBaseType(exprType((Node *) ((TargetEntry *) list_nth(query->targetList, mapping->line.nkeys + i))->expr));
 	for (int i = 0; i < mapping->nline_keys; i++)
 		mapping->pin_keys |= bo_key_depends_on_settings(mapping->line_key_type[i]);
-	mapping->by_rows = bo_mapping_by_rows(mapping, query);
+	mapping->readable_from_tuples = bo_mapping_reads_tuples(mapping, query);
 }
 
 /* False where the line table does not exist any more. */
@@ -182,7 +182,7 @@ bool
 bo_mapping_build(void *entry, int32 source_id)
 {
 	Mapping    *mapping = entry;
-	BoSection	section;
+	SpiScope	spi;
 	MemoryContext old;
 	char	   *expr[MAPPED_COLUMNS];
 	int			ncolumns;
@@ -197,26 +197,25 @@ bo_mapping_build(void *entry, int32 source_id)
 	char	   *query;
 	char	   *order_by;
 
-	bo_enter(&section);
+	bo_spi_begin(&spi);
 	bo_read_source(source_id);
 	BO_POINT("loading");
 	old = MemoryContextSwitchTo(mapping->cx);
-	mapping->tenant = bo_get_text(0, 1);
+	mapping->tenant = bo_result_text(SPI_tuptable, 0, 1);
 	mapping->source_id = source_id;
-	line_schema = bo_get_text(0, 3);
-	line_table = bo_get_text(0, 4);
-	line_relid = DatumGetObjectId(bo_get(0, 5, &(bool) {0}));
-	header_relid = DatumGetObjectId(bo_get(0, 8, &(bool) {0}));
+	line_schema = bo_result_text(SPI_tuptable, 0, 3);
+	line_table = bo_result_text(SPI_tuptable, 0, 4);
+	line_relid = DatumGetObjectId(bo_result(SPI_tuptable, 0, 5, &(bool) {0}));
+	header_relid = DatumGetObjectId(bo_result(SPI_tuptable, 0, 8, &(bool) {0}));
 	for (int i = 0; i < MAPPED_COLUMNS; i++)
-		expr[i] = bo_get_text(0, 12 + i);
-	mapping->immediate = strcmp(bo_get_text(0, 26), "immediate") == 0;
-	mapping->refuse_overship = strcmp(bo_get_text(0, 27), "refuse") == 0;
-	mapping->detached = bo_get_bool(0, 28);
-	joins = bo_get_text(0, 29);
-	mapping->park = strcmp(bo_get_text(0, 31), "park") == 0;
-	mapping->importing = bo_get_bool(0, 34);
-	mapping->queued_mapped = expr[MAPPED_QUEUED_AT] != NULL;
-	mapping->ranked = expr[MAPPED_PRIORITY] != NULL || mapping->queued_mapped;
+		expr[i] = bo_result_text(SPI_tuptable, 0, 12 + i);
+	mapping->immediate = strcmp(bo_result_text(SPI_tuptable, 0, 26), "immediate") == 0;
+	mapping->refuse_overship = strcmp(bo_result_text(SPI_tuptable, 0, 27), "refuse") == 0;
+	mapping->detached = bo_result_bool(SPI_tuptable, 0, 28);
+	joins = bo_result_text(SPI_tuptable, 0, 29);
+	mapping->park = strcmp(bo_result_text(SPI_tuptable, 0, 31), "park") == 0;
+	mapping->importing = bo_result_bool(SPI_tuptable, 0, 34);
+	mapping->ranked = expr[MAPPED_PRIORITY] != NULL || expr[MAPPED_QUEUED_AT] != NULL;
 	mapping->picks = expr[MAPPED_PICKED] != NULL;
 
 	{
@@ -225,7 +224,7 @@ bo_mapping_build(void *entry, int32 source_id)
 		if (!OidIsValid(found))
 		{
 			MemoryContextSwitchTo(old);
-			bo_leave(&section);
+			bo_spi_end(&spi);
 			return false;
 		}
 		mapping->owner = bo_relation_owner(found);
@@ -246,13 +245,13 @@ bo_mapping_build(void *entry, int32 source_id)
 				line_key[mapping->nline_keys++] = psprintf("(%s)", TextDatumGetCString(datums[i]));
 		}
 		mapping->header.relid = InvalidOid;
-		if (bo_get_text(0, 6) != NULL)
+		if (bo_result_text(SPI_tuptable, 0, 6) != NULL)
 		{
-			found = bo_resolve_table(header_relid, bo_get_text(0, 6), bo_get_text(0, 7), source_id);
+			found = bo_resolve_table(header_relid, bo_result_text(SPI_tuptable, 0, 6), bo_result_text(SPI_tuptable, 0, 7), source_id);
 			if (!OidIsValid(found))
 				ereport(ERROR,
 						(errcode(ERRCODE_BO_NOT_ATTACHED),
-						 errmsg("table \"%s.%s\" of source %d does not exist", bo_get_text(0, 6), bo_get_text(0, 7), source_id),
+						 errmsg("table \"%s.%s\" of source %d does not exist", bo_result_text(SPI_tuptable, 0, 6), bo_result_text(SPI_tuptable, 0, 7), source_id),
 						 errhint("It was dropped or renamed; attach the line table again.")));
 			bo_mapped_table(&mapping->header, found, get_array(25), found == header_relid ? NULL : get_array(33));
 			resolve_keys(&mapping->header, get_array(11), mapping->header.key, mapping->header.key_type, &mapping->header.nkeys, "header key");
@@ -269,9 +268,9 @@ bo_mapping_build(void *entry, int32 source_id)
 		if (mapping->key_as_text[i])
 			mapping->array_type[i] = TEXTARRAYOID;
 		mapping->pin_keys |= bo_key_depends_on_settings(mapping->line.key_type[i]);
-		mapping->spellings |= bo_has_spellings(&mapping->line, mapping->line.key[i], &line_scale);
+		mapping->key_variants |= bo_has_key_variants(&mapping->line, mapping->line.key[i], &line_scale);
 		if (OidIsValid(mapping->header.relid))
-			mapping->spellings |= bo_has_spellings(&mapping->header, mapping->header.key[i], &header_scale) || line_scale != header_scale;
+			mapping->key_variants |= bo_has_key_variants(&mapping->header, mapping->header.key[i], &header_scale) || line_scale != header_scale;
 	}
 
 	/* The mapping query; bo_mapping_read knows its columns by position. */
@@ -288,7 +287,7 @@ bo_mapping_build(void *entry, int32 source_id)
 			append_expression(&s, mapping, i, expr[i]);
 		mapping->at[i] = expr[i] != NULL ? ncolumns++ : -1;
 	}
-	mapping->header_key_at = mapping->spellings && OidIsValid(mapping->header.relid) ? ncolumns : -1;
+	mapping->header_key_at = mapping->key_variants && OidIsValid(mapping->header.relid) ? ncolumns : -1;
 	if (mapping->header_key_at >= 0)
 		for (int i = 0; i < mapping->header.nkeys; i++)
 			appendStringInfo(&s, ", %s::%s", bo_column_ref("header", &mapping->header, mapping->header.key[i]), format_type_be_qualified(mapping->line.key_type[i]));
@@ -327,7 +326,7 @@ bo_mapping_build(void *entry, int32 source_id)
 	}
 	mapping->where_keys = s.data;
 	mapping->queries[MAPPING_FEW] = mapping->queries[MAPPING_MANY] = psprintf("%s%s%s", query, s.data, order_by);
-	mapping->places_query = psprintf("SELECT DISTINCT q.mapped_item COLLATE pg_catalog.\"C\", %s COLLATE pg_catalog.\"C\" FROM (%s%s) q "
+	mapping->stock_keys_query = psprintf("SELECT DISTINCT q.mapped_item COLLATE pg_catalog.\"C\", %s COLLATE pg_catalog.\"C\" FROM (%s%s) q "
 									 "WHERE q.mapped_item IS NOT NULL AND (q.mapped_live AND q.mapped_quantity > 0%s)",
 									 mapping->at[MAPPED_LOCATION] < 0 ? "''::text" : "coalesce(q.mapped_location, '')", query, s.data,
 									 mapping->at[MAPPED_SHIPPED] < 0 ? "" : " OR q.mapped_shipped > 0");
@@ -346,7 +345,7 @@ bo_mapping_build(void *entry, int32 source_id)
 
 	initStringInfo(&s);
 	/* DISTINCT would take one spelling for all. */
-	appendStringInfoString(&s, mapping->spellings ? "SELECT " : "SELECT DISTINCT ");
+	appendStringInfoString(&s, mapping->key_variants ? "SELECT " : "SELECT DISTINCT ");
 	for (int i = 0; i < mapping->line.nkeys; i++)
 		appendStringInfo(&s, "%s%s", i ? ", " : "", bo_column_ref("line", &mapping->line, mapping->line.key[i]));
 	appendStringInfo(&s, " FROM %s ORDER BY ", bo_aliased("line", &mapping->line));
@@ -365,6 +364,6 @@ bo_mapping_build(void *entry, int32 source_id)
 	analyze_query(mapping);
 	bo_watch_load(mapping);
 	MemoryContextSwitchTo(old);
-	bo_leave(&section);
+	bo_spi_end(&spi);
 	return true;
 }

@@ -18,7 +18,7 @@ extern Bitmapset *bo_mapping_columns_read(Mapping *mapping, Oid relid);
 extern char *bo_key_parts_text(const Datum *values, const bool *nulls, const Oid *types, int n);
 extern char *bo_value_text(Datum value, Oid type);
 extern bool bo_key_depends_on_settings(Oid type);
-extern bool bo_has_spellings(const MappedTable *table, AttrNumber attnum, int32 *scale);
+extern bool bo_has_key_variants(const MappedTable *table, AttrNumber attnum, int32 *scale);
 
 /* mapped_table.c */
 extern char *bo_column_ref(const char *side, const MappedTable *table, AttrNumber attnum);
@@ -34,8 +34,8 @@ extern bool bo_calls_functions(Query *query);
 extern void bo_watch_load(Mapping *mapping);
 extern void bo_watch_free(Mapping *mapping);
 
-/* by_rows.c */
-extern bool bo_mapping_by_rows(const Mapping *mapping, Query *query);
+/* reads_tuples.c */
+extern bool bo_mapping_reads_tuples(const Mapping *mapping, Query *query);
 
 /* build.c */
 extern bool bo_mapping_build(void *entry, int32 source_id);

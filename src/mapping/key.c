@@ -41,7 +41,7 @@ bo_key_depends_on_settings(Oid type)
  * always written with; -1 for all else.
  */
 bool
-bo_has_spellings(const MappedTable *table, AttrNumber attnum, int32 *scale)
+bo_has_key_variants(const MappedTable *table, AttrNumber attnum, int32 *scale)
 {
 	Oid			type;
 	int32		typmod;

@@ -130,7 +130,7 @@ bo_load_source(int32 source_id, bool *valid, bool (*load) (void *entry, int32 so
 
 /*
  * Reads the row of a source into SPI_tuptable, as it is now even where the
- * transaction's snapshot is older.  Expects a section.
+ * transaction's snapshot is older.  Expects an SPI scope.
  */
 void
 bo_read_source(int32 source_id)
@@ -139,7 +139,7 @@ bo_read_source(int32 source_id)
 	uint64		n;
 
 	PushActiveSnapshot(GetLatestSnapshot());
-	n = bo_exec(BO_READ_SOURCE, NULL, &arg, true);
+	n = bo_run_statement(BO_READ_SOURCE, NULL, &arg, true);
 	PopActiveSnapshot();
 	if (n == 0)
 		ereport(ERROR,

@@ -6,7 +6,7 @@
  * Expressions are stored as text over "line" and "header"; at plan time both
  * get alias lists that bind the names of attach time to columns by number, so
  * a renamed column is followed (mapped_table.c).  What the queries find is
- * mapping_read.c's.
+ * read.c's.
  */
 #include "postgres.h"
 
@@ -95,13 +95,13 @@ bo_mapping_if_exists(int32 source_id)
 	{
 		for (int i = 0; i < (int) lengthof(mapping->plans); i++)
 			bo_free_plan(&mapping->plans[i]);
-		bo_free_plan(&mapping->places_plan);
+		bo_free_plan(&mapping->stock_keys_plan);
 		bo_watch_free(mapping);
 		if (mapping->cx)
 			MemoryContextDelete(mapping->cx);
 		memset(mapping, 0, sizeof(*mapping));
 		mapping->source_id = source_id;
-		mapping->load = ++loads;
+		mapping->version = ++loads;
 		mapping->cx = AllocSetContextCreate(CacheMemoryContext, "backorder mapping", ALLOCSET_SMALL_SIZES);
 		BO_POINT("mapping");
 		if (!bo_load_source(source_id, &mapping->valid, bo_mapping_build, mapping))
@@ -135,23 +135,23 @@ bo_mapping_is_loaded(int32 source_id)
 
 /* A mapping that says whose a source is and nothing of its tables, in the current context: enough to end its lines. */
 Mapping *
-bo_mapping_stub(int32 source_id)
+bo_source_identity(int32 source_id)
 {
-	BoSection	section;
+	SpiScope	spi;
 	Mapping    *mapping = palloc0(sizeof(Mapping));
 	MemoryContext cx = CurrentMemoryContext;
 
-	bo_enter(&section);
+	bo_spi_begin(&spi);
 	bo_read_source(source_id);
 	MemoryContextSwitchTo(cx);
 	mapping->source_id = source_id;
-	mapping->tenant = bo_get_text(0, 1);
-	mapping->detached = bo_get_bool(0, 28);
-	mapping->park = strcmp(bo_get_text(0, 31), "park") == 0;
-	mapping->line.name = quote_qualified_identifier(bo_get_text(0, 3), bo_get_text(0, 4));
-	mapping->line.relid = bo_resolve_table(DatumGetObjectId(bo_get(0, 5, &(bool) {0})), bo_get_text(0, 3), bo_get_text(0, 4), source_id);
-	mapping->header.relid = bo_resolve_table(DatumGetObjectId(bo_get(0, 8, &(bool) {0})), bo_get_text(0, 6), bo_get_text(0, 7), source_id);
-	bo_leave(&section);
+	mapping->tenant = bo_result_text(SPI_tuptable, 0, 1);
+	mapping->detached = bo_result_bool(SPI_tuptable, 0, 28);
+	mapping->park = strcmp(bo_result_text(SPI_tuptable, 0, 31), "park") == 0;
+	mapping->line.name = quote_qualified_identifier(bo_result_text(SPI_tuptable, 0, 3), bo_result_text(SPI_tuptable, 0, 4));
+	mapping->line.relid = bo_resolve_table(DatumGetObjectId(bo_result(SPI_tuptable, 0, 5, &(bool) {0})), bo_result_text(SPI_tuptable, 0, 3), bo_result_text(SPI_tuptable, 0, 4), source_id);
+	mapping->header.relid = bo_resolve_table(DatumGetObjectId(bo_result(SPI_tuptable, 0, 8, &(bool) {0})), bo_result_text(SPI_tuptable, 0, 6), bo_result_text(SPI_tuptable, 0, 7), source_id);
+	bo_spi_end(&spi);
 	return mapping;
 }
 
@@ -163,21 +163,21 @@ bo_mapping_stub(int32 source_id)
 int32
 bo_source_of_table(Oid relid, char **tenant, bool *detached)
 {
-	BoSection	section;
+	SpiScope	spi;
 	MemoryContext cx = CurrentMemoryContext;
 	Datum		args[3] = {ObjectIdGetDatum(relid), bo_text(get_namespace_name(get_rel_namespace(relid))), bo_text(get_rel_name(relid))};
 	int32		source_id = 0;
 
-	bo_enter(&section);
+	bo_spi_begin(&spi);
 	PushActiveSnapshot(GetLatestSnapshot());
-	if (bo_exec(BO_READ_SOURCE_BY_TABLE, NULL, args, true) > 0)
+	if (bo_run_statement(BO_READ_SOURCE_BY_TABLE, NULL, args, true) > 0)
 	{
 		MemoryContextSwitchTo(cx);
-		source_id = bo_get_int32(0, 1);
-		*tenant = bo_get_text(0, 2);
-		*detached = bo_get_bool(0, 3);
+		source_id = bo_result_int32(SPI_tuptable, 0, 1);
+		*tenant = bo_result_text(SPI_tuptable, 0, 2);
+		*detached = bo_result_bool(SPI_tuptable, 0, 3);
 	}
 	PopActiveSnapshot();
-	bo_leave(&section);
+	bo_spi_end(&spi);
 	return source_id;
 }

@@ -67,15 +67,14 @@ typedef struct Mapping
 	bool		immediate;
 	bool		refuse_overship;
 	bool		park;			/* an order that cannot be read is parked */
-	bool		queued_mapped;
 	bool		picks;			/* picked is mapped */
 	bool		ranked;			/* priority or queued_at is mapped: rank is not the order of recording */
 	bool		pin_keys;		/* the text of a key depends on settings */
-	bool		spellings;		/* keys that "=" takes for equal may differ as text */
+	bool		key_variants;		/* keys that "=" takes for equal may differ as text */
 	bool		detached;
 	bool		importing;		/* orders may not be recorded that were there when it was attached */
 	bool		unreadable;		/* a stub of a parked source */
-	bool		of_stock;		/* of a table of stock (stock_source.c): errors name items */
+	bool		of_stock;		/* of a table of stock (stock_mapping.c): errors name items */
 	MappedTable line;
 	MappedTable header;			/* relid InvalidOid: no header table */
 	List	   *watched;		/* of Watched */
@@ -88,17 +87,17 @@ typedef struct Mapping
 	int16		at[MAPPED_COLUMNS];	/* by MappedColumn: which column of these queries it is; -1: not mapped */
 	int16		header_key_at;	/* the first column of the header's spelling of the key; -1: there is none */
 	char	   *where_keys;		/* by arrays of order keys, $1 ... */
-	char	   *places_query;	/* items and locations of several orders */
+	char	   *stock_keys_query; /* items and locations of several orders */
 	char	   *keys_query;		/* all order keys */
 	char	   *keyless_query;	/* how many rows have none */
 	Oid			array_type[BO_MAX_KEYS];	/* of text where key_as_text */
 	bool		key_as_text[BO_MAX_KEYS];
-	bool		by_line;		/* a line's values depend on its row and header only */
-	uint32		load;			/* which loading of a mapping this is: no two have the same */
-	bool		by_rows;		/* what an order says that was written whole can be read from its rows; see written.c */
-	struct WrittenRead *written;	/* how; NULL: not made, or in use */
+	bool		lines_independent; /* a line's values depend on its row and header only */
+	uint32		version;		/* which loading of a mapping this is: no two have the same */
+	bool		readable_from_tuples; /* what an order says that was written whole can be read from its rows; see read_tuples.c */
+	struct TupleRead *tuple_read; /* how; NULL: not made, or in use */
 	SPIPlanPtr	plans[5];		/* by MappingScope */
-	SPIPlanPtr	places_plan;
+	SPIPlanPtr	stock_keys_plan;
 } Mapping;
 
 /* A line as the mapping reads it now. */
@@ -146,23 +145,23 @@ typedef void (*OrderKeyFunc) (Mapping *mapping, const Datum *keys, void *arg);
 
 typedef void (*MappedLineFunc) (Mapping *mapping, MappedLine *line, void *arg);
 
-typedef struct CountKey
+typedef struct SourceStockKey
 {
 	int32		source_id;
 	const char *item;
 	const char *location;
-} CountKey;
+} SourceStockKey;
 
 /* What the application says; unavailable is NULL where that is not mapped. */
-typedef void (*FigureFunc) (char *item, char *location, Qty on_hand, Qty unavailable, void *arg);
+typedef void (*AppStockFunc) (char *item, char *location, Qty on_hand, Qty unavailable, void *arg);
 
 /* An item at a location. */
-typedef void (*PlaceFunc) (Mapping *mapping, const char *item, const char *location);
+typedef void (*StockKeyFunc) (Mapping *mapping, const char *item, const char *location);
 
 /* mapping.c */
 extern Mapping *bo_mapping(int32 source_id);
 extern Mapping *bo_mapping_if_exists(int32 source_id);
-extern Mapping *bo_mapping_stub(int32 source_id);
+extern Mapping *bo_source_identity(int32 source_id);
 extern bool bo_mapping_is_loaded(int32 source_id);
 extern int32 bo_source_of_table(Oid relid, char **tenant, bool *detached);
 extern void bo_mapping_init(void);
@@ -174,7 +173,7 @@ extern Oid	bo_resolve_table(Oid cached, char *schema, char *name, int32 source_i
 /* read.c */
 extern void bo_mapping_read(Mapping *mapping, MappingScope scope, List *keys,
 							MappedLineFunc func, void *arg);
-extern List *bo_mapping_places(Mapping *mapping, List *keys);
+extern List *bo_mapping_stock_keys(Mapping *mapping, List *keys);
 extern void bo_mapping_evaluate(Mapping *mapping, const char *what, void (*func) (void *arg), void *arg);
 extern MappedLine *bo_mapped_line(Mapping *mapping, const Datum *values, const bool *nulls, char *order_key);
 extern void bo_check_mapped_line(Mapping *mapping, MappedLine *line);
@@ -194,8 +193,8 @@ extern AttrNumber bo_mapped_column(const MappedTable *table, const char *name);
 extern char *bo_aliased(const char *side, const MappedTable *table);
 
 /* table_rewrite.c */
-extern void bo_mapping_lock(Mapping *mapping);	/* rewritten.c */
-extern void bo_mapping_check_rewritten(Mapping *mapping);	/* rewritten.c */
+extern void bo_mapping_lock(Mapping *mapping); /* table_rewrite.c */
+extern void bo_mapping_check_rewritten(Mapping *mapping); /* table_rewrite.c */
 
 /* expression.c */
 extern char *bo_prepare_expression(const char *name, Oid type, char *text, const MappedTable *line, const MappedTable *header, const char *joins);
@@ -221,8 +220,8 @@ extern bool bo_stock_attached(int32 source_id, Oid *relid);
 extern char *bo_stock_table_name(int32 source_id);
 extern bool bo_stock_holds(int32 source_id);
 extern AttrNumber bo_stock_item_column(int32 source_id, AttrNumber *location);
-extern void bo_stock_of_row(int32 source_id, TupleTableSlot *slot, Relation rel, PlaceFunc func);
-extern void bo_stock_of_source(int32 source_id, PlaceFunc func);
-extern void bo_stock_figures(int32 source_id, List *keys, bool all, FigureFunc func, void *arg);
+extern void bo_stock_of_row(int32 source_id, TupleTableSlot *slot, Relation rel, StockKeyFunc func);
+extern void bo_stock_of_source(int32 source_id, StockKeyFunc func);
+extern void bo_read_app_stock(int32 source_id, List *keys, bool all, AppStockFunc func, void *arg);
 
 #endif							/* BO_MAPPING_H */

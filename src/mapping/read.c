@@ -1,9 +1,9 @@
 /*
- * mapping_read.c
+ * read.c
  *		Reads the application's tables through a mapping.
  *
  * Queries run as the owner of the tables in a security-restricted operation,
- * inside the caller's section with its pinned settings.  An error in one is
+ * inside the caller's SPI scope with its pinned settings.  An error in one is
  * told in words that name the mapping.
  */
 #include "postgres.h"
@@ -196,8 +196,8 @@ execute(void *arg)
 
 /*
  * Runs a query of a mapping as the owner of its tables, with the active
- * snapshot; prepares it first where *plan is none that is valid.  Expects a
- * section; the rows go to dest, NULL: to SPI_tuptable.
+ * snapshot; prepares it first where *plan is none that is valid.  Expects an
+ * SPI scope; the rows go to dest, NULL: to SPI_tuptable.
  */
 static void
 run_query(Mapping *mapping, SPIPlanPtr *plan, const char *query, int nargs, Oid *types, Datum *values, bool custom, const char *what, DestReceiver *dest)
@@ -396,7 +396,7 @@ order_key_array(Mapping *mapping, List *keys, int k)
  * Reads lines through the mapping, with the active snapshot, and calls func
  * for each, those of an order in order of their keys.  keys (of KeyValues) say which orders; with
  * MAPPING_ONE it is one that can be read, with MAPPING_LINE it says which of
- * its lines; with MAPPING_ALL they do not matter.  Expects a section; runs as the owner of
+ * its lines; with MAPPING_ALL they do not matter.  Expects an SPI scope; runs as the owner of
  * the table.  Errors in an expression become ERRCODE_BO_EVALUATION.
  */
 void
@@ -454,12 +454,12 @@ bo_mapping_read(Mapping *mapping, MappingScope scope, List *keys, MappedLineFunc
 	list_free(read.lines);
 }
 
-/* The items and locations of the lines of these orders (keys, of KeyValues), of StockKey, with the active snapshot. Expects a section. */
+/* The items and locations of the lines of these orders (keys, of KeyValues), of StockKey, with the active snapshot. Expects an SPI scope. */
 List *
-bo_mapping_places(Mapping *mapping, List *keys)
+bo_mapping_stock_keys(Mapping *mapping, List *keys)
 {
 	Datum		values[BO_MAX_KEYS];
-	List	   *places = NIL;
+	List	   *stock_keys = NIL;
 	char	   *tenant = pstrdup(mapping->tenant);	/* the mapping may be loaded anew while they are in use */
 	int			level;
 
@@ -467,17 +467,17 @@ bo_mapping_places(Mapping *mapping, List *keys)
 	level = bo_allow_all_plans();
 	for (int k = 0; k < mapping->line.nkeys; k++)
 		values[k] = order_key_array(mapping, keys, k);
-	bo_mapping_run(mapping, &mapping->places_plan, mapping->places_query, mapping->line.nkeys, mapping->array_type, values, true, NULL);
+	bo_mapping_run(mapping, &mapping->stock_keys_plan, mapping->stock_keys_query, mapping->line.nkeys, mapping->array_type, values, true, NULL);
 	AtEOXact_GUC(false, level);
 	for (uint64 row = 0; row < SPI_processed; row++)
 	{
 		StockKey   *place = palloc(sizeof(StockKey));
 
 		place->tenant = tenant;
-		place->item = bo_get_text(row, 1);
-		place->location = bo_get_text(row, 2);
-		places = lappend(places, place);
+		place->item = bo_result_text(SPI_tuptable, row, 1);
+		place->location = bo_result_text(SPI_tuptable, row, 2);
+		stock_keys = lappend(stock_keys, place);
 	}
 	SPI_freetuptable(SPI_tuptable);
-	return places;
+	return stock_keys;
 }

@@ -1,5 +1,5 @@
 /*
- * stock_source.c
+ * stock_mapping.c
  *		Tables in which the application keeps on hand itself: their mapping,
  *		and what they say.  Several rows may make up one figure.
  *
@@ -28,18 +28,18 @@
 #include "store/store.h"
 
 /* From this many figures on the planner chooses how to read them. */
-#define MANY_FIGURES 32
+#define MANY_STOCK_KEYS 32
 
 /* How figures are looked up. */
-typedef enum FigureScope
+typedef enum AppStockScope
 {
 	BY_ITEM,
 	BY_ITEM_MANY,
 	BY_PLACE,					/* item and location, both columns */
 	BY_PLACE_MANY,
-	ALL_FIGURES,
-	FIGURE_SCOPES
-} FigureScope;
+	ALL_STOCK,
+	APP_STOCK_SCOPES
+} AppStockScope;
 
 typedef struct StockSource
 {
@@ -55,8 +55,8 @@ typedef struct StockSource
 	char	   *keys_query;		/* item and location of all rows */
 	char	   *row_query;		/* of one row, $1 */
 	Oid			row_type;
-	char	   *queries[FIGURE_SCOPES];
-	SPIPlanPtr	plans[FIGURE_SCOPES];
+	char	   *queries[APP_STOCK_SCOPES];
+	SPIPlanPtr	plans[APP_STOCK_SCOPES];
 	SPIPlanPtr	keys_plan;
 	SPIPlanPtr	row_plan;
 } StockSource;
@@ -149,7 +149,7 @@ load(void *entry, int32 source_id)
 	StockSource *source = entry;
 	Mapping    *m = &source->mapping;
 	Datum		arg = Int32GetDatum(source_id);
-	BoSection	section;
+	SpiScope	spi;
 	MemoryContext old;
 	StringInfoData s;
 	bool		isnull;
@@ -163,13 +163,13 @@ load(void *entry, int32 source_id)
 	char	   *live;
 	char	   *key;
 	char	   *named;
-	char	   *figures;
-	char	   *where[FIGURE_SCOPES] = {NULL};
+	char	   *app_stock;
+	char	   *where[APP_STOCK_SCOPES] = {NULL};
 	uint64		n;
 
-	bo_enter(&section);
+	bo_spi_begin(&spi);
 	PushActiveSnapshot(GetLatestSnapshot());
-	n = bo_exec(BO_READ_STOCK_SOURCE, NULL, &arg, true);
+	n = bo_run_statement(BO_READ_STOCK_SOURCE, NULL, &arg, true);
 	PopActiveSnapshot();
 	if (n == 0)
 		ereport(ERROR,
@@ -179,25 +179,25 @@ load(void *entry, int32 source_id)
 	old = MemoryContextSwitchTo(m->cx);
 	m->source_id = source_id;
 	m->of_stock = true;
-	m->tenant = bo_get_text(0, 1);
-	cached = DatumGetObjectId(bo_get(0, 4, &isnull));
-	relid = bo_resolve_table(cached, bo_get_text(0, 2), bo_get_text(0, 3), source_id);
-	m->immediate = strcmp(bo_get_text(0, 12), "immediate") == 0;
-	m->detached = bo_get_bool(0, 13);
+	m->tenant = bo_result_text(SPI_tuptable, 0, 1);
+	cached = DatumGetObjectId(bo_result(SPI_tuptable, 0, 4, &isnull));
+	relid = bo_resolve_table(cached, bo_result_text(SPI_tuptable, 0, 2), bo_result_text(SPI_tuptable, 0, 3), source_id);
+	m->immediate = strcmp(bo_result_text(SPI_tuptable, 0, 12), "immediate") == 0;
+	m->detached = bo_result_bool(SPI_tuptable, 0, 13);
 	if (!OidIsValid(relid))
 	{
 		MemoryContextSwitchTo(old);
-		bo_leave(&section);
+		bo_spi_end(&spi);
 		return false;
 	}
-	bo_mapped_table(&m->line, relid, DatumGetArrayTypePCopy(bo_get(0, 5, &isnull)),
-					relid == cached ? NULL : DatumGetArrayTypePCopy(bo_get(0, 6, &isnull)));
+	bo_mapped_table(&m->line, relid, DatumGetArrayTypePCopy(bo_result(SPI_tuptable, 0, 5, &isnull)),
+					relid == cached ? NULL : DatumGetArrayTypePCopy(bo_result(SPI_tuptable, 0, 6, &isnull)));
 	m->owner = bo_relation_owner(relid);
-	item = bo_get_text(0, 7);
-	on_hand = bo_get_text(0, 8);
-	location = bo_get_text(0, 9);
-	unavailable = bo_get_text(0, 10);
-	live = bo_get_text(0, 11);
+	item = bo_result_text(SPI_tuptable, 0, 7);
+	on_hand = bo_result_text(SPI_tuptable, 0, 8);
+	location = bo_result_text(SPI_tuptable, 0, 9);
+	unavailable = bo_result_text(SPI_tuptable, 0, 10);
+	live = bo_result_text(SPI_tuptable, 0, 11);
 	source->holds = unavailable != NULL;
 	source->has_location = location != NULL;
 	source->item = plain_column(&m->line, item, &source->item_type);
@@ -214,27 +214,27 @@ load(void *entry, int32 source_id)
 	appendStringInfo(&s, "%s, %s AS on_hand, ", key, marked("on_hand", on_hand, "numeric", named));
 	appendStringInfo(&s, "%s AS unavailable FROM %s WHERE %s", unavailable ? marked("unavailable", unavailable, "numeric", named) : "NULL::numeric",
 					 bo_aliased("stock", &m->line), strcmp(live, "true") == 0 ? live : marked("live", live, "boolean", named));
-	figures = s.data;
+	app_stock = s.data;
 	source->keys_query = psprintf("SELECT k.item, k.location FROM (%s FROM %s) k WHERE k.item IS NOT NULL GROUP BY 1, 2",
 								  key, bo_aliased("stock", &m->line));
 	source->row_query = psprintf("SELECT k.item, k.location FROM (%s FROM (SELECT ($1).*) AS %s) k WHERE k.item IS NOT NULL",
 								 key, bo_alias("stock", &m->line));
 
 	/* By the column itself where it is one, or by the expression as it is: an index on it serves. */
-	where[ALL_FIGURES] = "";
+	where[ALL_STOCK] = "";
 	where[BY_ITEM] = where[BY_ITEM_MANY] = source->item ?
 		psprintf(" AND %s = ANY ($1)", plain_item) : psprintf(" AND (%s)::text = ANY ($1)", plain_item);
 	if (source->location)
 		where[BY_PLACE] = where[BY_PLACE_MANY] =
 			psprintf("%s AND stock.%s = ANY ($2)", where[BY_ITEM], quote_identifier(m->line.alias[source->location - 1]));
-	for (int i = 0; i < FIGURE_SCOPES; i++)
+	for (int i = 0; i < APP_STOCK_SCOPES; i++)
 		if (where[i] != NULL)
 			source->queries[i] = psprintf("SELECT k.item, k.location, coalesce(sum(k.on_hand), 0), coalesce(sum(k.unavailable), 0) "
-										  "FROM (%s%s) k WHERE k.item IS NOT NULL GROUP BY 1, 2", figures, where[i]);
-	m->reads = bo_tables_read(bo_mapping_analyze(m, source->queries[ALL_FIGURES]));
+										  "FROM (%s%s) k WHERE k.item IS NOT NULL GROUP BY 1, 2", app_stock, where[i]);
+	m->reads = bo_tables_read(bo_mapping_analyze(m, source->queries[ALL_STOCK]));
 	m->line.used = bo_mapping_columns_read(m, relid);
 	MemoryContextSwitchTo(old);
-	bo_leave(&section);
+	bo_spi_end(&spi);
 	return true;
 }
 
@@ -249,7 +249,7 @@ get_source(int32 source_id)
 		return source;
 	if (found)
 	{
-		for (int i = 0; i < FIGURE_SCOPES; i++)
+		for (int i = 0; i < APP_STOCK_SCOPES; i++)
 			bo_free_plan(&source->plans[i]);
 		bo_free_plan(&source->keys_plan);
 		bo_free_plan(&source->row_plan);
@@ -280,17 +280,17 @@ bool
 bo_stock_attached(int32 source_id, Oid *relid)
 {
 	Datum		arg = Int32GetDatum(source_id);
-	BoSection	section;
+	SpiScope	spi;
 	bool		found;
 
 	*relid = InvalidOid;
-	bo_enter(&section);
+	bo_spi_begin(&spi);
 	PushActiveSnapshot(GetLatestSnapshot());
-	found = bo_exec(BO_READ_STOCK_SOURCE, NULL, &arg, true) > 0 && !bo_get_bool(0, 13);
+	found = bo_run_statement(BO_READ_STOCK_SOURCE, NULL, &arg, true) > 0 && !bo_result_bool(SPI_tuptable, 0, 13);
 	PopActiveSnapshot();
 	if (found)
-		*relid = bo_resolve_table(DatumGetObjectId(bo_get(0, 4, &(bool) {0})), bo_get_text(0, 2), bo_get_text(0, 3), source_id);
-	bo_leave(&section);
+		*relid = bo_resolve_table(DatumGetObjectId(bo_result(SPI_tuptable, 0, 4, &(bool) {0})), bo_result_text(SPI_tuptable, 0, 2), bo_result_text(SPI_tuptable, 0, 3), source_id);
+	bo_spi_end(&spi);
 	return found;
 }
 
@@ -300,18 +300,18 @@ bo_stock_table_name(int32 source_id)
 {
 	Datum		arg = Int32GetDatum(source_id);
 	MemoryContext cx = CurrentMemoryContext;
-	BoSection	section;
+	SpiScope	spi;
 	char	   *name = psprintf("source %d", source_id);
 
-	bo_enter(&section);
+	bo_spi_begin(&spi);
 	PushActiveSnapshot(GetLatestSnapshot());
-	if (bo_exec(BO_READ_STOCK_SOURCE, NULL, &arg, true) > 0)
+	if (bo_run_statement(BO_READ_STOCK_SOURCE, NULL, &arg, true) > 0)
 	{
 		MemoryContextSwitchTo(cx);
-		name = quote_qualified_identifier(bo_get_text(0, 2), bo_get_text(0, 3));
+		name = quote_qualified_identifier(bo_result_text(SPI_tuptable, 0, 2), bo_result_text(SPI_tuptable, 0, 3));
 	}
 	PopActiveSnapshot();
-	bo_leave(&section);
+	bo_spi_end(&spi);
 	return name;
 }
 
@@ -342,22 +342,22 @@ bo_stock_item_column(int32 source_id, AttrNumber *location)
 int32
 bo_stock_source_of_table(Oid relid, char **tenant, bool *detached)
 {
-	BoSection	section;
+	SpiScope	spi;
 	MemoryContext cx = CurrentMemoryContext;
 	Datum		args[3] = {ObjectIdGetDatum(relid), bo_text(get_namespace_name(get_rel_namespace(relid))), bo_text(get_rel_name(relid))};
 	int32		source_id = 0;
 
-	bo_enter(&section);
+	bo_spi_begin(&spi);
 	PushActiveSnapshot(GetLatestSnapshot());
-	if (bo_exec(BO_READ_STOCK_SOURCE_BY_TABLE, NULL, args, true) > 0)
+	if (bo_run_statement(BO_READ_STOCK_SOURCE_BY_TABLE, NULL, args, true) > 0)
 	{
 		MemoryContextSwitchTo(cx);
-		source_id = bo_get_int32(0, 1);
-		*tenant = bo_get_text(0, 2);
-		*detached = bo_get_bool(0, 3);
+		source_id = bo_result_int32(SPI_tuptable, 0, 1);
+		*tenant = bo_result_text(SPI_tuptable, 0, 2);
+		*detached = bo_result_bool(SPI_tuptable, 0, 3);
 	}
 	PopActiveSnapshot();
-	bo_leave(&section);
+	bo_spi_end(&spi);
 	return source_id;
 }
 
@@ -399,25 +399,24 @@ row_datum(TupleTableSlot *slot, Relation rel, Oid relid)
 
 /* Calls func for the rows of a result: item and location. */
 static void
-each_place(Mapping *mapping, PlaceFunc func)
+each_place(Mapping *mapping, StockKeyFunc func)
 {
 	SPITupleTable *rows = SPI_tuptable;
 	uint64		n = SPI_processed;
 
 	for (uint64 i = 0; i < n; i++)
 	{
-		SPI_tuptable = rows;
-		func(mapping, bo_get_text(i, 1), bo_get_text(i, 2));
+		func(mapping, bo_result_text(rows, i, 1), bo_result_text(rows, i, 2));
 	}
 	SPI_freetuptable(rows);
 }
 
 /* Calls func with the stock of which a row of the table, or of a partition, says something; not for a row that is no stock. */
 void
-bo_stock_of_row(int32 source_id, TupleTableSlot *slot, Relation rel, PlaceFunc func)
+bo_stock_of_row(int32 source_id, TupleTableSlot *slot, Relation rel, StockKeyFunc func)
 {
 	StockSource *source = get_source(source_id);
-	BoSection	section;
+	SpiScope	spi;
 	Datum		row;
 
 	if (source == NULL)
@@ -432,12 +431,12 @@ bo_stock_of_row(int32 source_id, TupleTableSlot *slot, Relation rel, PlaceFunc f
 		return;
 	}
 	row = row_datum(slot, rel, source->mapping.line.relid);
-	bo_enter(&section);
+	bo_spi_begin(&spi);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	bo_mapping_run(&source->mapping, &source->row_plan, source->row_query, 1, &source->row_type, &row, false, NULL);
 	PopActiveSnapshot();
 	each_place(&source->mapping, func);
-	bo_leave(&section);
+	bo_spi_end(&spi);
 }
 
 /*
@@ -445,31 +444,31 @@ bo_stock_of_row(int32 source_id, TupleTableSlot *slot, Relation rel, PlaceFunc f
  * its table has, as it is now even where the transaction's snapshot is older.
  */
 void
-bo_stock_of_source(int32 source_id, PlaceFunc func)
+bo_stock_of_source(int32 source_id, StockKeyFunc func)
 {
 	StockSource *source = get_source(source_id);
 	Datum		arg = Int32GetDatum(source_id);
-	BoSection	section;
+	SpiScope	spi;
 	int			level;
 
 	if (source == NULL)
 		return;
-	bo_enter(&section);
+	bo_spi_begin(&spi);
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetLatestSnapshot());
-	(void) bo_exec(BO_READ_COUNTED, NULL, &arg, true);
+	(void) bo_run_statement(BO_READ_ATTACHED_STOCK, NULL, &arg, true);
 	each_place(&source->mapping, func);
 	level = bo_allow_all_plans();
 	bo_mapping_run(&source->mapping, &source->keys_plan, source->keys_query, 0, NULL, NULL, true, NULL);
 	AtEOXact_GUC(false, level);
 	each_place(&source->mapping, func);
 	PopActiveSnapshot();
-	bo_leave(&section);
+	bo_spi_end(&spi);
 }
 
 /* ---------- reading ---------- */
 
-/* Items or locations of keys (of CountKey) that are converted, as the owner of the table. */
+/* Items or locations of keys (of SourceStockKey) that are converted, as the owner of the table. */
 typedef struct KeyConversion
 {
 	List	   *keys;
@@ -492,7 +491,7 @@ convert_keys(void *arg)
 	getTypeInputInfo(c->type, &input, &param);
 	foreach(lc, c->keys)
 	{
-		CountKey   *key = lfirst(lc);
+		SourceStockKey *key = lfirst(lc);
 
 		c->values[n++] = OidInputFunctionCall(input, (char *) (c->location ? key->location : key->item), param, -1);
 	}
@@ -517,16 +516,16 @@ key_array(Mapping *mapping, List *keys, bool location, Oid type, Datum *array)
 
 /*
  * Calls func with what a table says of the stock of these keys (of
- * CountKey), or of others too; with all, of all it has.  Not at all for stock
- * of which it says nothing.  Reads with the active snapshot; expects a section.
+ * SourceStockKey), or of others too; with all, of all it has.  Not at all for stock
+ * of which it says nothing.  Reads with the active snapshot; expects an SPI scope.
  * Raises ERRCODE_BO_QUANTITY for what is not finite.
  */
 void
-bo_stock_figures(int32 source_id, List *keys, bool all, FigureFunc func, void *arg)
+bo_read_app_stock(int32 source_id, List *keys, bool all, AppStockFunc func, void *arg)
 {
 	StockSource *source = get_source(source_id);
-	FigureScope scope = ALL_FIGURES;
-	bool		many = all || list_length(keys) >= MANY_FIGURES;
+	AppStockScope scope = ALL_STOCK;
+	bool		many = all || list_length(keys) >= MANY_STOCK_KEYS;
 	bool		anywhere = source == NULL || source->location == 0;
 	Datum		values[2];
 	Oid			types[2];
@@ -538,7 +537,7 @@ bo_stock_figures(int32 source_id, List *keys, bool all, FigureFunc func, void *a
 	if (source == NULL)
 		return;
 	foreach(lc, keys)
-		anywhere |= ((CountKey *) lfirst(lc))->location[0] == '\0';	/* a NULL, perhaps */
+		anywhere |= ((SourceStockKey *) lfirst(lc))->location[0] == '\0'; /* a NULL, perhaps */
 	/* What is recorded may have another mapping's keys, that are none in this one. */
 	if (!all && key_array(&source->mapping, keys, false, source->item_type, &values[0]))
 	{
@@ -555,7 +554,7 @@ bo_stock_figures(int32 source_id, List *keys, bool all, FigureFunc func, void *a
 	if (many)
 		level = bo_allow_all_plans();
 	bo_mapping_run(&source->mapping, &source->plans[scope], source->queries[scope],
-				   scope == ALL_FIGURES ? 0 : scope == BY_PLACE || scope == BY_PLACE_MANY ? 2 : 1, types, values, many, NULL);
+				   scope == ALL_STOCK ? 0 : scope == BY_PLACE || scope == BY_PLACE_MANY ? 2 : 1, types, values, many, NULL);
 	if (many)
 		AtEOXact_GUC(false, level);
 	rows = SPI_tuptable;
@@ -566,12 +565,11 @@ bo_stock_figures(int32 source_id, List *keys, bool all, FigureFunc func, void *a
 		char	   *location;
 		Qty			quantities[2];
 
-		SPI_tuptable = rows;
-		item = bo_get_text(i, 1);
-		location = bo_get_text(i, 2);
+		item = bo_result_text(rows, i, 1);
+		location = bo_result_text(rows, i, 2);
 		for (int k = 0; k < 2; k++)
 		{
-			quantities[k] = bo_get_qty(i, 3 + k);
+			quantities[k] = bo_result_qty(rows, i, 3 + k);
 			if (!qty_finite(quantities[k]))
 				ereport(ERROR,
 						(errcode(ERRCODE_BO_QUANTITY),

@@ -1,5 +1,5 @@
 /*
- * rewritten.c
+ * table_rewrite.c
  *		Tables that ALTER TABLE wrote anew, against snapshots older than that.
  *
  * To such a snapshot a rewritten table is empty, and so an order would look as

@@ -99,7 +99,7 @@ find_columns(Mapping *mapping, Watched *watched, Query *query)
 
 /*
  * Reads what a mapping watches.  A table that does not exist any more is left
- * out.  Expects a section and the mapping's memory context.
+ * out.  Expects an SPI scope and the mapping's memory context.
  */
 void
 bo_watch_load(Mapping *mapping)
@@ -110,7 +110,7 @@ bo_watch_load(Mapping *mapping)
 	uint64		n;
 
 	PushActiveSnapshot(GetLatestSnapshot());
-	n = bo_exec(BO_READ_WATCHED, NULL, &arg, true);
+	n = bo_run_statement(BO_READ_WATCHED, NULL, &arg, true);
 	PopActiveSnapshot();
 	MemoryContextSwitchTo(cx);	/* SPI leaves its own */
 	rows = SPI_tuptable;
@@ -126,16 +126,15 @@ bo_watch_load(Mapping *mapping)
 		Query	   *query;
 		ListCell   *lc;
 
-		SPI_tuptable = rows;
-		cached = DatumGetObjectId(bo_get(i, 3, &isnull));
-		relid = bo_resolve_table(cached, bo_get_text(i, 1), bo_get_text(i, 2), mapping->source_id);
+		cached = DatumGetObjectId(bo_result(rows, i, 3, &isnull));
+		relid = bo_resolve_table(cached, bo_result_text(rows, i, 1), bo_result_text(rows, i, 2), mapping->source_id);
 		if (!OidIsValid(relid))
 			continue;
-		columns = bo_get(i, 4, &isnull);
-		keys = bo_get_text(i, 5);
+		columns = bo_result(rows, i, 4, &isnull);
+		keys = bo_result_text(rows, i, 5);
 		watched = palloc0(sizeof(Watched));
 		bo_mapped_table(&watched->table, relid, DatumGetArrayTypePCopy(columns),
-						relid == cached ? NULL : DatumGetArrayTypePCopy(bo_get(i, 6, &isnull)));
+						relid == cached ? NULL : DatumGetArrayTypePCopy(bo_result(rows, i, 6, &isnull)));
 		watched->row_type = get_rel_type_id(relid);
 
 		initStringInfo(&s);
@@ -168,7 +167,7 @@ void
 bo_watch_keys(Mapping *mapping, Oid relid, TupleTableSlot *slot, Relation rel, OrderKeyFunc func, void *arg)
 {
 	Watched    *watched = find_watched(mapping, relid);
-	BoSection	section;
+	SpiScope	spi;
 	SPITupleTable *rows;
 	HeapTuple	tuple;
 	bool		free_tuple;
@@ -189,7 +188,7 @@ bo_watch_keys(Mapping *mapping, Oid relid, TupleTableSlot *slot, Relation rel, O
 	else
 		row = heap_copy_tuple_as_datum(tuple, RelationGetDescr(rel));
 
-	bo_enter(&section);
+	bo_spi_begin(&spi);
 	bo_mapping_lock(mapping);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	bo_mapping_run(mapping, &watched->plan, watched->query, 1, &watched->row_type, &row, false, psprintf("watch of %s", watched->table.name));
@@ -206,5 +205,5 @@ bo_watch_keys(Mapping *mapping, Oid relid, TupleTableSlot *slot, Relation rel, O
 		if (!isnull)
 			func(mapping, keys, arg);
 	}
-	bo_leave(&section);
+	bo_spi_end(&spi);
 }

@@ -1,5 +1,5 @@
 /*
- * notes.c
+ * order_notes.c
  *		Which orders were noted in this transaction, and what of them.
  *
  * Notes are never taken back.  An order that is looked at without need shows
@@ -24,10 +24,10 @@
 static void
 relation_changed(Datum arg, Oid relid)
 {
-	if (bo_pending != NULL)
+	if (bo_notes != NULL)
 	{
-		bo_pending->last_mapping = NULL;	/* its types may be others now */
-		bo_pending->last_note = NULL;
+		bo_notes->last_mapping = NULL; /* its types may be others now */
+		bo_notes->last_note = NULL;
 	}
 }
 
@@ -44,7 +44,7 @@ set_unreadable(OrderNote *note, bool unreadable)
 {
 	if (note->keys.unreadable == unreadable)
 		return;
-	bo_save(&note->keys.unreadable, sizeof(note->keys.unreadable));
+	bo_subxact_remember(&note->keys.unreadable, sizeof(note->keys.unreadable));
 	note->keys.unreadable = unreadable;
 }
 
@@ -52,7 +52,7 @@ set_unreadable(OrderNote *note, bool unreadable)
 static OrderNote *
 note(Mapping *mapping, char *order_key, bool *anew)
 {
-	Pending    *p = bo_need_pending();
+	TransactionNotes *p = bo_transaction_notes();
 	NoteKey		key = {mapping->source_id, order_key};
 	NoteEntry  *place;
 	OrderNote  *entry;
@@ -74,8 +74,8 @@ note(Mapping *mapping, char *order_key, bool *anew)
 	*anew = !entry->state.dirty;
 	if (*anew)
 	{
-		bo_save(&entry->state, sizeof(entry->state));
-		bo_save(&p->state, sizeof(p->state));
+		bo_subxact_remember(&entry->state, sizeof(entry->state));
+		bo_subxact_remember(&p->state, sizeof(p->state));
 		entry->state.dirty = true;
 		set_unreadable(entry, false);
 		p->state.ndirty++;
@@ -91,8 +91,8 @@ keep_native(Mapping *mapping, OrderNote *entry, const Datum *native)
 	MemoryContext old;
 
 	if (entry->keys.order[0] != (Datum) 0)
-		bo_save(entry->keys.order, sizeof(entry->keys.order));
-	old = MemoryContextSwitchTo(bo_pending->cx);
+		bo_subxact_remember(entry->keys.order, sizeof(entry->keys.order));
+	old = MemoryContextSwitchTo(bo_notes->cx);
 	for (int i = 0; i < mapping->line.nkeys; i++)
 		entry->keys.order[i] = datumCopy(native[i], get_typbyval(mapping->line.key_type[i]), get_typlen(mapping->line.key_type[i]));
 	MemoryContextSwitchTo(old);
@@ -104,19 +104,19 @@ bo_note_whole(OrderNote *note)
 {
 	if (note->state.whole)
 		return;
-	bo_save(&note->state, sizeof(note->state));
+	bo_subxact_remember(&note->state, sizeof(note->state));
 	note->state.whole = true;
 }
 
 /* The same, by a key that is not a line's own: its lines may write it in other ways. */
 void
-bo_note_spellings(Mapping *mapping, OrderNote *note)
+bo_note_key_variants(Mapping *mapping, OrderNote *note)
 {
 	bo_note_whole(note);
-	if (!mapping->spellings || note->state.spellings)
+	if (!mapping->key_variants || note->state.key_variants)
 		return;
-	bo_save(&note->state, sizeof(note->state));
-	note->state.spellings = true;
+	bo_subxact_remember(&note->state, sizeof(note->state));
+	note->state.key_variants = true;
 }
 
 /* Orders of a source whose rows were written since they were locked, and count as not recorded: they are looked at anew. */
@@ -125,15 +125,15 @@ bo_unlock_notes(int32 source_id)
 {
 	ListCell   *lc;
 
-	if (bo_pending == NULL)
+	if (bo_notes == NULL)
 		return;
-	foreach(lc, bo_pending->order)
+	foreach(lc, bo_notes->order)
 	{
 		OrderNote  *entry = lfirst(lc);
 
 		if (entry->key.source_id != source_id || !entry->state.locked)
 			continue;
-		bo_save(&entry->state, sizeof(entry->state));
+		bo_subxact_remember(&entry->state, sizeof(entry->state));
 		entry->state.locked = false;
 	}
 }
@@ -159,23 +159,23 @@ bo_check_noted_types(Mapping *mapping)
 	NotedTypes *known = NULL;
 	ListCell   *lc;
 
-	if (bo_pending == NULL || mapping->line.nkeys == 0)
+	if (bo_notes == NULL || mapping->line.nkeys == 0)
 		return;
-	foreach(lc, bo_pending->types)
+	foreach(lc, bo_notes->types)
 		if (((NotedTypes *) lfirst(lc))->source_id == mapping->source_id)
 			known = lfirst(lc);
 	if (known != NULL && memcmp(known, &now, sizeof(now)) == 0)
 		return;
 	if (known == NULL)
 	{
-		MemoryContext old = MemoryContextSwitchTo(bo_pending->cx);
+		MemoryContext old = MemoryContextSwitchTo(bo_notes->cx);
 
 		known = palloc(sizeof(NotedTypes));
-		bo_pending->types = lappend(bo_pending->types, known);
+		bo_notes->types = lappend(bo_notes->types, known);
 		MemoryContextSwitchTo(old);
 	}
 	else
-		foreach(lc, bo_pending->order)
+		foreach(lc, bo_notes->order)
 		{
 			OrderNote  *entry = lfirst(lc);
 			Datum		native[BO_MAX_KEYS];
@@ -203,20 +203,20 @@ bo_note_order(Mapping *mapping, const Datum *native)
 	int			level = 0;
 
 	/* Most rows repeat the order of the row before. */
-	if (bo_pending != NULL && bo_pending->last_note != NULL && bo_pending->last_mapping == mapping && bo_pending->last_note->state.dirty &&
-		!bo_pending->last_note->keys.unreadable && bo_pending->last_note->key.source_id == mapping->source_id)
+	if (bo_notes != NULL && bo_notes->last_note != NULL && bo_notes->last_mapping == mapping && bo_notes->last_note->state.dirty &&
+		!bo_notes->last_note->keys.unreadable && bo_notes->last_note->key.source_id == mapping->source_id)
 	{
 		bool		same = true;
 
 		for (int i = 0; i < mapping->line.nkeys && same; i++)
-			same = datumIsEqual(native[i], bo_pending->last_note->keys.order[i],
+			same = datumIsEqual(native[i], bo_notes->last_note->keys.order[i],
 								get_typbyval(mapping->line.key_type[i]), get_typlen(mapping->line.key_type[i]));
 		if (same)
-			return bo_pending->last_note;
+			return bo_notes->last_note;
 	}
-	if (bo_pending == NULL || bo_pending->last_mapping != mapping)
+	if (bo_notes == NULL || bo_notes->last_mapping != mapping)
 	{
-		(void) bo_need_pending();
+		(void) bo_transaction_notes();
 		bo_check_noted_types(mapping);
 	}
 	if (mapping->pin_keys)
@@ -239,7 +239,7 @@ bo_note_order(Mapping *mapping, const Datum *native)
  * another order_key was attached: then its lines end.
  */
 bool
-bo_note_order_text(Mapping *mapping, const char *order_key, bool spellings)
+bo_note_order_text(Mapping *mapping, const char *order_key, bool key_variants)
 {
 	Datum		native[BO_MAX_KEYS];
 	OrderNote  *entry;
@@ -247,14 +247,14 @@ bo_note_order_text(Mapping *mapping, const char *order_key, bool spellings)
 	/* A stub's orders are ended unread. */
 	bool		readable = mapping->line.nkeys > 0 && bo_key_native(mapping, order_key, native);
 
-	(void) bo_need_pending();
+	(void) bo_transaction_notes();
 	bo_check_noted_types(mapping);
 	entry = note(mapping, pstrdup(order_key), &anew);
-	bo_spoil_written(entry);
+	bo_note_incomplete(entry);
 	set_unreadable(entry, !readable);
 	bo_note_whole(entry);
-	if (spellings)
-		bo_note_spellings(mapping, entry);
+	if (key_variants)
+		bo_note_key_variants(mapping, entry);
 	if (readable)
 		keep_native(mapping, entry, native);
 	return readable;
@@ -280,9 +280,9 @@ bo_pending_orders(void)
 	List	   *result = NIL;
 	ListCell   *lc;
 
-	if (bo_pending == NULL || bo_pending->state.ndirty == 0)
+	if (bo_notes == NULL || bo_notes->state.ndirty == 0)
 		return NIL;
-	foreach(lc, bo_pending->order)
+	foreach(lc, bo_notes->order)
 		if (((OrderNote *) lfirst(lc))->state.dirty)
 			result = lappend(result, lfirst(lc));
 	list_sort(result, bo_compare_notes);
@@ -295,9 +295,9 @@ bo_pending_moves(void)
 {
 	List	   *result = NIL;
 
-	for (int i = 0; bo_pending != NULL && i < bo_pending->state.nmoves; i++)
+	for (int i = 0; bo_notes != NULL && i < bo_notes->state.nmoves; i++)
 	{
-		LineMove   *move = list_nth(bo_pending->moves, i);
+		LineMove   *move = list_nth(bo_notes->moves, i);
 
 		if (!move->done)
 			result = lappend(result, move);
@@ -311,41 +311,40 @@ bo_pending_done(List *notes)
 {
 	ListCell   *lc;
 
-	bo_save(&bo_pending->state, sizeof(bo_pending->state));
+	bo_subxact_remember(&bo_notes->state, sizeof(bo_notes->state));
 	foreach(lc, notes)
 	{
 		OrderNote  *entry = lfirst(lc);
 
-		bo_save(&entry->state, sizeof(entry->state));
+		bo_subxact_remember(&entry->state, sizeof(entry->state));
 		if (entry->state.dirty)
-			bo_pending->state.ndirty--;
+			bo_notes->state.ndirty--;
 		entry->state.dirty = false;
-		entry->state.fresh = false;
-		entry->state.unseen = false;
+		entry->state.seen = ORDER_KNOWN;
 		entry->state.whole = false;
-		entry->state.spellings = false;
+		entry->state.key_variants = false;
 		entry->state.one_line = false;
 	}
 	foreach(lc, bo_pending_moves())
 	{
 		LineMove   *move = lfirst(lc);
 
-		bo_save(&move->done, sizeof(move->done));
+		bo_subxact_remember(&move->done, sizeof(move->done));
 		move->done = true;
 	}
-	bo_pending->last_note = NULL;
-	if (bo_pending->state.ndirty == 0)
-		bo_forget_written();
+	bo_notes->last_note = NULL;
+	if (bo_notes->state.ndirty == 0)
+		bo_forget_inserted();
 }
 
 /* Of a dirty order one line is noted, by the native values of its key. */
 void
 bo_note_one_line(const Mapping *mapping, OrderNote *note, const Datum *values)
 {
-	MemoryContext old = MemoryContextSwitchTo(bo_pending->cx);
+	MemoryContext old = MemoryContextSwitchTo(bo_notes->cx);
 
-	bo_save(&note->state, sizeof(note->state));
-	bo_save(note->keys.line, sizeof(note->keys.line));
+	bo_subxact_remember(&note->state, sizeof(note->state));
+	bo_subxact_remember(note->keys.line, sizeof(note->keys.line));
 	for (int i = 0; i < mapping->nline_columns; i++)
 		note->keys.line[i] = datumCopy(values[i], get_typbyval(mapping->line_key_type[i]), get_typlen(mapping->line_key_type[i]));
 	note->state.one_line = true;
@@ -356,7 +355,7 @@ bo_note_one_line(const Mapping *mapping, OrderNote *note, const Datum *values)
 void
 bo_note_move(const LineMove *given)
 {
-	Pending    *p = bo_need_pending();
+	TransactionNotes *p = bo_transaction_notes();
 	MemoryContext old = MemoryContextSwitchTo(p->cx);
 	LineMove   *move = palloc(sizeof(LineMove));
 
@@ -365,7 +364,7 @@ bo_note_move(const LineMove *given)
 	move->old_line = pstrdup(given->old_line);
 	move->new_order = pstrdup(given->new_order);
 	move->new_line = pstrdup(given->new_line);
-	bo_save(&p->state, sizeof(p->state));
+	bo_subxact_remember(&p->state, sizeof(p->state));
 	p->moves = lappend(list_truncate(p->moves, p->state.nmoves++), move);
 	MemoryContextSwitchTo(old);
 }

@@ -15,7 +15,7 @@
 
 /*
  * Parks an order, or with order_key '' a whole source, whose mapping cannot be
- * read.  Says so once: with a WARNING and an event.  Expects a section.
+ * read.  Says so once: with a WARNING and an event.  Expects an SPI scope.
  */
 void
 bo_park(const char *tenant, int32 source_id, const char *order_key, ErrorData *error)
@@ -25,9 +25,9 @@ bo_park(const char *tenant, int32 source_id, const char *order_key, ErrorData *e
 	bo_text(unpack_sql_state(error->sqlerrcode)), bo_text(message)};
 	const char *table;
 
-	if (bo_exec(BO_PARK, NULL, args, false) == 0)
+	if (bo_run_statement(BO_PARK, NULL, args, false) == 0)
 		return;
-	table = quote_literal_cstr(bo_mapping_stub(source_id)->line.name);
+	table = quote_literal_cstr(bo_source_identity(source_id)->line.name);
 	ereport(WARNING,
 			(errcode(error->sqlerrcode),
 			 order_key[0] ? errmsg("order %s is parked: %s", order_key, error->message) : errmsg("all orders of a table are parked: %s", error->message),
@@ -64,20 +64,20 @@ bo_mapping_or_park(int32 source_id)
 	MappingTry	attempt = {.source_id = source_id};
 	ErrorData  *error;
 	Mapping    *stub;
-	BoSection	section;
+	SpiScope	spi;
 
 	if (bo_mapping_is_loaded(source_id))
 		return bo_mapping_if_exists(source_id);
-	error = bo_try(try_mapping, &attempt);
+	error = bo_try_reading(try_mapping, &attempt);
 	if (error == NULL)
 		return attempt.mapping;
-	stub = bo_mapping_stub(source_id);
+	stub = bo_source_identity(source_id);
 	if (!stub->park)
 		ReThrowError(error);
 	stub->unreadable = true;
-	bo_enter(&section);
+	bo_spi_begin(&spi);
 	bo_park(stub->tenant, source_id, "", error);
-	bo_leave(&section);
+	bo_spi_end(&spi);
 	return stub;
 }
 
@@ -90,7 +90,7 @@ put_order(BoRows *rows, OrderNote *note, const char *order_key, int n)
 	bo_rows_put(rows, values, nulls);
 }
 
-/* These orders, and so their sources, could be read: they are parked no more.  Expects a section. */
+/* These orders, and so their sources, could be read: they are parked no more.  Expects an SPI scope. */
 void
 bo_unpark(List *notes)
 {
@@ -108,17 +108,17 @@ bo_unpark(List *notes)
 			put_order(rows, note, "", n++);
 		last = note;
 	}
-	bo_write(BO_UNPARK, rows);
+	bo_flush_rows(BO_UNPARK, rows);
 }
 
 /* The mapping of a source could be read, or matters no more. */
 void
 bo_unpark_source(Mapping *mapping)
 {
-	BoSection	section;
+	SpiScope	spi;
 	OrderNote	note = {.key = {mapping->source_id, ""},.tenant = mapping->tenant};
 
-	bo_enter(&section);
+	bo_spi_begin(&spi);
 	bo_unpark(list_make1(&note));
-	bo_leave(&section);
+	bo_spi_end(&spi);
 }

@@ -11,21 +11,29 @@
 #include "mapping/mapping.h"
 
 /* Stock of which the application's figure may have changed in this transaction. */
-typedef struct CountNote
+typedef struct StockNote
 {
-	CountKey	key;			/* hash key */
+	SourceStockKey key; 		/* hash key */
 	char	   *tenant;
 	struct
 	{
 		bool		dirty;		/* to be looked at */
 	}			state;			/* follows savepoints */
-} CountNote;
+} StockNote;
 
 typedef struct NoteKey
 {
 	int32		source_id;
 	const char *order_key;
 } NoteKey;
+
+/* What is known of an order when it is locked. */
+typedef enum OrderSeen
+{
+	ORDER_KNOWN,				/* it was looked at since its table was attached */
+	ORDER_NOT_YET_IMPORTED,		/* it was not, though something may be recorded of it */
+	ORDER_NEW					/* nothing is recorded of it */
+} OrderSeen;
 
 typedef struct OrderNote
 {
@@ -35,21 +43,20 @@ typedef struct OrderNote
 	int64		seq;			/* orders as first noted */
 	struct
 	{
-		uint32		load;		/* of the mapping, when its rows were noted */
-		uint32		era;		/* of the notes; 0: no row was */
+		uint32		mapping_version; /* when its rows were noted */
+		uint32		rollback_epoch; /* of the notes; 0: no row was */
 		int32		first;		/* of its lines among the written rows; -1: none */
 		int32		last;
 		ItemPointerData header;
-		bool		spoilt;		/* there may be more of it than these rows */
-	}			written;		/* written.c */
+		bool		incomplete; /* there may be more of it than these rows */
+	}			inserted;		/* rows of it that this transaction inserted (inserted_rows.c) */
 	struct
 	{
 		bool		locked;		/* its sales_order row is */
-		bool		born;		/* this transaction inserted that row: nobody else sees anything of the order */
-		bool		fresh;		/* the order was new when it was locked: nothing is recorded of it */
-		bool		unseen;		/* it was, or was not looked at since its table was attached */
+		bool		created;	/* this transaction inserted that row: nobody else sees anything of the order */
+		OrderSeen	seen;		/* when it was locked; KNOWN once it is reconciled */
 		bool		dirty;		/* to be reconciled */
-		bool		spellings;	/* lines may write the key in other ways: they are looked for */
+		bool		key_variants; /* lines may write the key in other ways: they are looked for */
 		bool		whole;		/* more may have changed than the one line that is noted: */
 		bool		one_line;	/* keys.line is its key */
 	}			state;			/* follows savepoints */
@@ -76,18 +83,18 @@ extern void bo_unpark_source(Mapping *mapping);
 /* stock_notes.c */
 extern void bo_stock_note_row(int32 source_id, TupleTableSlot *slot, Relation rel);
 extern void bo_stock_note_all(int32 source_id);
-extern bool bo_counts_pending(void);
-extern List *bo_take_counts(void);
-extern void bo_counts_reset(void);
+extern bool bo_stock_pending(void);
+extern List *bo_take_stock_notes(void);
+extern void bo_stock_notes_reset(void);
 
-/* written_notes.c */
-extern void bo_note_header_written(OrderNote *note, const Mapping *mapping, Oid relid, ItemPointer tid);
-extern void bo_note_line_written(OrderNote *note, const Mapping *mapping, Oid relid, ItemPointer tid);
-extern void bo_spoil_written(OrderNote *note);
-extern void bo_forget_written(void);
-extern bool bo_rows_are_known(const OrderNote *note);
-extern int32 bo_written_row(const OrderNote *note, int32 row, ItemPointer tid);
-extern bool bo_is_written(const OrderNote *note, const Mapping *mapping);
+/* inserted_rows.c */
+extern void bo_note_header_inserted(OrderNote *note, const Mapping *mapping, Oid relid, ItemPointer tid);
+extern void bo_note_line_inserted(OrderNote *note, const Mapping *mapping, Oid relid, ItemPointer tid);
+extern void bo_note_incomplete(OrderNote *note);
+extern void bo_forget_inserted(void);
+extern bool bo_is_inserted_whole(const OrderNote *note);
+extern int32 bo_inserted_row(const OrderNote *note, int32 row, ItemPointer tid);
+extern bool bo_is_readable_from_tuples(const OrderNote *note, const Mapping *mapping);
 
 /* order_notes.c */
 extern OrderNote *bo_note_order(Mapping *mapping, const Datum *native);
@@ -96,8 +103,8 @@ extern void bo_note_one_line(const Mapping *mapping, OrderNote *note, const Datu
 extern void bo_note_move(const LineMove *given);
 extern int	bo_compare_notes(const ListCell *a, const ListCell *b);
 extern void bo_check_noted_types(Mapping *mapping);
-extern void bo_note_spellings(Mapping *mapping, OrderNote *note);
-extern bool bo_note_order_text(Mapping *mapping, const char *order_key, bool spellings);
+extern void bo_note_key_variants(Mapping *mapping, OrderNote *note);
+extern bool bo_note_order_text(Mapping *mapping, const char *order_key, bool key_variants);
 extern List *bo_pending_orders(void);
 extern List *bo_pending_moves(void);
 extern void bo_pending_done(List *notes);
@@ -106,7 +113,7 @@ extern void bo_notes_init(void);
 
 /* transaction.c */
 extern bool bo_order_is_locked(int32 source_id, const char *order_key);
-extern bool bo_order_is_born(int32 source_id, const char *order_key);
+extern bool bo_order_is_created(int32 source_id, const char *order_key);
 extern int	bo_orders_pending(void);
 extern void bo_notes_reset(void);
 extern void bo_notes_rolled_back(void);

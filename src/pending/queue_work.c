@@ -92,11 +92,11 @@ queue_event(OneRow *table, bool at_end)
 static void
 queue_commit_work(const TriggerData *at, bool at_end)
 {
-	Pending    *p = bo_need_pending();
+	TransactionNotes *p = bo_transaction_notes();
 
 	if (p->paused || p->state.queued)
 		return;
-	bo_save(&p->state, sizeof(p->state));
+	bo_subxact_remember(&p->state, sizeof(p->state));
 	p->state.queued = true;
 	p->queueing = !at_end;
 	PG_TRY();
@@ -134,11 +134,11 @@ bo_queue_commit_work(void)
 void
 bo_queue_statement_work(void)
 {
-	Pending    *p = bo_need_pending();
+	TransactionNotes *p = bo_transaction_notes();
 
 	if (p->state.statement_queued)
 		return;
-	bo_save(&p->state, sizeof(p->state));
+	bo_subxact_remember(&p->state, sizeof(p->state));
 	p->state.statement_queued = true;
 	queue_event(&statement_work, true);
 }
@@ -147,10 +147,10 @@ bo_queue_statement_work(void)
 void
 bo_statement_work_fired(void)
 {
-	if (bo_pending == NULL)
+	if (bo_notes == NULL)
 		return;
-	bo_save(&bo_pending->state, sizeof(bo_pending->state));
-	bo_pending->state.statement_queued = false;
+	bo_subxact_remember(&bo_notes->state, sizeof(bo_notes->state));
+	bo_notes->state.statement_queued = false;
 }
 
 /*
@@ -161,23 +161,23 @@ bo_statement_work_fired(void)
 bool
 bo_commit_work_fired(const TriggerData *event)
 {
-	Pending    *p = bo_pending;
+	TransactionNotes *p = bo_notes;
 
 	if (p == NULL)
 		return false;
-	bo_save(&p->state, sizeof(p->state));
+	bo_subxact_remember(&p->state, sizeof(p->state));
 	p->state.queued = false;
-	p->state.requeued = !p->state.requeued && !p->queueing;
-	if (p->state.requeued)
+	p->state.sent_to_end = !p->state.sent_to_end && !p->queueing;
+	if (p->state.sent_to_end)
 		queue_commit_work(event, false);
-	return !p->state.requeued;
+	return !p->state.sent_to_end;
 }
 
 /* While paused, no commit event is queued: the caller runs the commit work itself.  Returns what it was before. */
 bool
 bo_set_commit_work_paused(bool paused)
 {
-	Pending    *p = bo_need_pending();
+	TransactionNotes *p = bo_transaction_notes();
 	bool		before = p->paused;
 
 	p->paused = paused;

@@ -4,7 +4,7 @@
  *
  * Like orders: the trigger (capture.c) only notes which stock, item and
  * location, a row says something about, as it was and as it is.  Settling
- * looks the figures up later, under the stock locks (counted.c): two sessions
+ * looks the figures up later, under the stock locks (attached_stock.c): two sessions
  * that write the table meet on the lock, and who comes second sees what the
  * first one left.  Notes are never taken back: a figure that is looked at
  * without need shows no difference.
@@ -20,33 +20,33 @@
 #include "pending/pending.h"
 
 /* The transaction's notes, in a context of their own below TopTransactionContext. */
-typedef struct PendingCounts
+typedef struct StockNotes
 {
 	MemoryContext cx;
-	HTAB	   *notes;			/* CountKey -> CountNote */
-	List	   *order;			/* of CountNote, as first noted */
+	HTAB	   *notes;			/* SourceStockKey -> StockNote */
+	List	   *order;			/* of StockNote, as first noted */
 	struct
 	{
 		int			ndirty;
 	}			state;			/* follows savepoints */
-} PendingCounts;
+} StockNotes;
 
-static PendingCounts *counts;
+static StockNotes *stock_notes;
 
 static uint32
-count_hash(const void *key, Size size)
+stock_note_hash(const void *key, Size size)
 {
-	const CountKey *k = key;
+	const SourceStockKey *k = key;
 
 	return string_hash(k->item, strlen(k->item) + 1) ^ (string_hash(k->location, strlen(k->location) + 1) * 31) ^
 		((uint32) k->source_id * 0x9e3779b9u);
 }
 
 static int
-count_match(const void *a, const void *b, Size size)
+stock_note_match(const void *a, const void *b, Size size)
 {
-	const CountKey *x = a;
-	const CountKey *y = b;
+	const SourceStockKey *x = a;
+	const SourceStockKey *y = b;
 
 	return x->source_id != y->source_id || strcmp(x->item, y->item) != 0 || strcmp(x->location, y->location) != 0;
 }
@@ -54,78 +54,78 @@ count_match(const void *a, const void *b, Size size)
 static void
 note(Mapping *mapping, const char *item, const char *location)
 {
-	CountKey	key = {mapping->source_id, item, location};
-	CountNote  *entry;
+	SourceStockKey key = {mapping->source_id, item, location};
+	StockNote  *entry;
 	bool		found;
 
-	if (counts == NULL)
+	if (stock_notes == NULL)
 	{
 		MemoryContext cx = AllocSetContextCreate(TopTransactionContext, "backorder counts", ALLOCSET_DEFAULT_SIZES);
-		PendingCounts *p = MemoryContextAllocZero(cx, sizeof(PendingCounts));
-		HASHCTL		ctl = {.keysize = sizeof(CountKey),.entrysize = sizeof(CountNote),.hash = count_hash,.match = count_match,.hcxt = cx};
+		StockNotes *p = MemoryContextAllocZero(cx, sizeof(StockNotes));
+		HASHCTL 	ctl = {.keysize = sizeof(SourceStockKey),.entrysize = sizeof(StockNote),.hash = stock_note_hash,.match = stock_note_match,.hcxt = cx};
 
 		p->cx = cx;
 		p->notes = hash_create("backorder counts", 16, &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
-		counts = p;
+		stock_notes = p;
 	}
-	entry = hash_search(counts->notes, &key, HASH_ENTER, &found);
+	entry = hash_search(stock_notes->notes, &key, HASH_ENTER, &found);
 	if (!found)
 	{
-		MemoryContext old = MemoryContextSwitchTo(counts->cx);
+		MemoryContext old = MemoryContextSwitchTo(stock_notes->cx);
 
 		entry->key.item = pstrdup(item);
 		entry->key.location = pstrdup(location);
 		entry->tenant = pstrdup(mapping->tenant);
 		entry->state.dirty = false;
-		counts->order = lappend(counts->order, entry);
+		stock_notes->order = lappend(stock_notes->order, entry);
 		MemoryContextSwitchTo(old);
 	}
 	if (!entry->state.dirty)
 	{
-		bo_save(&entry->state, sizeof(entry->state));
-		bo_save(&counts->state, sizeof(counts->state));
+		bo_subxact_remember(&entry->state, sizeof(entry->state));
+		bo_subxact_remember(&stock_notes->state, sizeof(stock_notes->state));
 		entry->state.dirty = true;
-		counts->state.ndirty++;
+		stock_notes->state.ndirty++;
 	}
 	bo_queue_commit_work();
 }
 
 /* Is there stock to look at? */
 bool
-bo_counts_pending(void)
+bo_stock_pending(void)
 {
-	return counts != NULL && counts->state.ndirty > 0;
+	return stock_notes != NULL && stock_notes->state.ndirty > 0;
 }
 
-/* The stock to look at, of CountNote by source, which is done with that. */
+/* The stock to look at, of StockNote by source, which is done with that. */
 List *
-bo_take_counts(void)
+bo_take_stock_notes(void)
 {
 	List	   *result = NIL;
 	ListCell   *lc;
 
-	if (!bo_counts_pending())
+	if (!bo_stock_pending())
 		return NIL;
-	foreach(lc, counts->order)
+	foreach(lc, stock_notes->order)
 	{
-		CountNote  *entry = lfirst(lc);
+		StockNote  *entry = lfirst(lc);
 
 		if (!entry->state.dirty)
 			continue;
-		bo_save(&entry->state, sizeof(entry->state));
+		bo_subxact_remember(&entry->state, sizeof(entry->state));
 		entry->state.dirty = false;
 		result = lappend(result, entry);
 	}
-	bo_save(&counts->state, sizeof(counts->state));
-	counts->state.ndirty = 0;
+	bo_subxact_remember(&stock_notes->state, sizeof(stock_notes->state));
+	stock_notes->state.ndirty = 0;
 	return result;
 }
 
 /* The transaction is over: its memory goes with it. */
 void
-bo_counts_reset(void)
+bo_stock_notes_reset(void)
 {
-	counts = NULL;
+	stock_notes = NULL;
 }
 
 /* Notes the stock of which a row of the table, or of a partition, says something. */

@@ -15,7 +15,7 @@
 #include "pending/pending.h"
 #include "pending/transaction.h"
 
-Pending *bo_pending;
+TransactionNotes *bo_notes;
 
 /* ---------- life cycle ---------- */
 
@@ -37,21 +37,21 @@ bo_note_key_match(const void *a, const void *b, Size size)
 	return x->source_id != y->source_id || strcmp(x->order_key, y->order_key) != 0;
 }
 
-Pending *
-bo_need_pending(void)
+TransactionNotes *
+bo_transaction_notes(void)
 {
-	if (bo_pending == NULL)
+	if (bo_notes == NULL)
 	{
 		MemoryContext cx = AllocSetContextCreate(TopTransactionContext, "backorder notes", ALLOCSET_DEFAULT_SIZES);
-		Pending    *p = MemoryContextAllocZero(cx, sizeof(Pending));
+		TransactionNotes *p = MemoryContextAllocZero(cx, sizeof(TransactionNotes));
 		HASHCTL		ctl = {.keysize = sizeof(NoteKey),.entrysize = sizeof(NoteEntry),.hash = bo_note_key_hash,.match = bo_note_key_match,.hcxt = cx};
 
 		p->cx = cx;
-		p->era = 1;
+		p->rollback_epoch = 1;
 		p->notes = hash_create("backorder notes", 16, &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
-		bo_pending = p;
+		bo_notes = p;
 	}
-	return bo_pending;
+	return bo_notes;
 }
 
 /* The note of an order; NULL: it is not noted. */
@@ -59,7 +59,7 @@ static OrderNote *
 find_note(int32 source_id, const char *order_key)
 {
 	NoteKey		key = {source_id, order_key};
-	NoteEntry  *place = bo_pending ? hash_search(bo_pending->notes, &key, HASH_FIND, NULL) : NULL;
+	NoteEntry  *place = bo_notes ? hash_search(bo_notes->notes, &key, HASH_FIND, NULL) : NULL;
 
 	return place ? place->note : NULL;
 }
@@ -75,31 +75,31 @@ bo_order_is_locked(int32 source_id, const char *order_key)
 
 /* Did this transaction record the order first, so that nobody else sees anything of it? */
 bool
-bo_order_is_born(int32 source_id, const char *order_key)
+bo_order_is_created(int32 source_id, const char *order_key)
 {
 	OrderNote  *note = find_note(source_id, order_key);
 
-	return note != NULL && note->state.locked && note->state.born;
+	return note != NULL && note->state.locked && note->state.created;
 }
 
 /* How many orders are to be reconciled? */
 int
 bo_orders_pending(void)
 {
-	return bo_pending != NULL ? bo_pending->state.ndirty : 0;
+	return bo_notes != NULL ? bo_notes->state.ndirty : 0;
 }
 
 /* The transaction is over: the memory of the notes goes with it. */
 void
 bo_notes_reset(void)
 {
-	bo_pending = NULL;
+	bo_notes = NULL;
 }
 
 /* A subtransaction was rolled back. */
 void
 bo_notes_rolled_back(void)
 {
-	if (bo_pending != NULL)
-		bo_pending->last_note = NULL;
+	if (bo_notes != NULL)
+		bo_notes->last_note = NULL;
 }

@@ -1,6 +1,6 @@
 /*
- * notes.h
- *		The transaction's notes: capture.c, notes.c and commit_work.c share it.
+ * transaction.h
+ *		The transaction's notes: capture.c, order_notes.c and commit_work.c share it.
  */
 #ifndef BO_TRANSACTION_H
 #define BO_TRANSACTION_H
@@ -16,11 +16,11 @@ typedef struct NotedTypes
 } NotedTypes;
 
 /* A row of order lines that this transaction inserted. */
-typedef struct WrittenRow
+typedef struct InsertedRow
 {
 	ItemPointerData tid;
 	int32		next;			/* of the same order, as they were inserted */
-} WrittenRow;
+} InsertedRow;
 
 /* Where the note of a key is: notes are big, and the hash table takes memory for dozens of entries at once. */
 typedef struct NoteEntry
@@ -30,7 +30,7 @@ typedef struct NoteEntry
 } NoteEntry;
 
 /* The transaction's notes, in a context of their own below TopTransactionContext. */
-typedef struct Pending
+typedef struct TransactionNotes
 {
 	MemoryContext cx;
 	List	   *types;			/* of NotedTypes */
@@ -42,21 +42,21 @@ typedef struct Pending
 		int			ndirty;		/* notes to reconcile */
 		int			nmoves;		/* moves that count */
 		bool		queued;		/* the commit event is */
-		bool		requeued;	/* it has gone to the end of the queue once */
+		bool		sent_to_end; /* it has gone to the end of the queue once */
 		bool		statement_queued;	/* the event at the end of the statement is */
 	}			state;			/* follows savepoints */
 	bool		queueing;		/* the event is being queued: one that fires now does not wait */
 	bool		paused;			/* whoever set this does the commit work, or queues it */
-	uint32		era;			/* grows when rows that were written may be no more */
-	WrittenRow *written;
-	int32		nwritten;
-	int32		written_capacity;
+	uint32		rollback_epoch; /* grows when rows that were written may be no more */
+	InsertedRow *inserted_rows;
+	int32		ninserted;
+	int32		inserted_capacity;
 	Mapping    *last_mapping;	/* the last note, as most rows repeat it */
 	OrderNote  *last_note;
-} Pending;
+} TransactionNotes;
 
-extern Pending *bo_pending;		/* NULL: nothing was noted */
+extern TransactionNotes *bo_notes; /* NULL: nothing was noted */
 
-extern Pending *bo_need_pending(void);
+extern TransactionNotes *bo_transaction_notes(void);
 
 #endif							/* BO_TRANSACTION_H */

@@ -46,8 +46,8 @@ typedef struct Draft
 typedef struct Matching
 {
 	const Scope *scope;
-	Wants		wants;
-	Wanted	  **sorted;			/* what is wanted, in the order supplier, location, item */
+	PurchasePlan plan;
+	PlannedLine **sorted;		/* what is wanted, in the order supplier, location, item */
 	int			next;			/* of these */
 	Vector		locked;			/* po_id of each draft that was written, sorted */
 	Vector		drafts;
@@ -71,10 +71,10 @@ compare_place(const text *supplier1, const text *location1, const text *supplier
 
 /* Of one supplier. */
 static int
-compare_wanted(const void *a, const void *b)
+compare_planned(const void *a, const void *b)
 {
-	const Wanted *w1 = *(const Wanted *const *) a;
-	const Wanted *w2 = *(const Wanted *const *) b;
+	const PlannedLine *w1 = *(const PlannedLine *const *) a;
+	const PlannedLine *w2 = *(const PlannedLine *const *) b;
 	int			result = bo_compare_text(w1->location, w2->location);
 
 	if (result == 0)
@@ -87,46 +87,46 @@ compare_wanted(const void *a, const void *b)
  * and laid together by supplier, in memory too, and those of each are sorted.
  */
 static void
-sort_wanted(Matching *m)
+sort_planned(Matching *m)
 {
-	int			n = m->wants.wanted.n;
-	int			suppliers = m->wants.suppliers.n;
-	const Wanted *wanted = m->wants.wanted.items;
-	Wanted	   *together = palloc_extended(sizeof(Wanted) * n, MCXT_ALLOC_HUGE);
+	int 		n = m->plan.planned.n;
+	int 		suppliers = m->plan.suppliers.n;
+	const PlannedLine *planned = m->plan.planned.items;
+	PlannedLine *together = palloc_extended(sizeof(PlannedLine) * n, MCXT_ALLOC_HUGE);
 	int		   *end = palloc0(sizeof(int) * (suppliers + 1));	/* of a supplier's lines; of the one before, until they are there */
 
-	m->sorted = palloc_extended(sizeof(Wanted *) * n, MCXT_ALLOC_HUGE);
+	m->sorted = palloc_extended(sizeof(PlannedLine *) * n, MCXT_ALLOC_HUGE);
 	for (int i = 0; i < n; i++)
-		end[wanted[i].supplier + 1]++;
+		end[planned[i].supplier + 1]++;
 	for (int s = 1; s <= suppliers; s++)
 		end[s] += end[s - 1];
 	for (int i = 0; i < n; i++)
-		together[end[wanted[i].supplier]++] = wanted[i];
+		together[end[planned[i].supplier]++] = planned[i];
 	for (int i = 0; i < n; i++)
 		m->sorted[i] = &together[i];
 	for (int s = 0; s < suppliers; s++)
 	{
 		int			start = s == 0 ? 0 : end[s - 1];
 
-		qsort(m->sorted + start, end[s] - start, sizeof(Wanted *), compare_wanted);
+		qsort(m->sorted + start, end[s] - start, sizeof(PlannedLine *), compare_planned);
 	}
 	if (n > 0)
-		pfree(m->wants.wanted.items);
-	m->wants.wanted = (Vector) {.items = together,.n = n,.capacity = n};
+		pfree(m->plan.planned.items);
+	m->plan.planned = (Vector) {.items = together,.n = n,.capacity = n};
 	pfree(end);
 }
 
 /* The next of what is wanted, or NULL. */
-static Wanted *
-next_wanted(Matching *m)
+static PlannedLine *
+next_planned(Matching *m)
 {
-	return m->next < m->wants.wanted.n ? m->sorted[m->next] : NULL;
+	return m->next < m->plan.planned.n ? m->sorted[m->next] : NULL;
 }
 
 static const text *
-supplier_of(Matching *m, const Wanted *w)
+supplier_of(Matching *m, const PlannedLine *w)
 {
-	return *AT(m->wants.suppliers, text *, w->supplier);
+	return *AT(m->plan.suppliers, text *, w->supplier);
 }
 
 static int
@@ -146,9 +146,9 @@ add_drafts(Matching *m)
 	Datum		args[] = {PointerGetDatum(m->scope->tenant), PointerGetDatum(m->scope->location), PointerGetDatum(m->scope->supplier)};
 	int			n;
 
-	for (int i = 0; i < m->wants.wanted.n; i++)
+	for (int i = 0; i < m->plan.planned.n; i++)
 	{
-		const Wanted *w = m->sorted[i];
+		const PlannedLine *w = m->sorted[i];
 
 		if (i == 0 || w->supplier != m->sorted[i - 1]->supplier || bo_compare_text(w->location, m->sorted[i - 1]->location) != 0)
 		{
@@ -158,9 +158,9 @@ add_drafts(Matching *m)
 			(void) bo_rows_put(rows, values, nulls);
 		}
 	}
-	n = bo_exec(BO_ADD_DRAFTS, rows, args, false);
+	n = bo_run_statement(BO_ADD_DRAFTS, rows, args, false);
 	for (int i = 0; i < n; i++)
-		*AT(m->locked, int64, i) = bo_get_int64(i, 1);
+		*AT(m->locked, int64, i) = bo_result_int64(SPI_tuptable, i, 1);
 	if (n > 0)
 		qsort(m->locked.items, n, sizeof(int64), compare_po_id);
 	bo_rows_drop(rows);
@@ -200,7 +200,7 @@ draft_of(Matching *m, const text *supplier, const text *location)
 
 /* A row of BO_ROWS_PLANNED.  w is NULL for a line that goes. */
 static void
-fill_line(const Matching *m, int64 po_id, int32 line_no, const Wanted *w, Datum *values, bool *nulls)
+fill_line(const Matching *m, int64 po_id, int32 line_no, const PlannedLine *w, Datum *values, bool *nulls)
 {
 	values[0] = PointerGetDatum(m->scope->tenant);
 	values[1] = Int64GetDatum(po_id);
@@ -220,7 +220,7 @@ fill_line(const Matching *m, int64 po_id, int32 line_no, const Wanted *w, Datum 
 
 /* Puts a line to one of the sets. */
 static void
-put_line(const Matching *m, BoRows *rows, const Draft *d, int32 line_no, const Wanted *w)
+put_line(const Matching *m, BoRows *rows, const Draft *d, int32 line_no, const PlannedLine *w)
 {
 	Datum		values[10];
 	bool		nulls[10];
@@ -233,7 +233,7 @@ put_line(const Matching *m, BoRows *rows, const Draft *d, int32 line_no, const W
 static void
 add_line(Matching *m)
 {
-	Wanted	   *w = next_wanted(m);
+	PlannedLine *w = next_planned(m);
 	Draft	   *d = draft_of(m, supplier_of(m, w), w->location);
 
 	m->next++;
@@ -251,9 +251,9 @@ make_line(Datum *values, bool *nulls, void *arg)
 {
 	Matching   *m = arg;
 
-	while (next_wanted(m)->line_no == 0)
+	while (next_planned(m)->line_no == 0)
 		m->next++;
-	fill_line(m, next_wanted(m)->po_id, next_wanted(m)->line_no, next_wanted(m), values, nulls);
+	fill_line(m, next_planned(m)->po_id, next_planned(m)->line_no, next_planned(m), values, nulls);
 	m->next++;
 }
 
@@ -273,11 +273,11 @@ take_present(const Datum *values, const bool *nulls, void *arg)
 	text	   *supplier = m->supplier = bo_text_like(values[0], m->supplier);
 	text	   *location = m->location = bo_text_like(values[1], m->location);
 	text	   *item = m->item = bo_text_like(values[2], m->item);
-	Wanted	   *w = NULL;
+	PlannedLine *w = NULL;
 	Draft	   *d;
 	int			order = -1;
 
-	while (order < 0 && (w = next_wanted(m)) != NULL)
+	while (order < 0 && (w = next_planned(m)) != NULL)
 	{
 		order = compare_place(supplier_of(m, w), w->location, supplier, location);
 		if (order == 0)
@@ -313,7 +313,7 @@ delete_empty_drafts(Matching *m)
 		if (!d->asks)
 			put_line(m, rows, d, 0, NULL);
 	}
-	bo_write(BO_DELETE_EMPTY_DRAFTS, rows);
+	bo_flush_rows(BO_DELETE_EMPTY_DRAFTS, rows);
 }
 
 /*
@@ -330,7 +330,7 @@ bo_write_drafts(PG_FUNCTION_ARGS)
 {
 	Scope		scope;
 	Matching	m = {.scope = &scope};
-	BoSection	section;
+	SpiScope	spi;
 	MemoryContext cx = CurrentMemoryContext;
 
 	if (PG_ARGISNULL(3))
@@ -339,22 +339,22 @@ bo_write_drafts(PG_FUNCTION_ARGS)
 	scope.supplier = PG_ARGISNULL(1) ? NULL : PG_GETARG_TEXT_PP(1);
 	scope.location = PG_ARGISNULL(2) ? NULL : PG_GETARG_TEXT_PP(2);
 	scope.tenant = PG_GETARG_TEXT_PP(3);
-	bo_enter(&section);
+	bo_spi_begin(&spi);
 	MemoryContextSwitchTo(cx);
-	bo_find_wanted(&m.wants, &scope);
-	sort_wanted(&m);
+	bo_find_planned_lines(&m.plan, &scope);
+	sort_planned(&m);
 	add_drafts(&m);
 	m.rewritten = bo_rows(BO_ROWS_PLANNED);
 	m.removed = bo_rows(BO_ROWS_PLANNED);
 	bo_read_plan_rows(drafts_sql, &scope, false, take_draft, &m);
 	bo_read_plan_rows(present_sql, &scope, false, take_present, &m);
-	while (next_wanted(&m) != NULL)
+	while (next_planned(&m) != NULL)
 		add_line(&m);
-	bo_write(BO_DELETE_PLANNED, m.removed);
-	bo_write(BO_UPDATE_PLANNED, m.rewritten);
+	bo_flush_rows(BO_DELETE_PLANNED, m.removed);
+	bo_flush_rows(BO_UPDATE_PLANNED, m.rewritten);
 	m.next = 0;
-	bo_write(BO_INSERT_PLANNED, bo_rows_made(BO_ROWS_PLANNED, m.inserted, make_line, &m));
+	bo_flush_rows(BO_INSERT_PLANNED, bo_rows_made(BO_ROWS_PLANNED, m.inserted, make_line, &m));
 	delete_empty_drafts(&m);
-	bo_leave(&section);
+	bo_spi_end(&spi);
 	PG_RETURN_VOID();
 }

@@ -29,8 +29,8 @@ Datum
 bo_apply_movements(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = bo_own_trigger(fcinfo, "apply_movements", "stock_movement", "stock_movement");
-	Settlement	settlement = {0};
-	BoSection	section;
+	SettleRequest request = {0};
+	SpiScope	spi;
 	MemoryContext cx;
 	MemoryContext old;
 	uint64		n;
@@ -38,10 +38,10 @@ bo_apply_movements(PG_FUNCTION_ARGS)
 	if (bo_writing)
 		PG_RETURN_POINTER(NULL);
 	cx = AllocSetContextCreate(CurrentMemoryContext, "backorder movements", ALLOCSET_DEFAULT_SIZES);
-	bo_enter(&section);
+	bo_spi_begin(&spi);
 	if (SPI_register_trigger_data(trigdata) != SPI_OK_TD_REGISTER)
 		elog(ERROR, "could not register transition table");
-	n = bo_exec(BO_NEW_MOVEMENTS, NULL, NULL, false);
+	n = bo_run_statement(BO_NEW_MOVEMENTS, NULL, NULL, false);
 	old = MemoryContextSwitchTo(cx);
 	for (uint64 i = 0; i < n; i++)
 	{
@@ -49,23 +49,23 @@ bo_apply_movements(PG_FUNCTION_ARGS)
 		bool		no_po;
 		bool		no_line;
 
-		m->movement_id = bo_get_int64(i, 1);
-		m->tenant = bo_get_text(i, 2);
-		m->item = bo_get_text(i, 3);
-		m->location = bo_get_text(i, 4);
-		m->kind = bo_get_text(i, 5);
-		m->quantity = bo_get_qty(i, 6);
-		m->unavailable = bo_get_qty(i, 7);
-		m->po_id = DatumGetInt64(bo_get(i, 8, &no_po));
-		m->po_line_no = DatumGetInt32(bo_get(i, 9, &no_line));
+		m->movement_id = bo_result_int64(SPI_tuptable, i, 1);
+		m->tenant = bo_result_text(SPI_tuptable, i, 2);
+		m->item = bo_result_text(SPI_tuptable, i, 3);
+		m->location = bo_result_text(SPI_tuptable, i, 4);
+		m->kind = bo_result_text(SPI_tuptable, i, 5);
+		m->quantity = bo_result_qty(SPI_tuptable, i, 6);
+		m->unavailable = bo_result_qty(SPI_tuptable, i, 7);
+		m->po_id = DatumGetInt64(bo_result(SPI_tuptable, i, 8, &no_po));
+		m->po_line_no = DatumGetInt32(bo_result(SPI_tuptable, i, 9, &no_line));
 		m->has_po = !no_po && !no_line;
 		m->half_po = no_po != no_line;
-		settlement.movements = lappend(settlement.movements, m);
+		request.movements = lappend(request.movements, m);
 	}
 	MemoryContextSwitchTo(old);
-	bo_leave(&section);
-	if (settlement.movements != NIL)
-		(void) bo_reconcile_and_settle(&settlement, (ReconcileMode) {0});
+	bo_spi_end(&spi);
+	if (request.movements != NIL)
+		(void) bo_reconcile_and_settle(&request, (ReconcileMode) {0});
 	MemoryContextDelete(cx);
 	PG_RETURN_POINTER(NULL);
 }

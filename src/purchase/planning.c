@@ -57,14 +57,14 @@ typedef struct ShortItem
 } ShortItem;
 
 /* What is short of an item at a location. */
-typedef struct Need
+typedef struct Requirement
 {
 	int			item;			/* number */
 	text	   *location;
 	Qty			rest;			/* of the quantity needed; 0 or less when all is bought */
 	Qty			rest_short;		/* of the part that order lines wait for */
 	int			lines;
-} Need;
+} Requirement;
 
 /* The number of a name. */
 typedef struct NameNumber
@@ -144,36 +144,36 @@ to_multiple(Qty quantity, Qty multiple, bool up)
 
 /* One line of a supplier: what is needed, in its multiple, within its limits. */
 static void
-buy(Wants *wants, Need *need, const text *item, const Candidate *c)
+add_planned_line(PurchasePlan *plan, Requirement *requirement, const text *item, const Candidate *c)
 {
-	Qty			quantity = to_multiple(qty_max(need->rest, c->smallest), c->multiple, true);
+	Qty 		quantity = to_multiple(qty_max(requirement->rest, c->smallest), c->multiple, true);
 	Qty			needed;
-	Wanted		w = {.supplier = c->supplier,.n = ++need->lines,.location = need->location,.item = item,.unit_cost = c->unit_cost};
+	PlannedLine w = {.supplier = c->supplier,.n = ++requirement->lines,.location = requirement->location,.item = item,.unit_cost = c->unit_cost};
 
 	if (c->largest != NULL)
 		quantity = qty_min(quantity, c->largest);
-	needed = qty_min(need->rest, quantity);
+	needed = qty_min(requirement->rest, quantity);
 	w.quantity = quantity;
-	w.for_backorders = qty_sign(need->rest_short) > 0 ? qty_min(need->rest_short, needed) : qty_zero;
+	w.for_backorders = qty_sign(requirement->rest_short) > 0 ? qty_min(requirement->rest_short, needed) : qty_zero;
 	w.for_reorder = qty_sub(needed, w.for_backorders);
 	w.for_rounding = qty_sub(quantity, needed);
-	need->rest = qty_sub(need->rest, quantity);
-	need->rest_short = qty_sub(need->rest_short, needed);
-	if (wants->scope->supplier == NULL || bo_compare_text(wants->scope->supplier, *AT(wants->suppliers, text *, c->supplier)) == 0)
-		*AT(wants->wanted, Wanted, wants->wanted.n) = w;
+	requirement->rest = qty_sub(requirement->rest, quantity);
+	requirement->rest_short = qty_sub(requirement->rest_short, needed);
+	if (plan->scope->supplier == NULL || bo_compare_text(plan->scope->supplier, *AT(plan->suppliers, text *, c->supplier)) == 0)
+		*AT(plan->planned, PlannedLine, plan->planned.n) = w;
 }
 
 /* The preferred supplier first, the next above its maximum, and further lines of the last one. */
 static void
-allot(Wants *wants, Need *need)
+source_requirement(PurchasePlan *plan, Requirement *requirement)
 {
-	const ShortItem *item = AT(wants->items, ShortItem, need->item);
+	const ShortItem *item = AT(plan->items, ShortItem, requirement->item);
 	const Candidate *c = item->candidates;
 
-	while (c != NULL && qty_sign(need->rest) > 0)
+	while (c != NULL && qty_sign(requirement->rest) > 0)
 	{
 		CHECK_FOR_INTERRUPTS();
-		buy(wants, need, item->name, c);
+		add_planned_line(plan, requirement, item->name, c);
 		c = c->next != NULL ? c->next : c;
 	}
 }
@@ -182,37 +182,37 @@ allot(Wants *wants, Need *need)
 static void
 take_position(const Datum *values, const bool *nulls, void *arg)
 {
-	Wants	   *wants = arg;
+	PurchasePlan *plan = arg;
 	Qty			has = qty_add(qty_copy(values[2]), qty_copy(values[3]));
 	NameNumber *name;
-	Need	   *need;
+	Requirement *requirement;
 	bool		found;
 
 	if (qty_cmp(has, qty_copy(values[4])) >= 0)
 		return;
-	name = names_insert(wants->item_numbers, DatumGetTextPP(values[0]), &found);
+	name = names_insert(plan->item_numbers, DatumGetTextPP(values[0]), &found);
 	if (!found)
 	{
-		name->number = wants->items.n;
-		name->name = AT(wants->items, ShortItem, name->number)->name = DatumGetTextPCopy(values[0]);
+		name->number = plan->items.n;
+		name->name = AT(plan->items, ShortItem, name->number)->name = DatumGetTextPCopy(values[0]);
 	}
-	need = AT(wants->needs, Need, wants->needs.n);
-	need->item = name->number;
-	need->location = bo_text_like(values[1], wants->needs.n > 1 ? need[-1].location : NULL);
-	need->rest = qty_sub(qty_copy(values[5]), has);
-	need->rest_short = qty_min(qty_sub(qty_zero, has), need->rest);
+	requirement = AT(plan->requirements, Requirement, plan->requirements.n);
+	requirement->item = name->number;
+	requirement->location = bo_text_like(values[1], plan->requirements.n > 1 ? requirement[-1].location : NULL);
+	requirement->rest = qty_sub(qty_copy(values[5]), has);
+	requirement->rest_short = qty_min(qty_sub(qty_zero, has), requirement->rest);
 }
 
 /* A row of suppliers_sql. */
 static void
 take_supplier(const Datum *values, const bool *nulls, void *arg)
 {
-	Wants	   *wants = arg;
-	int			number = wants->suppliers.n;
-	text	   *supplier = *AT(wants->suppliers, text *, number) = DatumGetTextPCopy(values[0]);
+	PurchasePlan *plan = arg;
+	int 		number = plan->suppliers.n;
+	text	   *supplier = *AT(plan->suppliers, text *, number) = DatumGetTextPCopy(values[0]);
 	bool		found;
 
-	names_insert(wants->supplier_numbers, supplier, &found)->number = number;
+	names_insert(plan->supplier_numbers, supplier, &found)->number = number;
 }
 
 /*
@@ -222,9 +222,9 @@ take_supplier(const Datum *values, const bool *nulls, void *arg)
 static void
 take_terms(const Datum *values, const bool *nulls, void *arg)
 {
-	Wants	   *wants = arg;
-	const NameNumber *item = names_lookup(wants->item_numbers, DatumGetTextPP(values[0]));
-	const NameNumber *supplier = item == NULL ? NULL : names_lookup(wants->supplier_numbers, DatumGetTextPP(values[1]));
+	PurchasePlan *plan = arg;
+	const NameNumber *item = names_lookup(plan->item_numbers, DatumGetTextPP(values[0]));
+	const NameNumber *supplier = item == NULL ? NULL : names_lookup(plan->supplier_numbers, DatumGetTextPP(values[1]));
 	int			rank = DatumGetInt32(values[2]);
 	Candidate **place;
 	Candidate  *c;
@@ -237,7 +237,7 @@ take_terms(const Datum *values, const bool *nulls, void *arg)
 	largest = nulls[6] ? NULL : to_multiple(qty_copy(values[6]), multiple, false);
 	if (largest != NULL && qty_sign(largest) == 0)
 		return;
-	for (place = &AT(wants->items, ShortItem, item->number)->candidates; (c = *place) != NULL; place = &c->next)
+	for (place = &AT(plan->items, ShortItem, item->number)->candidates; (c = *place) != NULL; place = &c->next)
 	{
 		if (c->rank > rank || (c->rank == rank && c->supplier > supplier->number))
 			break;
@@ -256,23 +256,23 @@ take_terms(const Datum *values, const bool *nulls, void *arg)
 }
 
 /*
- * The lines that planning wants now, in wants->wanted.  Expects a section.  All
+ * The lines that planning wants now, in plan->planned.  Expects an SPI scope.  All
  * is read with the caller's snapshot, so that it fits together.
  */
 void
-bo_find_wanted(Wants *wants, const Scope *scope)
+bo_find_planned_lines(PurchasePlan *plan, const Scope *scope)
 {
-	wants->scope = scope;
-	wants->item_numbers = names_create(CurrentMemoryContext, 256, NULL);
-	wants->supplier_numbers = names_create(CurrentMemoryContext, 256, NULL);
-	bo_read_plan_rows(positions_sql, scope, true, take_position, wants);
-	if (wants->needs.n > 0)
+	plan->scope = scope;
+	plan->item_numbers = names_create(CurrentMemoryContext, 256, NULL);
+	plan->supplier_numbers = names_create(CurrentMemoryContext, 256, NULL);
+	bo_read_plan_rows(positions_sql, scope, true, take_position, plan);
+	if (plan->requirements.n > 0)
 	{
-		bo_read_plan_rows(suppliers_sql, scope, true, take_supplier, wants);
-		bo_read_plan_rows(terms_sql, scope, true, take_terms, wants);
+		bo_read_plan_rows(suppliers_sql, scope, true, take_supplier, plan);
+		bo_read_plan_rows(terms_sql, scope, true, take_terms, plan);
 	}
-	for (int i = 0; i < wants->needs.n; i++)
-		allot(wants, AT(wants->needs, Need, i));
+	for (int i = 0; i < plan->requirements.n; i++)
+		source_requirement(plan, AT(plan->requirements, Requirement, i));
 }
 
 /*
@@ -284,9 +284,9 @@ bo_wanted_purchases(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Scope		scope = {0};
-	BoSection	section;
+	SpiScope	spi;
 	MemoryContext cx = CurrentMemoryContext;
-	Wants		wants = {0};
+	PurchasePlan plan = {0};
 
 	InitMaterializedSRF(fcinfo, 0);
 	if (PG_ARGISNULL(2))
@@ -294,19 +294,19 @@ bo_wanted_purchases(PG_FUNCTION_ARGS)
 	scope.item = PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0);
 	scope.location = PG_ARGISNULL(1) ? NULL : PG_GETARG_TEXT_PP(1);
 	scope.tenant = PG_GETARG_TEXT_PP(2);
-	bo_enter(&section);
+	bo_spi_begin(&spi);
 	MemoryContextSwitchTo(cx);
-	bo_find_wanted(&wants, &scope);
-	for (int i = 0; i < wants.wanted.n; i++)
+	bo_find_planned_lines(&plan, &scope);
+	for (int i = 0; i < plan.planned.n; i++)
 	{
-		Wanted	   *w = AT(wants.wanted, Wanted, i);
-		Datum		values[] = {PointerGetDatum(w->item), PointerGetDatum(w->location), PointerGetDatum(*AT(wants.suppliers, text *, w->supplier)), Int32GetDatum(w->n),
+		PlannedLine *w = AT(plan.planned, PlannedLine, i);
+		Datum		values[] = {PointerGetDatum(w->item), PointerGetDatum(w->location), PointerGetDatum(*AT(plan.suppliers, text *, w->supplier)), Int32GetDatum(w->n),
 			NumericGetDatum(w->quantity), NumericGetDatum(w->unit_cost), NumericGetDatum(w->for_backorders),
 		NumericGetDatum(w->for_reorder), NumericGetDatum(w->for_rounding)};
 		bool		nulls[lengthof(values)] = {[5] = w->unit_cost == NULL};
 
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
-	bo_leave(&section);
+	bo_spi_end(&spi);
 	return (Datum) 0;
 }

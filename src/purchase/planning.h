@@ -18,7 +18,7 @@ typedef struct Scope
 } Scope;
 
 /* A purchase order line as it should be. */
-typedef struct Wanted
+typedef struct PlannedLine
 {
 	int			supplier;
 	int			n;				/* of the lines of the item, in the order in which they take the need */
@@ -31,21 +31,21 @@ typedef struct Wanted
 	Qty			for_rounding;
 	int64		po_id;			/* of a line that is new, as the next */
 	int32		line_no;		/* 0: it is there, or not written */
-} Wanted;
+} PlannedLine;
 
-typedef struct Wants
+typedef struct PurchasePlan
 {
 	const Scope *scope;
 	struct names_hash *item_numbers;
 	struct names_hash *supplier_numbers;
 	Vector		items;			/* of ShortItem, by number */
 	Vector		suppliers;		/* of their names, by number */
-	Vector		needs;			/* of Need */
-	Vector		wanted;			/* of Wanted */
-} Wants;
+	Vector		requirements;	/* of Requirement */
+	Vector		planned;		/* of PlannedLine */
+} PurchasePlan;
 
 
 extern void bo_read_plan_rows(const char *sql, const Scope *scope, bool read_only, BoTakeRowFunc take, void *arg);
-extern void bo_find_wanted(Wants *wants, const Scope *scope);
+extern void bo_find_planned_lines(PurchasePlan *plan, const Scope *scope);
 
 #endif							/* BO_PLANNING_H */

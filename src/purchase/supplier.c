@@ -33,19 +33,19 @@ bo_supplier_references(PG_FUNCTION_ARGS)
 	bool		nulls[2] = {true, true};
 	TupleDesc	desc;
 	MemoryContext cx = CurrentMemoryContext;
-	BoSection	section;
+	SpiScope	spi;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	CommandCounterIncrement();
-	bo_enter(&section);
+	bo_spi_begin(&spi);
 	PushActiveSnapshot(GetLatestSnapshot());
-	if (bo_exec(BO_SUPPLIER_REFERENCES, NULL, args, true) > 0)
+	if (bo_run_statement(BO_SUPPLIER_REFERENCES, NULL, args, true) > 0)
 	{
 		char	   *item;
 
-		values[0] = bo_get(0, 1, &nulls[0]);
-		item = bo_get_text(0, 2);
+		values[0] = bo_result(SPI_tuptable, 0, 1, &nulls[0]);
+		item = bo_result_text(SPI_tuptable, 0, 2);
 		if (item != NULL)
 		{
 			MemoryContext old = MemoryContextSwitchTo(cx);
@@ -56,6 +56,6 @@ bo_supplier_references(PG_FUNCTION_ARGS)
 		}
 	}
 	PopActiveSnapshot();
-	bo_leave(&section);
+	bo_spi_end(&spi);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }

@@ -1,5 +1,5 @@
 /*
- * pieces.c
+ * batches.c
  *		Reconciles and settles what is noted; many orders one piece after
  *		another, so that memory stays flat.
  */
@@ -17,38 +17,38 @@
 #include "store/store.h"
 
 /* So many orders are a piece. */
-#define PIECE_ORDERS 5000
+#define BATCH_ORDERS 5000
 
 /*
  * So many where they are read from their rows and nothing is read for their
  * stock: what is done with their lines, one step after another, should find
  * them in the processor's cache.
  */
-#define SMALL_PIECE 250
+#define SMALL_BATCH_ORDERS 250
 
 /* The orders that are settled in pieces. */
-typedef struct Pieces
+typedef struct Batches
 {
 	List	   *notes;			/* as first noted */
 	int			next;
 	ReconcileMode mode;
 	Snapshot	snapshot;
-} Pieces;
+} Batches;
 
 static bool
-next_piece(Settlement *settlement)
+next_batch(SettleRequest *request)
 {
-	Pieces	   *pieces = settlement->next_arg;
-	List	   *piece = NIL;
-	int			size = settlement->small_pieces ? SMALL_PIECE : PIECE_ORDERS;
+	Batches    *batches = request->next_arg;
+	List	   *batch = NIL;
+	int 		size = request->small_batches ? SMALL_BATCH_ORDERS : BATCH_ORDERS;
 
-	settlement->changes = NIL;
-	while (pieces->next < list_length(pieces->notes) && list_length(piece) < size)
-		piece = lappend(piece, list_nth(pieces->notes, pieces->next++));
-	if (piece == NIL)
+	request->changes = NIL;
+	while (batches->next < list_length(batches->notes) && list_length(batch) < size)
+		batch = lappend(batch, list_nth(batches->notes, batches->next++));
+	if (batch == NIL)
 		return false;
-	list_sort(piece, bo_compare_notes);
-	bo_reconcile_orders(settlement, pieces->mode, piece, pieces->snapshot);
+	list_sort(batch, bo_compare_notes);
+	bo_reconcile_orders(request, batches->mode, batch, batches->snapshot);
 	return true;
 }
 
@@ -59,13 +59,13 @@ next_piece(Settlement *settlement)
  * that is mapped.
  */
 static bool
-may_be_pieces(const Settlement *settlement, ReconcileMode mode, List *notes)
+may_be_batches(const SettleRequest *request, ReconcileMode mode, List *notes)
 {
 	int32		source_id = 0;
 	ListCell   *lc;
 
-	if (list_length(notes) < 2 * SMALL_PIECE || bo_pending_moves() != NIL || (mode.whole && !mode.baseline) || mode.import ||
-		settlement->movements != NIL || settlement->supplies != NIL || settlement->places != NIL || settlement->counts != NIL || settlement->repromise)
+	if (list_length(notes) < 2 * SMALL_BATCH_ORDERS || bo_pending_moves() != NIL || (mode.whole && !mode.baseline) || mode.import ||
+		request->movements != NIL || request->supplies != NIL || request->stock_keys != NIL || request->stock_notes != NIL || request->repromise)
 		return false;
 	foreach(lc, notes)
 	{
@@ -77,7 +77,7 @@ may_be_pieces(const Settlement *settlement, ReconcileMode mode, List *notes)
 		source_id = note->key.source_id;
 		mapping = bo_mapping_to_use(source_id, mode);
 		bo_check_noted_types(mapping);
-		if (mapping->park || mapping->unreadable || mapping->ranked || mapping->picks || mapping->spellings || mapping->importing || mapping->line.nkeys == 0)
+		if (mapping->park || mapping->unreadable || mapping->ranked || mapping->picks || mapping->key_variants || mapping->importing || mapping->line.nkeys == 0)
 			return false;
 	}
 	return true;
@@ -98,19 +98,19 @@ are_recorded(List *notes, ReconcileMode mode)
 		Datum		values[4] = {bo_text(note->tenant), Int32GetDatum(note->key.source_id), bo_text(note->key.order_key), Int32GetDatum(i++)};
 		bool		nulls[4] = {false};
 
-		if (!note->state.fresh || mode.whole)
+		if (note->state.seen != ORDER_NEW || mode.whole)
 			bo_rows_put(rows, values, nulls);
 	}
-	result = i > 0 && bo_exec(BO_FIND_RECORDED, rows, NULL, true) > 0;
+	result = i > 0 && bo_run_statement(BO_FIND_RECORDED, rows, NULL, true) > 0;
 	bo_rows_drop(rows);
 	return result;
 }
 
 /* Where the orders have lines; *written: all are to be read from their rows. */
 static List *
-places_of(List *notes, ReconcileMode mode, bool *written)
+stock_keys_of(List *notes, ReconcileMode mode, bool *written)
 {
-	List	   *places = NIL;
+	List	   *stock_keys = NIL;
 	List	   *some = NIL;
 
 	*written = true;
@@ -125,84 +125,84 @@ places_of(List *notes, ReconcileMode mode, bool *written)
 			Mapping    *mapping = bo_mapping_to_use(note->key.source_id, mode);
 			List	   *more;
 
-			if (!bo_written_places(mapping, some, &more))
+			if (!bo_inserted_stock_keys(mapping, some, &more))
 			{
 				*written = false;
-				if (list_length(notes) < 2 * PIECE_ORDERS)
+				if (list_length(notes) < 2 * BATCH_ORDERS)
 					return NIL;
-				more = bo_mapping_places(mapping, some);
+				more = bo_mapping_stock_keys(mapping, some);
 			}
-			places = list_concat(places, more);
+			stock_keys = list_concat(stock_keys, more);
 			some = NIL;
 		}
 	}
-	return places;
+	return stock_keys;
 }
 
 /* Notes the orders whose keys were found to be written in another way. */
 static void
-note_spellings(List *spellings)
+note_key_variants(List *key_variants)
 {
 	ListCell   *lc;
 
-	foreach(lc, spellings)
+	foreach(lc, key_variants)
 	{
-		OtherSpelling *spelling = lfirst(lc);
+		KeyVariant *variant = lfirst(lc);
 
-		(void) bo_note_order_text(spelling->mapping, spelling->order_key, spelling->header);
+		(void) bo_note_order_text(variant->mapping, variant->order_key, variant->header);
 	}
 }
 
 /* Reconciles what is pending into the settlement and settles it. Returns lines that changed. */
 int64
-bo_reconcile_and_settle(Settlement *settlement, ReconcileMode mode)
+bo_reconcile_and_settle(SettleRequest *request, ReconcileMode mode)
 {
 	MemoryContext cx = AllocSetContextCreate(CurrentMemoryContext, "backorder settling", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(cx);
 	List	   *notes = bo_pending_orders();
-	BoSection	section;
+	SpiScope	spi;
 	int64		changed;
 
-	bo_enter_unpinned(&section);
+	bo_spi_begin_unpinned(&spi);
 	MemoryContextSwitchTo(cx);
-	settlement->counts = bo_take_counts();
-	if (may_be_pieces(settlement, mode, notes))
+	request->stock_notes = bo_take_stock_notes();
+	if (may_be_batches(request, mode, notes))
 	{
-		Pieces	   *pieces = palloc0(sizeof(Pieces));
+		Batches    *batches = palloc0(sizeof(Batches));
 
-		pieces->notes = list_copy(notes);
-		pieces->mode = mode;
-		pieces->snapshot = bo_snapshot_after_locks(notes, mode);
-		PushActiveSnapshot(pieces->snapshot);
+		batches->notes = list_copy(notes);
+		batches->mode = mode;
+		batches->snapshot = bo_snapshot_after_locks(notes, mode);
+		PushActiveSnapshot(batches->snapshot);
 		if (!are_recorded(notes, mode))
 		{
-			List	   *places = places_of(notes, mode, &settlement->small_pieces);
+			List	   *stock_keys = stock_keys_of(notes, mode, &request->small_batches);
 
-			if (settlement->small_pieces || list_length(notes) >= 2 * PIECE_ORDERS)
+			if (request->small_batches || list_length(notes) >= 2 * BATCH_ORDERS)
 			{
-				list_sort(pieces->notes, bo_compare_seq);
-				settlement->places = places;
-				settlement->next = next_piece;
-				settlement->next_arg = pieces;
+				list_sort(batches->notes, bo_compare_seq);
+				request->stock_keys = stock_keys;
+				request->next = next_batch;
+				request->next_arg = batches;
 			}
 		}
 		PopActiveSnapshot();
-		if (settlement->next == NULL)
-			bo_reconcile_orders(settlement, mode, notes, pieces->snapshot);
-		bo_settle(settlement);
-		UnregisterSnapshot(pieces->snapshot);
+		if (request->next == NULL)
+			bo_reconcile_orders(request, mode, notes, batches->snapshot);
+		bo_settle(request);
+		UnregisterSnapshot(batches->snapshot);
 	}
 	else
 	{
-		bo_reconcile(settlement, mode);
-		bo_settle(settlement);
+		bo_reconcile(request, mode);
+		bo_settle(request);
 	}
-	changed = settlement->lines_changed;
-	if (settlement->spellings != NIL)
-		note_spellings(settlement->spellings);
-	bo_leave(&section);
+	changed = request->lines_changed;
+	if (request->key_variants != NIL)
+		note_key_variants(request->key_variants);
+	bo_spi_end(&spi);
 	MemoryContextSwitchTo(old);
-	if (settlement->spellings != NIL)
+	if (request->key_variants != NIL)
 		changed += bo_settle_pending();
 	MemoryContextDelete(cx);
 	return changed;
@@ -212,9 +212,9 @@ bo_reconcile_and_settle(Settlement *settlement, ReconcileMode mode)
 int64
 bo_settle_pending(void)
 {
-	Settlement	settlement = {0};
+	SettleRequest request = {0};
 
-	if (bo_pending_orders() == NIL && !bo_counts_pending())
+	if (bo_pending_orders() == NIL && !bo_stock_pending())
 		return 0;
-	return bo_reconcile_and_settle(&settlement, (ReconcileMode) {0});
+	return bo_reconcile_and_settle(&request, (ReconcileMode) {0});
 }

@@ -21,8 +21,8 @@ add_change(Reconcile *r, Order *order, LineAction action, Recorded *rec, MappedL
 	/* Of a table that was dropped, one event says it all. */
 	change->quiet = order->baseline || (rec != NULL && rec->known) || order->mapping == r->mode.detach || order->mapping->detached;
 	change->order_key = (char *) order->note->key.order_key;
-	change->now = now;
-	change->first = order->note->state.fresh && order->recorded == NIL;
+	change->mapped = now;
+	change->first = order->note->state.seen == ORDER_NEW && order->recorded == NIL;
 	if (rec != NULL && rec->known)
 		change->known_shipped = rec->shipped;
 	if (rec != NULL && !rec->unrecorded)
@@ -32,7 +32,7 @@ add_change(Reconcile *r, Order *order, LineAction action, Recorded *rec, MappedL
 		change->old_item = rec->item;
 		change->old_location = rec->location;
 	}
-	r->settlement->changes = lappend(r->settlement->changes, change);
+	r->request->changes = lappend(r->request->changes, change);
 	return change;
 }
 
@@ -63,7 +63,7 @@ same_place(Recorded *rec, MappedLine *now)
 typedef struct LineEntry
 {
 	char	   *line_key;
-	int			n;				/* position in order->now */
+	int 		n;				/* position in order->lines_now */
 } LineEntry;
 
 static int
@@ -75,12 +75,12 @@ compare_entries(const void *a, const void *b)
 static LineEntry *
 sort_by_key(Order *order)
 {
-	int			n = list_length(order->now);
+	int 		n = list_length(order->lines_now);
 	LineEntry  *entries = palloc(sizeof(LineEntry) * Max(n, 1));
 
 	for (int i = 0; i < n; i++)
 	{
-		entries[i].line_key = ((MappedLine *) list_nth(order->now, i))->line_key;
+		entries[i].line_key = ((MappedLine *) list_nth(order->lines_now, i))->line_key;
 		entries[i].n = i;
 	}
 	qsort(entries, n, sizeof(LineEntry), compare_entries);
@@ -100,12 +100,12 @@ bo_check_line_keys(Order *order)
 	(void) sort_by_key(order);
 }
 
-/* Position in order->now of the line with this key, or -1. */
+/* Position in order->lines_now of the line with this key, or -1. */
 static int
 find_key(Order *order, LineEntry *entries, char *line_key)
 {
 	LineEntry	key = {.line_key = line_key};
-	LineEntry  *found = bsearch(&key, entries, list_length(order->now), sizeof(LineEntry), compare_entries);
+	LineEntry  *found = bsearch(&key, entries, list_length(order->lines_now), sizeof(LineEntry), compare_entries);
 
 	return found ? found->n : -1;
 }
@@ -145,14 +145,14 @@ pair_replaced(Reconcile *r, Order *order, Recorded **match)
 	foreach(lc, order->recorded)
 	{
 		Recorded   *rec = lfirst(lc);
-		MappedLine *now = rec->here >= 0 ? list_nth(order->now, rec->here) : NULL;
+		MappedLine *now = rec->here >= 0 ? list_nth(order->lines_now, rec->here) : NULL;
 
 		if (rec->live && (now == NULL || !now->demand || !same_place(rec, now)))
 			vanished = lappend(vanished, rec);
 	}
 	if (vanished == NIL)
 		return;
-	foreach(lc, order->now)
+	foreach(lc, order->lines_now)
 	{
 		MappedLine *now = lfirst(lc);
 		int			n = i++;
@@ -168,7 +168,7 @@ pair_replaced(Reconcile *r, Order *order, Recorded **match)
 				continue;
 			if (rec->here >= 0)
 			{
-				MappedLine *left = list_nth(order->now, rec->here);
+				MappedLine *left = list_nth(order->lines_now, rec->here);
 
 				match[rec->here] = NULL;
 				if (!left->demand)
@@ -205,7 +205,7 @@ has_line(Reconcile *r, Mapping *mapping, char *order_key, char *line_key)
 	ListCell   *lc;
 
 	if (order != NULL)
-		foreach(lc, order->now)
+		foreach(lc, order->lines_now)
 			if (strcmp(((MappedLine *) lfirst(lc))->line_key, line_key) == 0)
 				return true;
 	return false;
@@ -222,12 +222,12 @@ bo_reconcile_order(Reconcile *r, Order *order)
 	if (order->error != NULL || order->mapping->unreadable)
 		return;					/* parked: what is recorded stays */
 	entries = sort_by_key(order);
-	match = palloc0(sizeof(Recorded *) * Max(list_length(order->now), 1));
+	match = palloc0(sizeof(Recorded *) * Max(list_length(order->lines_now), 1));
 
 	match_keys(order, entries, match);
 	pair_replaced(r, order, match);
 
-	foreach(lc, order->now)
+	foreach(lc, order->lines_now)
 	{
 		MappedLine *now = lfirst(lc);
 		Recorded   *rec = match[i++];

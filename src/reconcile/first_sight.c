@@ -35,7 +35,7 @@
 /*
  * Raises 40001 where the active snapshot is older than the attachment: it may
  * not have what was written before that, with no trigger to note it.  Expects
- * a section.
+ * an SPI scope.
  */
 void
 bo_import_seen(int32 source_id)
@@ -46,11 +46,11 @@ bo_import_seen(int32 source_id)
 
 	if (!IsolationUsesXactSnapshot())
 		return;
-	if (bo_exec(BO_READ_IMPORT, NULL, &arg, true) > 0)
-		seen = bo_get(0, IMPORT_ADDED, &isnull);
+	if (bo_run_statement(BO_READ_IMPORT, NULL, &arg, true) > 0)
+		seen = bo_result(SPI_tuptable, 0, IMPORT_ADDED, &isnull);
 	PushActiveSnapshot(GetLatestSnapshot());
-	if (bo_exec(BO_READ_IMPORT, NULL, &arg, true) > 0 &&
-		(isnull || DatumGetTimestampTz(seen) != DatumGetTimestampTz(bo_get(0, IMPORT_ADDED, &isnull))))
+	if (bo_run_statement(BO_READ_IMPORT, NULL, &arg, true) > 0 &&
+		(isnull || DatumGetTimestampTz(seen) != DatumGetTimestampTz(bo_result(SPI_tuptable, 0, IMPORT_ADDED, &isnull))))
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("could not serialize access due to concurrent attachment of source %d", source_id)));
@@ -59,7 +59,7 @@ bo_import_seen(int32 source_id)
 
 /*
  * Up to which command what this transaction did counts as done before the
- * attachment.  Expects a section.
+ * attachment.  Expects an SPI scope.
  */
 static CommandId
 import_begin(int32 source_id)
@@ -67,9 +67,9 @@ import_begin(int32 source_id)
 	Datum		arg = Int32GetDatum(source_id);
 	bool		isnull;
 
-	if (bo_exec(BO_READ_IMPORT_BEGIN, NULL, &arg, true) > 0 &&
-		TransactionIdIsCurrentTransactionId(DatumGetTransactionId(bo_get(0, 1, &isnull))))
-		return DatumGetCommandId(bo_get(0, 2, &isnull));
+	if (bo_run_statement(BO_READ_IMPORT_BEGIN, NULL, &arg, true) > 0 &&
+		TransactionIdIsCurrentTransactionId(DatumGetTransactionId(bo_result(SPI_tuptable, 0, 1, &isnull))))
+		return DatumGetCommandId(bo_result(SPI_tuptable, 0, 2, &isnull));
 	return FirstCommandId;
 }
 
@@ -108,7 +108,7 @@ bo_read_before(Reconcile *r, Mapping *mapping, List *notes)
 	ListCell   *lc;
 	int			half = list_length(notes) / 2;
 
-	if (notes == NIL || bo_try(read_before, &reading) == NULL)
+	if (notes == NIL || bo_try_reading(read_before, &reading) == NULL)
 		return;
 	foreach(lc, notes)
 		bo_order_of(r, lfirst(lc))->before = NIL;

@@ -1,6 +1,6 @@
 /*
- * reconcile.h
- *		Orders while they are reconciled: reconcile.c, difference.c and pieces.c
+ * order.h
+ *		Orders while they are reconciled: reconcile.c, difference.c and batches.c
  *		share it.
  */
 #ifndef BO_ORDER_H
@@ -41,7 +41,7 @@ typedef struct Order
 	NoteKey		key;			/* hash key */
 	OrderNote  *note;
 	Mapping    *mapping;
-	List	   *now;			/* of MappedLine, by line key */
+	List	   *lines_now;		/* of MappedLine, by line key */
 	List	   *recorded;		/* of Recorded, by line_id */
 	ErrorData  *error;			/* it could not be read: parked */
 	bool		first_sight;	/* of a source that is being imported, and not recorded yet */
@@ -51,20 +51,20 @@ typedef struct Order
 } Order;
 
 /* Another way in which an order's key is written: by one of its lines, or by its header. */
-typedef struct OtherSpelling
+typedef struct KeyVariant
 {
 	Mapping    *mapping;
 	char	   *order_key;
 	bool		header;
-} OtherSpelling;
+} KeyVariant;
 
 typedef struct Reconcile
 {
-	Settlement *settlement;
+	SettleRequest *request;
 	ReconcileMode mode;
 	HTAB	   *orders;
 	Order	   *last;			/* of which a line was read */
-	bool		spellings;		/* other spellings of the keys being read are looked for */
+	bool		key_variants;	/* other spellings of the keys being read are looked for */
 } Reconcile;
 
 /* From this many orders on the planner chooses how to read them. */
@@ -82,14 +82,14 @@ typedef struct Reading
 extern Order *bo_order_of(Reconcile *r, const OrderNote *note);
 extern void bo_check_line_keys(Order *order);
 extern void bo_reconcile_order(Reconcile *r, Order *order);
-extern void bo_reconcile_orders(Settlement *settlement, ReconcileMode mode, List *notes, Snapshot snapshot);
+extern void bo_reconcile_orders(SettleRequest *request, ReconcileMode mode, List *notes, Snapshot snapshot);
 extern Mapping *bo_mapping_to_use(int32 source_id, ReconcileMode mode);
 extern Snapshot bo_snapshot_after_locks(List *notes, ReconcileMode mode);
 extern int	bo_compare_seq(const ListCell *a, const ListCell *b);
 
-/* read_rows.c */
-extern List *bo_read_written(Mapping *mapping, List *notes, MappedLineFunc func, void *arg);
-extern bool bo_written_places(Mapping *mapping, List *notes, List **places);
+/* read_tuples.c */
+extern List *bo_read_from_tuples(Mapping *mapping, List *notes, MappedLineFunc func, void *arg);
+extern bool bo_inserted_stock_keys(Mapping *mapping, List *notes, List **stock_keys);
 
 /* first_sight.c */
 extern void bo_import_seen(int32 source_id);

@@ -28,7 +28,7 @@
 void
 bo_lock_orders(List *notes)
 {
-	BoSection	section;
+	SpiScope	spi;
 	List	   *locked = NIL;
 	OrderKey   *keys;
 	int64	   *before;
@@ -46,19 +46,20 @@ bo_lock_orders(List *notes)
 	{
 		OrderNote  *note = lfirst(lc);
 
-		keys[n++] = (OrderKey) {.tenant = note->tenant,.source_id = note->key.source_id,.order_key = note->key.order_key,.born = bo_rows_are_known(note)};
+		keys[n++] = (OrderKey) {.tenant = note->tenant,.source_id = note->key.source_id,.order_key = note->key.order_key,.new_by_us = bo_is_inserted_whole(note)};
 	}
-	bo_enter_unpinned(&section);
+	bo_spi_begin_unpinned(&spi);
 	bo_lock_order_rows(keys, n, before);
-	bo_leave(&section);
+	bo_spi_end(&spi);
 	n = 0;
 	foreach(lc, locked)
 	{
 		OrderNote  *note = lfirst(lc);
 
-		bo_save(&note->state, sizeof(note->state));
-		note->state.born = note->state.fresh = before[n] < 0;
-		note->state.unseen = before[n++] <= 0;
+		bo_subxact_remember(&note->state, sizeof(note->state));
+		note->state.created = before[n] < 0;
+		note->state.seen = before[n] < 0 ? ORDER_NEW : before[n] == 0 ? ORDER_NOT_YET_IMPORTED : ORDER_KNOWN;
+		n++;
 		note->state.locked = true;
 	}
 	pfree(keys);
@@ -71,22 +72,22 @@ bo_lock_orders(List *notes)
  * in another way.  It is an order of its own, to be looked at next.
  */
 static void
-add_spelling(Reconcile *r, Mapping *mapping, char *order_key, bool header)
+add_key_variant(Reconcile *r, Mapping *mapping, char *order_key, bool header)
 {
-	OtherSpelling *spelling;
+	KeyVariant *variant;
 	ListCell   *lc;
 
-	foreach(lc, r->settlement->spellings)
+	foreach(lc, r->request->key_variants)
 	{
-		spelling = lfirst(lc);
-		if (spelling->mapping == mapping && spelling->header == header && strcmp(spelling->order_key, order_key) == 0)
+		variant = lfirst(lc);
+		if (variant->mapping == mapping && variant->header == header && strcmp(variant->order_key, order_key) == 0)
 			return;
 	}
-	spelling = palloc(sizeof(OtherSpelling));
-	spelling->mapping = mapping;
-	spelling->order_key = order_key;
-	spelling->header = header;
-	r->settlement->spellings = lappend(r->settlement->spellings, spelling);
+	variant = palloc(sizeof(KeyVariant));
+	variant->mapping = mapping;
+	variant->order_key = order_key;
+	variant->header = header;
+	r->request->key_variants = lappend(r->request->key_variants, variant);
 }
 
 static void
@@ -101,13 +102,13 @@ take_mapped(Mapping *mapping, MappedLine *line, void *arg)
 		order = r->last = hash_search(r->orders, &key, HASH_FIND, NULL);
 
 	if (order != NULL)
-		order->now = lappend(order->now, line);
-	else if (r->spellings)
-		add_spelling(r, mapping, line->order_key, false);
+		order->lines_now = lappend(order->lines_now, line);
+	else if (r->key_variants)
+		add_key_variant(r, mapping, line->order_key, false);
 	/* A line and its header meet on the lock of the header's spelling. */
 	if (order != NULL && line->header_key != NULL && strcmp(line->header_key, line->order_key) != 0 &&
 		!bo_order_is_locked(mapping->source_id, line->header_key))
-		add_spelling(r, mapping, line->header_key, true);
+		add_key_variant(r, mapping, line->header_key, true);
 }
 
 /* The one line noted of an order, as it is recorded. */
@@ -118,7 +119,7 @@ read_recorded_line(OrderNote *note, Mapping *mapping)
 
 	bo_pin();
 	args[3] = bo_text(bo_key_text(note->keys.line, mapping->line_key_type, mapping->nline_columns));
-	return bo_exec(BO_READ_RECORDED_LINE, NULL, args, true);
+	return bo_run_statement(BO_READ_RECORDED_LINE, NULL, args, true);
 }
 
 static void
@@ -138,7 +139,7 @@ read_recorded(Reconcile *r, List *notes)
 		Datum		values[4];
 		bool		nulls[4] = {false};
 
-		if (note->state.fresh && !r->mode.whole)
+		if (note->state.seen == ORDER_NEW && !r->mode.whole)
 			continue;			/* recorded by nobody before */
 		values[0] = bo_text(note->tenant);
 		values[1] = Int32GetDatum(note->key.source_id);
@@ -155,7 +156,7 @@ read_recorded(Reconcile *r, List *notes)
 	if (first->one_line)
 		n = read_recorded_line(first->note, first->mapping);
 	else
-		n = bo_exec(BO_READ_RECORDED, rows, NULL, true);
+		n = bo_run_statement(BO_READ_RECORDED, rows, NULL, true);
 	table = SPI_tuptable;
 	for (uint64 row = 0; row < n; row++)
 	{
@@ -163,26 +164,25 @@ read_recorded(Reconcile *r, List *notes)
 		Order	   *order;
 		bool		isnull;
 
-		SPI_tuptable = table;
-		order = list_nth(orders, bo_get_int32(row, 1));
-		rec->line_key = rec->old_line_key = bo_get_text(row, 2);
+		order = list_nth(orders, bo_result_int32(table, row, 1));
+		rec->line_key = rec->old_line_key = bo_result_text(table, row, 2);
 		rec->old_order_key = order->note->key.order_key ? (char *) order->note->key.order_key : NULL;
-		rec->item = bo_get_text(row, 3);
-		rec->location = bo_get_text(row, 4);
-		rec->customer = bo_get_text(row, 5);
-		rec->ordered = bo_get_qty(row, 6);
-		rec->cancelled = bo_get_qty(row, 7);
-		rec->shipped = bo_get_qty(row, 8);
-		rec->picked = bo_get_qty(row, 9);
-		rec->live = bo_get_bool(row, 10);
-		rec->deleted = bo_get_bool(row, 11);
-		rec->priority = bo_get_int32(row, 12);
-		rec->queued_at = DatumGetTimestampTz(bo_get(row, 13, &isnull));
-		rec->requested_at = DatumGetDateADT(bo_get(row, 14, &isnull));
+		rec->item = bo_result_text(table, row, 3);
+		rec->location = bo_result_text(table, row, 4);
+		rec->customer = bo_result_text(table, row, 5);
+		rec->ordered = bo_result_qty(table, row, 6);
+		rec->cancelled = bo_result_qty(table, row, 7);
+		rec->shipped = bo_result_qty(table, row, 8);
+		rec->picked = bo_result_qty(table, row, 9);
+		rec->live = bo_result_bool(table, row, 10);
+		rec->deleted = bo_result_bool(table, row, 11);
+		rec->priority = bo_result_int32(table, row, 12);
+		rec->queued_at = DatumGetTimestampTz(bo_result(table, row, 13, &isnull));
+		rec->requested_at = DatumGetDateADT(bo_result(table, row, 14, &isnull));
 		rec->has_requested_at = !isnull;
-		rec->held = bo_get_bool(row, 15);
+		rec->held = bo_result_bool(table, row, 15);
 		rec->here = -1;
-		bo_check_line_id(bo_get_int64(row, 16));
+		bo_check_line_id(bo_result_int64(table, row, 16));
 		order->recorded = lappend(order->recorded, rec);
 	}
 	SPI_freetuptable(table);
@@ -194,7 +194,7 @@ is_there(Order *order, const char *line_key)
 {
 	ListCell   *lc;
 
-	foreach(lc, order->now)
+	foreach(lc, order->lines_now)
 		if (strcmp(((MappedLine *) lfirst(lc))->line_key, line_key) == 0)
 			return true;
 	return false;
@@ -271,7 +271,7 @@ bo_mapping_to_use(int32 source_id, ReconcileMode mode)
 	if (mode.detach && mode.detach->source_id == source_id)
 		return mode.detach;
 	mapping = bo_mapping_or_park(source_id);
-	return mapping ? mapping : bo_mapping_stub(source_id);
+	return mapping ? mapping : bo_source_identity(source_id);
 }
 
 static void
@@ -279,7 +279,7 @@ read_orders(void *arg)
 {
 	Reading    *reading = arg;
 	Reconcile  *r = reading->r;
-	List	   *notes = r->mode.whole ? reading->notes : bo_read_written(reading->mapping, reading->notes, take_mapped, r);
+	List	   *notes = r->mode.whole ? reading->notes : bo_read_from_tuples(reading->mapping, reading->notes, take_mapped, r);
 	ListCell   *lc;
 
 	if (notes != NIL)
@@ -310,11 +310,11 @@ read_or_park(Reconcile *r, Mapping *mapping, List *notes)
 		read_orders(&reading);
 		return;
 	}
-	error = bo_try(read_orders, &reading);
+	error = bo_try_reading(read_orders, &reading);
 	if (error == NULL)
 		return;
 	foreach(lc, notes)
-		bo_order_of(r, lfirst(lc))->now = NIL;
+		bo_order_of(r, lfirst(lc))->lines_now = NIL;
 	if (half == 0)
 		bo_order_of(r, linitial(notes))->error = error;
 	else
@@ -357,9 +357,9 @@ bo_compare_seq(const ListCell *a, const ListCell *b)
  * sorted, and done with that; reads them with the snapshot.
  */
 void
-bo_reconcile_orders(Settlement *settlement, ReconcileMode mode, List *notes, Snapshot snapshot)
+bo_reconcile_orders(SettleRequest *request, ReconcileMode mode, List *notes, Snapshot snapshot)
 {
-	Reconcile	r = {.settlement = settlement,.mode = mode};
+	Reconcile	r = {.request = request,.mode = mode};
 	HASHCTL		ctl = {.keysize = sizeof(NoteKey),.entrysize = sizeof(Order),.hash = bo_note_key_hash,.match = bo_note_key_match,.hcxt = CurrentMemoryContext};
 	Mapping    *mapping = NULL;
 	List	   *by_seq;
@@ -379,16 +379,16 @@ bo_reconcile_orders(Settlement *settlement, ReconcileMode mode, List *notes, Sna
 			bo_check_noted_types(mapping);
 		}
 		order->mapping = mapping;
-		order->now = NIL;
+		order->lines_now = NIL;
 		order->recorded = NIL;
 		order->error = NULL;
 		order->before = NIL;
-		order->first_sight = mapping->importing && note->state.unseen && !note->keys.unreadable;
+		order->first_sight = mapping->importing && note->state.seen != ORDER_KNOWN && !note->keys.unreadable;
 		order->baseline = mode.baseline || (mode.import && order->first_sight);
 		first_sight = first_sight || (order->first_sight && !order->baseline);
 		/* Of one that is parked no line may be recorded yet. */
-		order->one_line = list_length(notes) == 1 && note->state.one_line && !note->state.whole && !note->state.unseen &&
-			!note->keys.unreadable && !mode.whole && mapping->by_line && !mapping->park && bo_pending_moves() == NIL;
+		order->one_line = list_length(notes) == 1 && note->state.one_line && !note->state.whole && note->state.seen == ORDER_KNOWN &&
+			!note->keys.unreadable && !mode.whole && mapping->lines_independent && !mapping->park && bo_pending_moves() == NIL;
 	}
 
 	PushActiveSnapshot(snapshot);
@@ -397,11 +397,11 @@ bo_reconcile_orders(Settlement *settlement, ReconcileMode mode, List *notes, Sna
 		OrderNote  *first = lfirst(lc);
 		List	   *some = NIL;
 
-		r.spellings = false;
+		r.key_variants = false;
 		for (; lc != NULL && ((OrderNote *) lfirst(lc))->key.source_id == first->key.source_id; lc = lnext(notes, lc))
 		{
 			some = lappend(some, lfirst(lc));
-			r.spellings |= ((OrderNote *) lfirst(lc))->state.spellings;
+			r.key_variants |= ((OrderNote *) lfirst(lc))->state.key_variants;
 		}
 		mapping = ((Order *) hash_search(r.orders, &first->key, HASH_FIND, NULL))->mapping;
 		if (mapping->line.nkeys > 0)
@@ -432,7 +432,7 @@ bo_reconcile_orders(Settlement *settlement, ReconcileMode mode, List *notes, Sna
 /*
  * One snapshot for what orders say and for what is recorded of them, taken
  * after the locks: first of the tables that they are read from, so that no
- * rewrite of them is waited for with it (rewritten.c), then of the orders.
+ * rewrite of them is waited for with it (table_rewrite.c), then of the orders.
  */
 Snapshot
 bo_snapshot_after_locks(List *notes, ReconcileMode mode)
@@ -456,10 +456,10 @@ bo_snapshot_after_locks(List *notes, ReconcileMode mode)
 
 /*
  * Adds to a settlement the differences of all pending orders, which are locked
- * and done with that.  Expects a section; allocates in the current context.
+ * and done with that.  Expects an SPI scope; allocates in the current context.
  */
 void
-bo_reconcile(Settlement *settlement, ReconcileMode mode)
+bo_reconcile(SettleRequest *request, ReconcileMode mode)
 {
 	List	   *notes = bo_pending_orders();
 	Snapshot	snapshot;
@@ -467,6 +467,6 @@ bo_reconcile(Settlement *settlement, ReconcileMode mode)
 	if (notes == NIL)
 		return;
 	snapshot = bo_snapshot_after_locks(notes, mode);
-	bo_reconcile_orders(settlement, mode, notes, snapshot);
+	bo_reconcile_orders(request, mode, notes, snapshot);
 	UnregisterSnapshot(snapshot);
 }

@@ -18,10 +18,10 @@ typedef struct ReconcileMode
 
 /* reconcile.c */
 extern void bo_lock_orders(List *notes);
-extern void bo_reconcile(Settlement *settlement, ReconcileMode mode);
+extern void bo_reconcile(SettleRequest *request, ReconcileMode mode);
 
 /* batches.c */
 extern int64 bo_settle_pending(void);
-extern int64 bo_reconcile_and_settle(Settlement *settlement, ReconcileMode mode);
+extern int64 bo_reconcile_and_settle(SettleRequest *request, ReconcileMode mode);
 
 #endif							/* BO_RECONCILE_H */

@@ -43,8 +43,8 @@ bo_lock_stock(PG_FUNCTION_ARGS)
 	ArrayType  *items = PG_GETARG_ARRAYTYPE_P(0);
 	char	   *location = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	char	   *tenant = text_to_cstring(PG_GETARG_TEXT_PP(2));
-	List	   *places = NIL;
-	BoSection	section;
+	List	   *stock_keys = NIL;
+	SpiScope	spi;
 	Datum	   *values;
 	bool	   *nulls;
 	int			n;
@@ -62,20 +62,20 @@ bo_lock_stock(PG_FUNCTION_ARGS)
 		key->tenant = tenant;
 		key->item = TextDatumGetCString(values[i]);
 		key->location = location;
-		places = lappend(places, key);
+		stock_keys = lappend(stock_keys, key);
 	}
-	if (bo_pending_orders() != NIL || bo_counts_pending())
+	if (bo_pending_orders() != NIL || bo_stock_pending())
 	{
 		/* One locking step: the stock of the pending orders is locked with it, sorted. */
-		Settlement	settlement = {.places = places};
+		SettleRequest request = {.stock_keys = stock_keys};
 
-		(void) bo_reconcile_and_settle(&settlement, (ReconcileMode) {0});
+		(void) bo_reconcile_and_settle(&request, (ReconcileMode) {0});
 	}
-	else if (places != NIL)
+	else if (stock_keys != NIL)
 	{
-		bo_enter(&section);
-		bo_lock_places(places);
-		bo_leave(&section);
+		bo_spi_begin(&spi);
+		bo_lock_stock_keys(stock_keys);
+		bo_spi_end(&spi);
 	}
 	PG_RETURN_VOID();
 }
@@ -84,32 +84,32 @@ bo_lock_stock(PG_FUNCTION_ARGS)
 Datum
 bo_repromise(PG_FUNCTION_ARGS)
 {
-	Settlement	settlement = {0};
+	SettleRequest request = {0};
 	MemoryContext cx = AllocSetContextCreate(CurrentMemoryContext, "backorder promises", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old;
-	BoSection	section;
+	SpiScope	spi;
 	Datum		arg = PG_ARGISNULL(0) ? (Datum) 0 : PG_GETARG_DATUM(0);
 	uint64		n;
 
-	bo_enter(&section);
-	n = bo_exec(BO_READ_STALE_STOCK, NULL, &arg, false);
+	bo_spi_begin(&spi);
+	n = bo_run_statement(BO_READ_STALE_STOCK, NULL, &arg, false);
 	old = MemoryContextSwitchTo(cx);
 	for (uint64 i = 0; i < n; i++)
 	{
 		StockKey   *key = palloc(sizeof(StockKey));
 
-		key->tenant = bo_get_text(i, 1);
-		key->item = bo_get_text(i, 2);
-		key->location = bo_get_text(i, 3);
-		settlement.places = lappend(settlement.places, key);
+		key->tenant = bo_result_text(SPI_tuptable, i, 1);
+		key->item = bo_result_text(SPI_tuptable, i, 2);
+		key->location = bo_result_text(SPI_tuptable, i, 3);
+		request.stock_keys = lappend(request.stock_keys, key);
 	}
 	MemoryContextSwitchTo(old);
-	bo_leave(&section);
-	if (settlement.places != NIL)
+	bo_spi_end(&spi);
+	if (request.stock_keys != NIL)
 	{
-		settlement.repromise = true;
-		(void) bo_reconcile_and_settle(&settlement, (ReconcileMode) {0});
+		request.repromise = true;
+		(void) bo_reconcile_and_settle(&request, (ReconcileMode) {0});
 	}
 	MemoryContextDelete(cx);
-	PG_RETURN_INT64(settlement.lines_changed);
+	PG_RETURN_INT64(request.lines_changed);
 }

@@ -20,9 +20,9 @@ PG_FUNCTION_INFO_V1(bo_collected_dealt);
 
 /* What the stock functions return; see collect_dealt(). */
 static bool collecting;
-static MemoryContext dealt_cx;
-static Tuplestorestate *dealt_store;
-static TupleDesc dealt_desc;
+static MemoryContext allocated_cx;
+static Tuplestorestate *allocated_store;
+static TupleDesc allocated_desc;
 
 void
 bo_collect_line(Line *line, Qty quantity)
@@ -33,22 +33,22 @@ bo_collect_line(Line *line, Qty quantity)
 
 	if (!collecting)
 		return;
-	old = MemoryContextSwitchTo(dealt_cx);
+	old = MemoryContextSwitchTo(allocated_cx);
 	values[0] = bo_text(line->stock->key.tenant);
 	values[1] = Int32GetDatum(line->source_id);
 	values[2] = bo_text(line->order_key);
 	values[3] = bo_text(line->line_key);
 	values[4] = NumericGetDatum(quantity);
-	tuplestore_putvalues(dealt_store, dealt_desc, values, nulls);
+	tuplestore_putvalues(allocated_store, allocated_desc, values, nulls);
 	MemoryContextSwitchTo(old);
 }
 
 void
-bo_dealt_reset(void)
+bo_allocated_reset(void)
 {
 	collecting = false;
-	dealt_store = NULL;			/* its memory goes with the transaction */
-	dealt_cx = NULL;
+	allocated_store = NULL; 	/* its memory goes with the transaction */
+	allocated_cx = NULL;
 }
 
 /* collect_dealt(): begins to note what settling deals in this transaction. */
@@ -57,17 +57,17 @@ bo_collect_dealt(PG_FUNCTION_ARGS)
 {
 	MemoryContext old;
 
-	if (dealt_cx != NULL)
-		MemoryContextDelete(dealt_cx);
-	dealt_cx = AllocSetContextCreate(TopTransactionContext, "backorder dealt", ALLOCSET_DEFAULT_SIZES);
-	old = MemoryContextSwitchTo(dealt_cx);
-	dealt_store = tuplestore_begin_heap(false, false, work_mem);
-	dealt_desc = CreateTemplateTupleDesc(5);
-	TupleDescInitEntry(dealt_desc, 1, "tenant", TEXTOID, -1, 0);
-	TupleDescInitEntry(dealt_desc, 2, "source_id", INT4OID, -1, 0);
-	TupleDescInitEntry(dealt_desc, 3, "order_key", TEXTOID, -1, 0);
-	TupleDescInitEntry(dealt_desc, 4, "line_key", TEXTOID, -1, 0);
-	TupleDescInitEntry(dealt_desc, 5, "quantity", NUMERICOID, -1, 0);
+	if (allocated_cx != NULL)
+		MemoryContextDelete(allocated_cx);
+	allocated_cx = AllocSetContextCreate(TopTransactionContext, "backorder dealt", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(allocated_cx);
+	allocated_store = tuplestore_begin_heap(false, false, work_mem);
+	allocated_desc = CreateTemplateTupleDesc(5);
+	TupleDescInitEntry(allocated_desc, 1, "tenant", TEXTOID, -1, 0);
+	TupleDescInitEntry(allocated_desc, 2, "source_id", INT4OID, -1, 0);
+	TupleDescInitEntry(allocated_desc, 3, "order_key", TEXTOID, -1, 0);
+	TupleDescInitEntry(allocated_desc, 4, "line_key", TEXTOID, -1, 0);
+	TupleDescInitEntry(allocated_desc, 5, "quantity", NUMERICOID, -1, 0);
 	MemoryContextSwitchTo(old);
 	collecting = true;
 	PG_RETURN_VOID();
@@ -83,14 +83,14 @@ bo_collected_dealt(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	if (!collecting)
 		return (Datum) 0;
-	slot = MakeSingleTupleTableSlot(dealt_desc, &TTSOpsMinimalTuple);
-	while (tuplestore_gettupleslot(dealt_store, true, false, slot))
+	slot = MakeSingleTupleTableSlot(allocated_desc, &TTSOpsMinimalTuple);
+	while (tuplestore_gettupleslot(allocated_store, true, false, slot))
 		tuplestore_puttupleslot(rsinfo->setResult, slot);
 	ExecDropSingleTupleTableSlot(slot);
 	collecting = false;
-	tuplestore_end(dealt_store);
-	MemoryContextDelete(dealt_cx);
-	dealt_cx = NULL;
-	dealt_store = NULL;
+	tuplestore_end(allocated_store);
+	MemoryContextDelete(allocated_cx);
+	allocated_cx = NULL;
+	allocated_store = NULL;
 	return (Datum) 0;
 }

@@ -1,5 +1,5 @@
 /*
- * counted.c
+ * attached_stock.c
  *		Stock of which the application keeps on hand itself, in a settling.
  *
  * What it says is looked up once the stock row is locked, and on hand made
@@ -8,7 +8,7 @@
  * other movements are refused.
  *
  * Part of settling: everything here runs under the stock locks that
- * bo_settle() takes, in its section and memory context.
+ * bo_settle() takes, in its SPI scope and memory context.
  */
 #include "postgres.h"
 
@@ -24,13 +24,13 @@
 
 /* Takes the stock to be looked at into the settling. */
 void
-bo_find_counts(Settle *st)
+bo_find_noted_stock(SettleState *st)
 {
 	ListCell   *lc;
 
-	foreach(lc, st->s->counts)
+	foreach(lc, st->request->stock_notes)
 	{
-		CountNote  *note = lfirst(lc);
+		StockNote  *note = lfirst(lc);
 
 		(void) bo_find_stock(st, note->tenant, (char *) note->key.item, (char *) note->key.location);
 	}
@@ -38,12 +38,12 @@ bo_find_counts(Settle *st)
 
 typedef struct Look
 {
-	Settle	   *st;
+	SettleState *st;
 	Mapping    *mapping;
 } Look;
 
 static void
-take_figure(char *item, char *location, Qty on_hand, Qty unavailable, void *arg)
+take_app_stock(char *item, char *location, Qty on_hand, Qty unavailable, void *arg)
 {
 	Look	   *look = arg;
 	StockKey	key = {look->mapping->tenant, item, location};
@@ -52,24 +52,24 @@ take_figure(char *item, char *location, Qty on_hand, Qty unavailable, void *arg)
 	/* Of other stock the lock is not held; what changed there is noted by its own row. */
 	if (stock == NULL || stock->looked_at != look->mapping->source_id)
 		return;
-	if (stock->counted_by != 0 && stock->counted_by != look->mapping->source_id)
+	if (stock->stock_source_id != 0 && stock->stock_source_id != look->mapping->source_id)
 		ereport(ERROR,
-				(errcode(ERRCODE_BO_COUNTED),
+				(errcode(ERRCODE_BO_ATTACHED_STOCK),
 				 errmsg("two tables keep stock of item \"%s\" at location \"%s\"", item, location),
-				 errdetail("%s does, and now %s.", bo_stock_table_name(stock->counted_by), look->mapping->line.name),
+				 errdetail("%s does, and now %s.", bo_stock_table_name(stock->stock_source_id), look->mapping->line.name),
 				 errhint("Map location so that each item and location is in one table, or detach one with backorder.detach_stock().")));
-	if (stock->counted_by == 0)
+	if (stock->stock_source_id == 0)
 	{
-		stock->counted_by = look->mapping->source_id;
+		stock->stock_source_id = look->mapping->source_id;
 		stock->changed = true;
 	}
-	stock->figure = on_hand;
-	stock->figure_held = unavailable;
+	stock->app_on_hand = on_hand;
+	stock->app_unavailable = unavailable;
 }
 
 /* What one table says of the stock noted of it. */
 static void
-look_at(Settle *st, int32 source_id, List *notes)
+look_at(SettleState *st, int32 source_id, List *notes)
 {
 	Look		look = {st, bo_stock_mapping(source_id)};
 	ListCell   *lc;
@@ -78,23 +78,23 @@ look_at(Settle *st, int32 source_id, List *notes)
 		return;					/* it went in this transaction */
 	foreach(lc, notes)
 	{
-		CountNote  *note = lfirst(lc);
+		StockNote  *note = lfirst(lc);
 
 		bo_find_stock(st, note->tenant, (char *) note->key.item, (char *) note->key.location)->looked_at = source_id;
 	}
-	bo_stock_figures(source_id, notes, st->s->counts_whole, take_figure, &look);
+	bo_read_app_stock(source_id, notes, st->request->stock_notes_whole, take_app_stock, &look);
 	foreach(lc, notes)
 	{
-		CountNote  *note = lfirst(lc);
+		StockNote  *note = lfirst(lc);
 		Stock	   *stock = bo_find_stock(st, note->tenant, (char *) note->key.item, (char *) note->key.location);
 
-		if (stock->figure != NULL || stock->counted_by != source_id)
+		if (stock->app_on_hand != NULL || stock->stock_source_id != source_id)
 			continue;
 		/* It had some, and has no row any more. */
-		stock->figure = qty_zero;
-		stock->figure_held = bo_stock_holds(source_id) ? qty_zero : NULL;
-		if (st->s->counts_anew)
-			stock->uncounted = stock->changed = true;
+		stock->app_on_hand = qty_zero;
+		stock->app_unavailable = bo_stock_holds(source_id) ? qty_zero : NULL;
+		if (st->request->stock_mapping_changed)
+			stock->released = stock->changed = true;
 	}
 }
 
@@ -104,22 +104,22 @@ look_at(Settle *st, int32 source_id, List *notes)
  * lock was refused with 40001.
  */
 void
-bo_read_counts(Settle *st)
+bo_read_attached_stock(SettleState *st)
 {
 	List	   *notes = NIL;
 	ListCell   *lc;
 
-	if (st->s->counts == NIL)
+	if (st->request->stock_notes == NIL)
 		return;
 	CommandCounterIncrement();
-	PushActiveSnapshot(st->s->counts_whole ? GetLatestSnapshot() : GetTransactionSnapshot());
-	foreach(lc, st->s->counts)
+	PushActiveSnapshot(st->request->stock_notes_whole ? GetLatestSnapshot() : GetTransactionSnapshot());
+	foreach(lc, st->request->stock_notes)
 	{
-		CountNote  *note = lfirst(lc);
-		ListCell   *next = lnext(st->s->counts, lc);
+		StockNote  *note = lfirst(lc);
+		ListCell   *next = lnext(st->request->stock_notes, lc);
 
 		notes = lappend(notes, note);
-		if (next != NULL && ((CountNote *) lfirst(next))->key.source_id == note->key.source_id)
+		if (next != NULL && ((StockNote *) lfirst(next))->key.source_id == note->key.source_id)
 			continue;
 		look_at(st, note->key.source_id, notes);
 		notes = NIL;
@@ -129,22 +129,22 @@ bo_read_counts(Settle *st)
 
 /*
  * Refuses a movement by hand that would change what the application keeps:
- * ERRCODE_BO_COUNTED.  Goods of a purchase order are received, which is of the
+ * ERRCODE_BO_ATTACHED_STOCK.  Goods of a purchase order are received, which is of the
  * purchase order; what they add to on hand is for the application to say.
  */
 void
-bo_check_counted(Stock *stock, Movement *m)
+bo_check_attached_stock(Stock *stock, Movement *m)
 {
-	if (stock->counted_by == 0 || (qty_sign(m->quantity) == 0 && qty_sign(m->unavailable) == 0))
+	if (stock->stock_source_id == 0 || (qty_sign(m->quantity) == 0 && qty_sign(m->unavailable) == 0))
 		return;
 	if (m->has_po && qty_sign(m->unavailable) == 0)
 		return;
-	if (qty_sign(m->quantity) == 0 && !bo_stock_holds(stock->counted_by))
+	if (qty_sign(m->quantity) == 0 && !bo_stock_holds(stock->stock_source_id))
 		return;
 	ereport(ERROR,
-			(errcode(ERRCODE_BO_COUNTED),
+			(errcode(ERRCODE_BO_ATTACHED_STOCK),
 			 errmsg("%s of item \"%s\" at location \"%s\" is refused", m->kind, stock->key.item, stock->key.location),
-			 errdetail("What is %s is kept by the application, in %s.", qty_sign(m->quantity) == 0 ? "unavailable" : "on hand", bo_stock_table_name(stock->counted_by)),
+			 errdetail("What is %s is kept by the application, in %s.", qty_sign(m->quantity) == 0 ? "unavailable" : "on hand", bo_stock_table_name(stock->stock_source_id)),
 			 m->has_po ? errhint("Receive it, and hold it with backorder.hold_stock() once the table shows it.") :
 			 errhint("Write that table, or detach it with backorder.detach_stock().")));
 }
@@ -167,7 +167,7 @@ take_from_goods(Stock *stock, Qty quantity)
 
 /* Makes on hand what the application says, or leaves it at what it said before, whatever was received. */
 void
-bo_apply_counts(Settle *st)
+bo_apply_attached_stock(SettleState *st)
 {
 	for (int i = 0; i < st->nstocks; i++)
 	{
@@ -177,16 +177,16 @@ bo_apply_counts(Settle *st)
 		Qty			gain;
 		int64		movement_id;
 
-		if (stock->counted_by == 0)
+		if (stock->stock_source_id == 0)
 			continue;
-		difference = qty_sub(stock->figure ? stock->figure : stock->old_on_hand, stock->on_hand);
-		if (stock->figure_held != NULL)
-			held = qty_sub(stock->figure_held, stock->unavailable);
+		difference = qty_sub(stock->app_on_hand ? stock->app_on_hand : stock->old_on_hand, stock->on_hand);
+		if (stock->app_unavailable != NULL)
+			held = qty_sub(stock->app_unavailable, stock->unavailable);
 		if (qty_sign(difference) == 0 && qty_sign(held) == 0)
 			continue;
 		movement_id = bo_next_movement_id();
-		bo_add_movement(st, stock, movement_id, "count", difference, held, 0, stock->figure ? NULL : "received, and not yet on hand by the application's figure");
-		st->s->counted++;
+		bo_add_movement(st, stock, movement_id, "count", difference, held, 0, stock->app_on_hand ? NULL : "received, and not yet on hand by the application's figure");
+		st->request->counts_written++;
 		gain = qty_sub(difference, held);
 		if (qty_sign(gain) > 0)
 		{
@@ -209,7 +209,7 @@ bo_apply_counts(Settle *st)
  * what came back, as far as it is there, the line's first.
  */
 void
-bo_ship_counted(Settle *st, Line *line, Qty difference)
+bo_ship_attached_stock(SettleState *st, Line *line, Qty difference)
 {
 	if (qty_sign(difference) > 0)
 		bo_allocate(st, line, qty_neg(qty_min(difference, line->allocated)), "shipment", 0, NULL);
@@ -223,11 +223,11 @@ bo_ship_counted(Settle *st, Line *line, Qty difference)
  * unavailable.
  */
 Qty
-bo_release_held(Settle *st, Stock *stock, Qty missing)
+bo_release_held(SettleState *st, Stock *stock, Qty missing)
 {
 	Qty			held = qty_min(missing, stock->unavailable);
 
-	if (qty_sign(held) <= 0 || bo_stock_holds(stock->counted_by))
+	if (qty_sign(held) <= 0 || bo_stock_holds(stock->stock_source_id))
 		return missing;
 	bo_add_movement(st, stock, bo_next_movement_id(), "release", qty_zero, qty_neg(held), 0, "fewer on hand than are held");
 	return qty_sub(missing, held);

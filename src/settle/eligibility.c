@@ -1,5 +1,5 @@
 /*
- * deal.c
+ * eligibility.c
  *		Who gets how much.  Pure: no database access, no state.
  *
  * settle.c walks the eligible waiting lines of one item and location in rank
@@ -17,7 +17,7 @@
  * A `partial` line takes what there is.
  */
 Qty
-bo_deal(Fulfilment fulfilment, Qty want, Qty free)
+bo_may_get(Fulfilment fulfilment, Qty want, Qty free)
 {
 	switch (fulfilment)
 	{

@@ -33,12 +33,12 @@ bo_announce_settled(List *changes)
 		order = bo_announce_order(change->mapping->source_id, change->order_key);
 		if (order == NULL)
 			continue;
-		Assert(change->now != NULL);	/* nothing was recorded of the order: none of its lines ends */
+		Assert(change->mapped != NULL); /* nothing was recorded of the order: none of its lines ends */
 		bo_announce_line(order, &(LineState) {
 			.line_id = line->line_id,
 			.line_key = line->line_key,
-			.item = change->now->item,
-			.location = change->now->location,
+			.item = change->mapped->item,
+			.location = change->mapped->location,
 			.customer = line->customer,
 			.ordered = line->ordered,
 			.shipped = line->shipped,

@@ -4,7 +4,7 @@
  *		rows that the stock functions return.
  *
  * Part of settling: everything here runs under the stock locks that
- * bo_settle() takes, in its section and memory context.
+ * bo_settle() takes, in its SPI scope and memory context.
  */
 #include "postgres.h"
 
@@ -21,7 +21,7 @@
 #include "store/store.h"
 
 static void
-add_ledger(Settle *st, Line *line, Stock *stock, Qty quantity, const char *cause, int64 movement_id, Movement *goods)
+add_ledger(SettleState *st, Line *line, Stock *stock, Qty quantity, const char *cause, int64 movement_id, Movement *goods)
 {
 	Datum		values[9];
 	bool		nulls[9] = {false};
@@ -47,16 +47,16 @@ add_ledger(Settle *st, Line *line, Stock *stock, Qty quantity, const char *cause
  * line, every later one in the ledger.
  */
 void
-bo_allocate(Settle *st, Line *line, Qty quantity, const char *cause, int64 movement_id, Movement *goods)
+bo_allocate(SettleState *st, Line *line, Qty quantity, const char *cause, int64 movement_id, Movement *goods)
 {
 	if (qty_sign(quantity) == 0)
 		return;
-	bo_touch_line(line);
+	bo_join_settling(line);
 	line->allocated = qty_add(line->allocated, quantity);
 	line->dirty = true;
 	line->stock->allocated = qty_add(line->stock->allocated, quantity);
 	line->stock->changed = true;
-	if (line->incarnated)
+	if (line->new_incarnation)
 		line->first_allocated = qty_add(line->first_allocated, quantity);
 	else
 		add_ledger(st, line, line->stock, quantity, cause, movement_id, goods);
@@ -64,12 +64,12 @@ bo_allocate(Settle *st, Line *line, Qty quantity, const char *cause, int64 movem
 
 /* Gives stock to a line, naming the goods that came in with this settling first. */
 void
-bo_deal_to(Settle *st, Line *line, Qty quantity)
+bo_allocate_to(SettleState *st, Line *line, Qty quantity)
 {
 	Stock	   *stock = line->stock;
 	Qty			rest = quantity;
 
-	bo_touch_line(line);
+	bo_join_settling(line);
 	while (qty_sign(rest) > 0)
 	{
 		GoodsIn    *goods = stock->goods != NIL ? linitial(stock->goods) : NULL;
@@ -87,13 +87,12 @@ bo_deal_to(Settle *st, Line *line, Qty quantity)
 				stock->goods = list_delete_first(stock->goods);
 		}
 	}
-	line->dealt = qty_add(line->dealt, quantity);
 	bo_collect_line(line, quantity);
 }
 
 /* Books a movement of the settling's own, and counts it. line_id 0: none. */
 void
-bo_add_movement(Settle *st, Stock *stock, int64 movement_id, const char *kind, Qty quantity, Qty unavailable, int64 line_id, const char *reason)
+bo_add_movement(SettleState *st, Stock *stock, int64 movement_id, const char *kind, Qty quantity, Qty unavailable, int64 line_id, const char *reason)
 {
 	Datum		values[9];
 	bool		nulls[9] = {false};

@@ -3,7 +3,7 @@
  *		What reconcile found, applied to the recorded lines, and the lines written.
  *
  * Part of settling: everything here runs under the stock locks that
- * bo_settle() takes, in its section and memory context.
+ * bo_settle() takes, in its SPI scope and memory context.
  */
 #include "postgres.h"
 
@@ -21,15 +21,15 @@
  * the line's allocation, then from what is free; settle_stock sees to the rest.
  */
 static void
-ship(Settle *st, Line *line, Qty difference)
+ship(SettleState *st, Line *line, Qty difference)
 {
 	int64		movement_id;
 
 	if (qty_sign(difference) == 0)
 		return;
-	if (line->stock->counted_by != 0)
+	if (line->stock->stock_source_id != 0)
 	{
-		bo_ship_counted(st, line, difference);
+		bo_ship_attached_stock(st, line, difference);
 		return;
 	}
 	movement_id = bo_next_movement_id();
@@ -40,7 +40,6 @@ ship(Settle *st, Line *line, Qty difference)
 
 		bo_allocate(st, line, qty_neg(own), "shipment", movement_id, NULL);
 		line->overshipped = qty_sub(difference, own);
-		line->stock->shipped_out = qty_add(line->stock->shipped_out, line->overshipped);
 	}
 	else
 		line->returned = qty_neg(difference);
@@ -48,9 +47,9 @@ ship(Settle *st, Line *line, Qty difference)
 
 /* The application's values, and what of the allocation they leave. */
 static void
-take_values(Settle *st, LineChange *change, Line *line)
+take_values(SettleState *st, LineChange *change, Line *line)
 {
-	MappedLine *now = change->now;
+	MappedLine *now = change->mapped;
 
 	line->customer = now->customer;
 	line->ordered = now->quantity;
@@ -63,12 +62,12 @@ take_values(Settle *st, LineChange *change, Line *line)
 	if (now->has_queued_at)
 		line->queued_at = now->queued_at;
 	line->shipped = now->shipped;
-	if (line->incarnated)
+	if (line->new_incarnation)
 		line->first_shipped = qty_sign(now->shipped) > 0 ? now->shipped : NULL;
 }
 
 static void
-release_excess(Settle *st, Line *line, const char *cause)
+release_excess(SettleState *st, Line *line, const char *cause)
 {
 	bo_set_open(line);
 	/* A decrease: from auto_cancelled first, then from what waits, then from the allocation. */
@@ -77,9 +76,9 @@ release_excess(Settle *st, Line *line, const char *cause)
 }
 
 static void
-end_line(Settle *st, LineChange *change, Line *line)
+end_line(SettleState *st, LineChange *change, Line *line)
 {
-	MappedLine *now = change->now;
+	MappedLine *now = change->mapped;
 
 	if (now != NULL && !change->baseline)
 		ship(st, line, qty_sub(now->shipped, change->known_shipped ? change->known_shipped : line->shipped));
@@ -98,13 +97,13 @@ end_line(Settle *st, LineChange *change, Line *line)
 }
 
 static void
-new_incarnation(Settle *st, Line *line)
+begin_incarnation(SettleState *st, Line *line)
 {
 	line->line_id = bo_next_line_id();
 	if (st->first_line_id == 0)
 		st->first_line_id = line->line_id;
-	line->incarnated = true;
-	line->queued_at = st->now;
+	line->new_incarnation = true;
+	line->queued_at = st->clock;
 	line->first_allocated = qty_zero;
 	line->allocated = qty_zero;
 	line->auto_cancelled = qty_zero;
@@ -114,10 +113,10 @@ new_incarnation(Settle *st, Line *line)
 }
 
 static Line *
-new_line(Settle *st, LineChange *change)
+new_line(SettleState *st, LineChange *change)
 {
 	Line	   *line = palloc0(sizeof(Line));
-	MappedLine *now = change->now;
+	MappedLine *now = change->mapped;
 
 	line->stock = change->stock;
 	line->tenant = change->mapping->tenant;
@@ -125,9 +124,9 @@ new_line(Settle *st, LineChange *change)
 	line->order_key = change->order_key;
 	line->line_key = now->line_key;
 	line->old_backordered = line->old_covered = line->old_allocated = qty_zero;
-	line->dealt = line->returned = line->overshipped = qty_zero;
+	line->returned = line->overshipped = qty_zero;
 	line->shipped = qty_zero;
-	new_incarnation(st, line);
+	begin_incarnation(st, line);
 	return line;
 }
 
@@ -135,24 +134,24 @@ new_line(Settle *st, LineChange *change)
 static void
 move_line(LineChange *change, Line *line)
 {
-	if (strcmp(line->order_key, change->order_key) == 0 && strcmp(line->line_key, change->now->line_key) == 0)
+	if (strcmp(line->order_key, change->order_key) == 0 && strcmp(line->line_key, change->mapped->line_key) == 0)
 		return;
 	if (qty_sign(line->old_backordered) > 0)
-		bo_touch_order(line->stock->key.tenant, line->source_id, line->order_key, line->quiet);
+		bo_announce_later(line->stock->key.tenant, line->source_id, line->order_key, line->quiet);
 	line->rekeyed = true;
 	line->order_key = change->order_key;
-	line->line_key = change->now->line_key;
+	line->line_key = change->mapped->line_key;
 }
 
 /* Applies what reconcile found for one line. */
 void
-bo_apply_change(Settle *st, LineChange *change)
+bo_apply_change(SettleState *st, LineChange *change)
 {
 	Line	   *line = change->line;
-	MappedLine *now = change->now;
+	MappedLine *now = change->mapped;
 	Qty			shipped;
 
-	st->s->lines_changed++;
+	st->request->lines_changed++;
 	switch (change->action)
 	{
 		case LINE_INSERT:
@@ -160,7 +159,7 @@ bo_apply_change(Settle *st, LineChange *change)
 			change->line = line = new_line(st, change);
 			line->quiet = change->quiet;
 			line->refuse_overship = change->mapping->refuse_overship;
-			bo_touch_line(line);
+			bo_join_settling(line);
 			line->dirty = true;
 			take_values(st, change, line);
 			if (line->ordered == NULL || qty_sign(line->ordered) < 0)
@@ -176,7 +175,7 @@ bo_apply_change(Settle *st, LineChange *change)
 			return;
 
 		case LINE_UPDATE:
-			bo_touch_line(line);
+			bo_join_settling(line);
 			line->dirty = true;
 			line->quiet = change->quiet;
 			line->refuse_overship = change->mapping->refuse_overship;
@@ -186,7 +185,7 @@ bo_apply_change(Settle *st, LineChange *change)
 				ship(st, line, shipped);
 			if (line->priority != now->priority || line->held != now->held ||
 				(now->has_queued_at && now->queued_at != line->queued_at))
-				line->requeued = true;
+				line->rank_changed = true;
 			take_values(st, change, line);
 			release_excess(st, line, "decrease");
 			if (qty_sign(line->returned) > 0)
@@ -194,10 +193,10 @@ bo_apply_change(Settle *st, LineChange *change)
 				Qty			back = qty_min(line->returned, bo_waits_for(line));
 
 				if (qty_sign(back) > 0)
-					bo_deal_to(st, line, back);
+					bo_allocate_to(st, line, back);
 			}
 			if (qty_cmp(bo_waits_for(line), line->old_backordered) != 0)
-				line->requeued = true;
+				line->rank_changed = true;
 			return;
 
 		case LINE_RENEW:
@@ -209,12 +208,12 @@ bo_apply_change(Settle *st, LineChange *change)
 				shipped = qty_sub(now->shipped, change->known_shipped ? change->known_shipped : line->shipped);
 				if (old->deleted && change->known_shipped == NULL && qty_sign(shipped) < 0)
 					shipped = qty_zero;
-				bo_touch_line(old);
-				old->requeued = true;
+				bo_join_settling(old);
+				old->rank_changed = true;
 				if (qty_sign(old->allocated) > 0)
 					bo_allocate(st, old, qty_neg(old->allocated), "requeued", 0, NULL);
 				if (qty_sign(old->old_backordered) > 0)
-					bo_touch_order(old->stock->key.tenant, old->source_id, old->order_key, change->quiet);
+					bo_announce_later(old->stock->key.tenant, old->source_id, old->order_key, change->quiet);
 
 				line = new_line(st, change);
 				line->tid = old->tid;
@@ -226,16 +225,16 @@ bo_apply_change(Settle *st, LineChange *change)
 				old->dirty = false;
 				old->open = qty_zero;
 				old->remove = true;
-				old->incarnated = true;
+				old->new_incarnation = true;
 				line->has_requested_at = now->has_requested_at;
 				take_values(st, change, line);
 				bo_set_open(line);
-				bo_touch_line(line);
+				bo_join_settling(line);
 				if (!change->baseline)
 				{
 					if (qty_sign(shipped) >= 0 || old->stock == stock)
 						ship(st, line, shipped);
-					else if (old->stock->counted_by == 0)
+					else if (old->stock->stock_source_id == 0)
 						bo_add_movement(st, old->stock, bo_next_movement_id(), "shipment", qty_neg(shipped), qty_zero, old->line_id, NULL);
 				}
 				if (qty_sign(line->returned) > 0)
@@ -243,7 +242,7 @@ bo_apply_change(Settle *st, LineChange *change)
 					Qty			back = qty_min(line->returned, bo_waits_for(line));
 
 					if (qty_sign(back) > 0)
-						bo_deal_to(st, line, back);
+						bo_allocate_to(st, line, back);
 				}
 				line->exists = false;
 				change->line = line;
@@ -251,14 +250,14 @@ bo_apply_change(Settle *st, LineChange *change)
 			}
 
 		case LINE_END:
-			bo_touch_line(line);
+			bo_join_settling(line);
 			line->dirty = true;
 			line->quiet = change->quiet;
 			line->refuse_overship = change->mapping->refuse_overship;
 			if (now != NULL)
 				move_line(change, line);
 			if (qty_sign(line->old_backordered) > 0)
-				line->requeued = true;
+				line->rank_changed = true;
 			end_line(st, change, line);
 			return;
 	}
@@ -266,16 +265,16 @@ bo_apply_change(Settle *st, LineChange *change)
 
 /* Reads the recorded rows of the changes, fresh under the stock locks. */
 void
-bo_read_changed_lines(Settle *st)
+bo_read_changed_lines(SettleState *st)
 {
 	BoRows	   *rows = NULL;
-	LineChange **by_n = palloc(sizeof(LineChange *) * Max(list_length(st->s->changes), 1));
+	LineChange **by_n = palloc(sizeof(LineChange *) * Max(list_length(st->request->changes), 1));
 	ListCell   *lc;
 	SPITupleTable *table;
 	uint64		n;
 	int			count = 0;
 
-	foreach(lc, st->s->changes)
+	foreach(lc, st->request->changes)
 	{
 		LineChange *change = lfirst(lc);
 		Datum		values[5];
@@ -295,7 +294,7 @@ bo_read_changed_lines(Settle *st)
 	}
 	if (rows == NULL)
 		return;
-	n = bo_exec(BO_READ_LINES, rows, NULL, false);
+	n = bo_run_statement(BO_READ_LINES, rows, NULL, false);
 	if (n != (uint64) count)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
@@ -305,8 +304,7 @@ bo_read_changed_lines(Settle *st)
 	{
 		LineChange *change;
 
-		SPI_tuptable = table;
-		change = by_n[bo_get_int32(row, 25)];
+		change = by_n[bo_result_int32(table, row, 25)];
 		change->line = bo_load_line(row, change->old_stock);
 	}
 	SPI_freetuptable(table);
@@ -355,27 +353,27 @@ put_line(BoRows *rows, Line *line)
 }
 
 /* So many lines are written at once. */
-#define WRITE_PIECE 1000
+#define WRITE_BATCH 1000
 
 /* Lines on their way to a statement. */
 typedef struct Writing
 {
 	BoStatement statement;
-	BoLate	   *late;			/* of the rows */
+	BoDeferredIndex *deferred;	/* of the rows */
 	BoRows	   *rows;
 	int			n;
 	MemoryContext cx;			/* of the rows */
 } Writing;
 
 static void
-write_piece(Writing *writing)
+write_batch(Writing *writing)
 {
 	MemoryContext old;
 
 	if (writing->cx == NULL)
 		return;
 	old = MemoryContextSwitchTo(writing->cx);
-	bo_write(writing->statement, writing->rows);
+	bo_flush_rows(writing->statement, writing->rows);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(writing->cx);
 	writing->rows = NULL;
@@ -391,18 +389,18 @@ write_line(Writing *writing, Line *line)
 		writing->cx = AllocSetContextCreate(CurrentMemoryContext, "backorder lines", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(writing->cx);
 	if (writing->rows == NULL)
-		writing->rows = bo_rows_late(BO_ROWS_LINES, writing->late);
+		writing->rows = bo_rows_deferred(BO_ROWS_LINES, writing->deferred);
 	put_line(writing->rows, line);
 	MemoryContextSwitchTo(old);
-	if (++writing->n == WRITE_PIECE)
-		write_piece(writing);
+	if (++writing->n == WRITE_BATCH)
+		write_batch(writing);
 }
 
 /* Writes the lines that changed, counts them into their stock, and notes their orders for announcing. */
 void
-bo_write_lines(Settle *st)
+bo_write_lines(SettleState *st)
 {
-	Writing		inserted = {.statement = BO_INSERT_LINES,.late = st->late};
+	Writing 	inserted = {.statement = BO_INSERT_LINES,.deferred = st->deferred};
 	Writing		updated = {.statement = BO_UPDATE_LINES};
 	Writing		deleted = {.statement = BO_DELETE_LINES};
 	Qty			old_backordered;
@@ -427,13 +425,13 @@ bo_write_lines(Settle *st)
 				stock->backordered_held = qty_sub(stock->backordered_held, old_backordered);
 			if (line->held && !line->remove)
 				stock->backordered_held = qty_add(stock->backordered_held, backordered);
-			if (line->requeued)
+			if (line->rank_changed)
 				stock->changed = true;
 			if (qty_sign(old_backordered) > 0 || qty_sign(backordered) > 0)
 			{
-				bo_touch_order(stock->key.tenant, line->source_id, line->order_key, line->quiet);
+				bo_announce_later(stock->key.tenant, line->source_id, line->order_key, line->quiet);
 				if (!line->remove && (qty_cmp(line->allocated, line->old_allocated) != 0 || !line->exists))
-					bo_line_before(line->line_id, line->incarnated ? qty_zero : line->old_allocated, line->incarnated ? qty_zero : line->old_covered);
+					bo_remember_line(line->line_id, line->new_incarnation ? qty_zero : line->old_allocated, line->new_incarnation ? qty_zero : line->old_covered);
 			}
 			if (!line->dirty)
 				continue;
@@ -447,24 +445,24 @@ bo_write_lines(Settle *st)
 		}
 	}
 	/* A key that one line leaves another may take. */
-	write_piece(&deleted);
-	write_piece(&updated);
+	write_batch(&deleted);
+	write_batch(&updated);
 	/* Every line that gets a row comes from a change: in the order of orders and lines, so that those of one order lie together. */
-	foreach(lc, st->s->changes)
+	foreach(lc, st->request->changes)
 	{
 		Line	   *line = ((LineChange *) lfirst(lc))->line;
 
 		if (line != NULL && line->dirty && !line->remove && (line->rekeyed || !ItemPointerIsValid(&line->tid)))
 			write_line(&inserted, line);
 	}
-	write_piece(&inserted);
+	write_batch(&inserted);
 }
 
 /* Did a settling record this line as it was found?  Then *line_id is its number. */
 bool
 bo_is_new_baseline(const LineChange *change, int64 *line_id)
 {
-	if (!change->baseline || change->line == NULL || !change->line->incarnated)
+	if (!change->baseline || change->line == NULL || !change->line->new_incarnation)
 		return false;
 	*line_id = change->line->line_id;
 	return true;

@@ -70,17 +70,17 @@ bo_check_movement(Movement *m)
 }
 
 void
-bo_take_movements(Settle *st)
+bo_take_movements(SettleState *st)
 {
 	ListCell   *lc;
 
-	foreach(lc, st->s->movements)
+	foreach(lc, st->request->movements)
 	{
 		Movement   *m = lfirst(lc);
 		Stock	   *stock = bo_find_stock(st, m->tenant, m->item, m->location);
 		Qty			comes = qty_sub(m->quantity, m->unavailable);
 
-		bo_check_counted(stock, m);
+		bo_check_attached_stock(stock, m);
 		if (m->has_po)
 		{
 			SupplyRow  *row = bo_find_supply(st, m->tenant, m->po_id, m->po_line_no);
@@ -118,13 +118,11 @@ bo_take_movements(Settle *st)
 			goods->left = comes;
 			stock->goods = lappend(stock->goods, goods);
 		}
-		else if (qty_sign(comes) < 0)
-			stock->reduced = true;
 	}
 }
 
 static void
-note_discrepancy(Settle *st, Line *line, Qty missing)
+note_discrepancy(SettleState *st, Line *line, Qty missing)
 {
 	JsonbParseState *payload = NULL;
 
@@ -149,7 +147,7 @@ note_discrepancy(Settle *st, Line *line, Qty missing)
  * on hand lacks is booked as found, line by line.
  */
 Qty
-bo_book_discrepancies(Settle *st, Stock *stock, Qty missing)
+bo_book_discrepancies(SettleState *st, Stock *stock, Qty missing)
 {
 	/* The last line to ship beyond its allocation is the first to be doubted. */
 	for (int i = list_length(stock->lines) - 1; i >= 0 && qty_sign(missing) > 0; i--)

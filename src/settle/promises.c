@@ -1,10 +1,10 @@
 /*
- * repromise.c
+ * promises.c
  *		The promises of a queue, made again where supply or ranks moved;
- *		promise.c says what a promise is.
+ *		supply_profile.c says what a promise is.
  *
  * Part of settling: everything here runs under the stock locks that
- * bo_settle() takes, in its section and memory context.
+ * bo_settle() takes, in its SPI scope and memory context.
  */
 #include "postgres.h"
 
@@ -21,13 +21,13 @@ set_promise(Line *line, bool has_date, DateADT date)
 {
 	if (line->has_promised_at == has_date && (!has_date || line->promised_at == date))
 		return;
-	bo_touch_line(line);
+	bo_join_settling(line);
 	line->dirty = true;
 	line->stock->changed = true;
 	line->has_promised_at = has_date;
 	line->promised_at = date;
 	/* The first is the last that this settling makes of a line that is new in it. */
-	if (line->incarnated || (has_date && !line->has_first_promised_at))
+	if (line->new_incarnation || (has_date && !line->has_first_promised_at))
 	{
 		line->has_first_promised_at = has_date;
 		line->first_promised_at = date;
@@ -35,7 +35,7 @@ set_promise(Line *line, bool has_date, DateADT date)
 }
 
 static void
-promise_line(Settle *st, Line *line, const SupplyProfile *profile, Qty upto)
+promise_line(SettleState *st, Line *line, const SupplyProfile *profile, Qty upto)
 {
 	DateADT		date = 0;
 
@@ -63,17 +63,17 @@ read_handling_time(Stock *stock)
 	Datum		args[3] = {bo_text(stock->key.tenant), bo_text(stock->key.item), bo_text(stock->key.location)};
 
 	PushActiveSnapshot(GetLatestSnapshot());
-	stock->handling_time = bo_exec(BO_READ_HANDLING_TIME, NULL, args, true) > 0 ? bo_get_int32(0, 1) : 0;
+	stock->handling_time = bo_run_statement(BO_READ_HANDLING_TIME, NULL, args, true) > 0 ? bo_result_int32(SPI_tuptable, 0, 1) : 0;
 	SPI_freetuptable(SPI_tuptable);
 	PopActiveSnapshot();
 }
 
 /* Open supply as it was and as it is now, by date. */
 static void
-read_profiles(Settle *st, Stock *stock, SupplyProfile *before, SupplyProfile *after)
+read_profiles(SettleState *st, Stock *stock, SupplyProfile *before, SupplyProfile *after)
 {
 	Datum		args[3] = {bo_text(stock->key.tenant), bo_text(stock->key.item), bo_text(stock->key.location)};
-	uint64		n = bo_exec(BO_READ_OPEN_SUPPLY, NULL, args, false);
+	uint64		n = bo_run_statement(BO_READ_OPEN_SUPPLY, NULL, args, false);
 	int			max = n + list_length(stock->supplies);
 	DatedSupply *old = palloc0(sizeof(DatedSupply) * Max(max, 1));
 	DatedSupply *now = palloc0(sizeof(DatedSupply) * Max(max, 1));
@@ -83,20 +83,20 @@ read_profiles(Settle *st, Stock *stock, SupplyProfile *before, SupplyProfile *af
 	for (uint64 i = 0; i < n; i++)
 	{
 		bool		isnull;
-		bool		touched = false;
+		bool		in_settling = false;
 
-		old[i].po_id = bo_get_int64(i, 1);
-		old[i].line_no = bo_get_int32(i, 2);
-		old[i].open = bo_get_qty(i, 3);
-		old[i].date = DatumGetDateADT(bo_get(i, 4, &isnull));
+		old[i].po_id = bo_result_int64(SPI_tuptable, i, 1);
+		old[i].line_no = bo_result_int32(SPI_tuptable, i, 2);
+		old[i].open = bo_result_qty(SPI_tuptable, i, 3);
+		old[i].date = DatumGetDateADT(bo_result(SPI_tuptable, i, 4, &isnull));
 		old[i].has_date = !isnull;
 		foreach(lc, stock->supplies)
 		{
 			SupplyRow  *row = lfirst(lc);
 
-			touched |= row->po_id == old[i].po_id && row->line_no == old[i].line_no;
+			in_settling |= row->po_id == old[i].po_id && row->line_no == old[i].line_no;
 		}
-		if (!touched)
+		if (!in_settling)
 			now[nnow++] = old[i];
 	}
 	SPI_freetuptable(SPI_tuptable);
@@ -145,11 +145,11 @@ joins_at_end(Stock *stock, List *joining)
 
 	if (qty_cmp(stock->old_backordered, stock->old_held) == 0)
 		return true;
-	if (bo_exec(BO_READ_LAST_WAITING, NULL, args, false) > 0)
+	if (bo_run_statement(BO_READ_LAST_WAITING, NULL, args, false) > 0)
 	{
-		last.priority = bo_get_int32(0, 1);
-		last.queued_at = (TimestampTz) bo_get_int64(0, 2);
-		last.line_id = bo_get_int64(0, 3);
+		last.priority = bo_result_int32(SPI_tuptable, 0, 1);
+		last.queued_at = (TimestampTz) bo_result_int64(SPI_tuptable, 0, 2);
+		last.line_id = bo_result_int64(SPI_tuptable, 0, 3);
 		last_waits = true;
 	}
 	SPI_freetuptable(SPI_tuptable);
@@ -160,7 +160,7 @@ joins_at_end(Stock *stock, List *joining)
 static Qty
 waiting_now(Stock *stock)
 {
-	Qty			result = bo_untouched_waiting(stock);
+	Qty 		result = bo_other_waiting(stock);
 	ListCell   *lc;
 
 	foreach(lc, stock->lines)
@@ -174,20 +174,20 @@ waiting_now(Stock *stock)
  * most `limit` recorded lines; the rest is marked on the stock row.
  */
 static void
-promise_queue(Settle *st, Stock *stock, const SupplyProfile *before, const SupplyProfile *after, int64 limit)
+promise_queue(SettleState *st, Stock *stock, const SupplyProfile *before, const SupplyProfile *after, int64 limit)
 {
 	Queue		queue;
 	Line	   *line;
 	Qty			upto = qty_zero;
-	Qty			old_upto = qty_zero;	/* of lines not touched, as they were */
+	Qty 		old_upto = qty_zero; /* of lines not in_settling, as they were */
 	bool		finished = true;
 
-	bo_queue_open(&queue, stock, false, qty_sign(bo_untouched_waiting(stock)) > 0);
+	bo_queue_open(&queue, stock, false, qty_sign(bo_other_waiting(stock)) > 0);
 	while ((line = bo_queue_next(&queue)) != NULL)
 	{
 		CHECK_FOR_INTERRUPTS();
 		upto = qty_add(upto, bo_waits_for(line));
-		if (!line->touched)
+		if (!line->joined)
 			old_upto = qty_add(old_upto, bo_waits_for(line));
 		promise_line(st, line, after, upto);
 		/* Behind what supply reaches now and reached before, no line has a promise. */
@@ -217,7 +217,7 @@ promise_queue(Settle *st, Stock *stock, const SupplyProfile *before, const Suppl
 
 /* Makes the promises of a stock row's queue that changed. */
 void
-bo_promise_stock(Settle *st, Stock *stock)
+bo_promise_stock(SettleState *st, Stock *stock)
 {
 	SupplyProfile before;
 	SupplyProfile after;
@@ -232,7 +232,7 @@ bo_promise_stock(Settle *st, Stock *stock)
 			set_promise(line, false, 0);
 		else if (!line->remove && line->held)
 			set_promise(line, false, 0);	/* it uses no supply */
-		stock->requeued |= line->requeued && (qty_sign(line->old_backordered) > 0 || bo_is_waiting(line));
+		stock->rank_changed |= line->rank_changed && (qty_sign(line->old_backordered) > 0 || bo_is_waiting(line));
 	}
 	if (qty_sign(stock->on_order) == 0 && !stock->supply_changed && !stock->promises_stale)
 	{
@@ -240,21 +240,21 @@ bo_promise_stock(Settle *st, Stock *stock)
 		return;
 	}
 	joining = joining_lines(stock);
-	if (st->s->leave_promises && joining != NIL && !joins_at_end(stock, joining))
+	if (st->request->leave_promises && joining != NIL && !joins_at_end(stock, joining))
 	{
 		stock->promises_stale = stock->changed = true;
 		return;
 	}
-	if (joining == NIL && !stock->requeued && !stock->supply_changed && qty_sign(stock->dealt_waiting) == 0 && !st->s->repromise)
+	if (joining == NIL && !stock->rank_changed && !stock->supply_changed && qty_sign(stock->allocated_to_waiting) == 0 && !st->request->repromise)
 		return;
 	read_handling_time(stock);
 	read_profiles(st, stock, &before, &after);
-	if (st->s->repromise)
+	if (st->request->repromise)
 	{
 		promise_queue(st, stock, &before, &after, 0);
 		return;
 	}
-	if (stock->requeued || !bo_profile_shifted(&before, &after, stock->dealt_waiting) ||
+	if (stock->rank_changed || !bo_profile_shifted(&before, &after, stock->allocated_to_waiting) ||
 		(joining != NIL && !joins_at_end(stock, joining)))
 	{
 		promise_queue(st, stock, &before, &after, bo_repromise_limit);

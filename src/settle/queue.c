@@ -4,7 +4,7 @@
  *		settling merged in.  Rows are read only as far as somebody asks.
  *
  * Part of settling: everything here runs under the stock locks that
- * bo_settle() takes, in its section and memory context.
+ * bo_settle() takes, in its SPI scope and memory context.
  */
 #include "postgres.h"
 
@@ -49,42 +49,41 @@ bo_load_line(int row, Stock *stock)
 	bool		isnull;
 	Qty			backordered;
 
-	line->tid = *(ItemPointer) DatumGetPointer(bo_get(row, 1, &isnull));
+	line->tid = *(ItemPointer) DatumGetPointer(bo_result(SPI_tuptable, row, 1, &isnull));
 	line->exists = true;
 	line->stock = stock;
-	line->line_id = bo_get_int64(row, 2);
-	line->incarnated = stock != NULL && stock->own_lines_from != 0 && line->line_id >= stock->own_lines_from;
-	line->source_id = bo_get_int32(row, 3);
+	line->line_id = bo_result_int64(SPI_tuptable, row, 2);
+	line->new_incarnation = stock != NULL && stock->own_lines_from != 0 && line->line_id >= stock->own_lines_from;
+	line->source_id = bo_result_int32(SPI_tuptable, row, 3);
 	line->tenant = stock ? stock->key.tenant : NULL;
-	line->order_key = bo_get_text(row, 4);
-	line->line_key = bo_get_text(row, 5);
-	line->customer = bo_get_text(row, 6);
-	line->ordered = bo_get_qty(row, 7);
-	line->cancelled = bo_get_qty(row, 8);
-	line->auto_cancelled = bo_get_qty(row, 9);
-	line->shipped = bo_get_qty(row, 10);
-	line->picked = bo_get_qty(row, 11);
-	line->allocated = bo_get_qty(row, 12);
-	line->first_allocated = bo_get_qty(row, 13);
-	line->priority = bo_get_int32(row, 14);
-	line->held = bo_get_bool(row, 15);
-	line->live = bo_get_bool(row, 16);
-	line->deleted = bo_get_bool(row, 17);
-	line->queued_at = DatumGetTimestampTz(bo_get(row, 18, &isnull));
-	line->requested_at = DatumGetDateADT(bo_get(row, 19, &isnull));
+	line->order_key = bo_result_text(SPI_tuptable, row, 4);
+	line->line_key = bo_result_text(SPI_tuptable, row, 5);
+	line->customer = bo_result_text(SPI_tuptable, row, 6);
+	line->ordered = bo_result_qty(SPI_tuptable, row, 7);
+	line->cancelled = bo_result_qty(SPI_tuptable, row, 8);
+	line->auto_cancelled = bo_result_qty(SPI_tuptable, row, 9);
+	line->shipped = bo_result_qty(SPI_tuptable, row, 10);
+	line->picked = bo_result_qty(SPI_tuptable, row, 11);
+	line->allocated = bo_result_qty(SPI_tuptable, row, 12);
+	line->first_allocated = bo_result_qty(SPI_tuptable, row, 13);
+	line->priority = bo_result_int32(SPI_tuptable, row, 14);
+	line->held = bo_result_bool(SPI_tuptable, row, 15);
+	line->live = bo_result_bool(SPI_tuptable, row, 16);
+	line->deleted = bo_result_bool(SPI_tuptable, row, 17);
+	line->queued_at = DatumGetTimestampTz(bo_result(SPI_tuptable, row, 18, &isnull));
+	line->requested_at = DatumGetDateADT(bo_result(SPI_tuptable, row, 19, &isnull));
 	line->has_requested_at = !isnull;
-	line->first_promised_at = DatumGetDateADT(bo_get(row, 20, &isnull));
+	line->first_promised_at = DatumGetDateADT(bo_result(SPI_tuptable, row, 20, &isnull));
 	line->has_first_promised_at = !isnull;
-	line->promised_at = DatumGetDateADT(bo_get(row, 21, &isnull));
+	line->promised_at = DatumGetDateADT(bo_result(SPI_tuptable, row, 21, &isnull));
 	line->has_promised_at = !isnull;
-	backordered = bo_get_qty(row, 22);
-	line->first_shipped = bo_get_qty(row, 23);
-	line->folded = bo_get_qty(row, 24);
+	backordered = bo_result_qty(SPI_tuptable, row, 22);
+	line->first_shipped = bo_result_qty(SPI_tuptable, row, 23);
+	line->folded = bo_result_qty(SPI_tuptable, row, 24);
 	line->old_backordered = backordered;
 	line->old_covered = qty_add(line->allocated, line->shipped);
 	line->old_allocated = line->allocated;
 	line->old_held = line->held;
-	line->dealt = qty_zero;
 	line->returned = qty_zero;
 	line->overshipped = qty_zero;
 	line->open = qty_add(line->allocated, backordered);
@@ -93,23 +92,23 @@ bo_load_line(int row, Stock *stock)
 
 /* Puts a line into its stock's list: it will be counted, and written if dirty. */
 void
-bo_touch_line(Line *line)
+bo_join_settling(Line *line)
 {
 	Stock	   *stock = line->stock;
 
-	if (line->touched)
+	if (line->joined)
 		return;
-	line->touched = true;
+	line->joined = true;
 	stock->lines = lappend(stock->lines, line);
 	if (line->exists)
 	{
-		if (stock->touched_rows == NULL)
+		if (stock->joined_rows == NULL)
 		{
 			HASHCTL		ctl = {.keysize = sizeof(int64),.entrysize = sizeof(int64),.hcxt = CurrentMemoryContext};
 
-			stock->touched_rows = hash_create("backorder touched lines", 16, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+			stock->joined_rows = hash_create("backorder touched lines", 16, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 		}
-		(void) hash_search(stock->touched_rows, &line->line_id, HASH_ENTER, NULL);
+		(void) hash_search(stock->joined_rows, &line->line_id, HASH_ENTER, NULL);
 	}
 }
 
@@ -160,7 +159,7 @@ bo_queue_open(Queue *queue, Stock *stock, bool backwards, bool read_rows)
 	{
 		Datum		args[3] = {bo_text(stock->key.tenant), bo_text(stock->key.item), bo_text(stock->key.location)};
 
-		queue->portal = bo_open(backwards ? BO_READ_ALLOCATED : BO_READ_QUEUE, args);
+		queue->portal = bo_open_cursor(backwards ? BO_READ_ALLOCATED : BO_READ_QUEUE, args);
 		queue->fetch = 10;
 	}
 }
@@ -188,11 +187,11 @@ bo_queue_row(Queue *queue)
 			Line	   *line;
 
 			SPI_tuptable = queue->table;
-			if (queue->stock->touched_rows != NULL)
+			if (queue->stock->joined_rows != NULL)
 			{
-				int64		line_id = bo_get_int64(queue->next_row, 2);
+				int64		line_id = bo_result_int64(SPI_tuptable, queue->next_row, 2);
 
-				if (hash_search(queue->stock->touched_rows, &line_id, HASH_FIND, NULL) != NULL)
+				if (hash_search(queue->stock->joined_rows, &line_id, HASH_FIND, NULL) != NULL)
 				{
 					queue->next_row++;
 					continue;
@@ -239,7 +238,7 @@ bo_queue_next(Queue *queue)
 
 /* What recorded lines that this settling has not touched wait for, held ones left out. */
 Qty
-bo_untouched_waiting(Stock *stock)
+bo_other_waiting(Stock *stock)
 {
 	Qty			result = qty_sub(stock->old_backordered, stock->old_held);
 	ListCell   *lc;

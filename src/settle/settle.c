@@ -25,7 +25,7 @@
 
 /* What is allocated to lines that this settling has not touched. */
 static Qty
-untouched_allocated(Stock *stock)
+other_allocated(Stock *stock)
 {
 	Qty			result = stock->allocated;
 	ListCell   *lc;
@@ -37,14 +37,14 @@ untouched_allocated(Stock *stock)
 
 /* Less stock than promised: takes allocations back from the lowest rank up; what is picked where it cannot be otherwise. */
 static Qty
-take_back(Settle *st, Stock *stock, Qty missing, bool picked)
+take_back(SettleState *st, Stock *stock, Qty missing, bool picked)
 {
 	Queue		queue;
 	Line	   *line;
-	bool		rows = qty_sign(untouched_allocated(stock)) != 0;
+	bool		rows = qty_sign(other_allocated(stock)) != 0;
 
 	if (rows)
-		bo_late_flush(st->late);
+		bo_deferred_index_flush(st->deferred);
 	bo_queue_open(&queue, stock, true, rows);
 	while (qty_sign(missing) > 0 && (line = bo_queue_next(&queue)) != NULL)
 	{
@@ -53,7 +53,7 @@ take_back(Settle *st, Stock *stock, Qty missing, bool picked)
 		if (qty_sign(part) == 0)
 			continue;
 		bo_allocate(st, line, qty_neg(part), "taken back", 0, NULL);
-		line->requeued = true;
+		line->rank_changed = true;
 		missing = qty_sub(missing, part);
 	}
 	bo_queue_close(&queue);
@@ -61,7 +61,7 @@ take_back(Settle *st, Stock *stock, Qty missing, bool picked)
 }
 
 static void
-settle_stock(Settle *st, Stock *stock)
+settle_stock(SettleState *st, Stock *stock)
 {
 	Qty			free = bo_free_quantity(stock);
 	Queue		queue;
@@ -72,7 +72,7 @@ settle_stock(Settle *st, Stock *stock)
 	{
 		Qty			missing = take_back(st, stock, qty_neg(free), false);
 
-		if (qty_sign(missing) > 0 && stock->figure != NULL)
+		if (qty_sign(missing) > 0 && stock->app_on_hand != NULL)
 			missing = take_back(st, stock, bo_release_held(st, stock, missing), true);
 		else if (qty_sign(missing) > 0)
 			missing = bo_book_discrepancies(st, stock, missing);
@@ -93,27 +93,27 @@ settle_stock(Settle *st, Stock *stock)
 				 errhint("Nothing was changed. Release no more than is held.")));
 	if (qty_sign(free) == 0)
 		return;
-	rows = qty_sign(bo_untouched_waiting(stock)) > 0;
+	rows = qty_sign(bo_other_waiting(stock)) > 0;
 	bo_queue_open(&queue, stock, false, rows);
 	while (qty_sign(free) > 0 && (line = bo_queue_next(&queue)) != NULL)
 	{
-		Qty			part = bo_deal(FULFILMENT_PARTIAL, bo_waits_for(line), free);
+		Qty 		part = bo_may_get(FULFILMENT_PARTIAL, bo_waits_for(line), free);
 
 		if (qty_sign(part) == 0)
 			continue;
-		bo_deal_to(st, line, part);
-		if (line->exists && !line->requeued)
-			stock->dealt_waiting = qty_add(stock->dealt_waiting, part);
+		bo_allocate_to(st, line, part);
+		if (line->exists && !line->rank_changed)
+			stock->allocated_to_waiting = qty_add(stock->allocated_to_waiting, part);
 		free = qty_sub(free, part);
 	}
 	bo_queue_close(&queue);
 }
 
 static void
-write_ledger(Settle *st)
+write_ledger(SettleState *st)
 {
-	bo_write(BO_INSERT_MOVEMENTS, st->movements);
-	bo_write(BO_INSERT_ALLOCATIONS, st->allocations);
+	bo_flush_rows(BO_INSERT_MOVEMENTS, st->movements);
+	bo_flush_rows(BO_INSERT_ALLOCATIONS, st->allocations);
 	bo_events_write(&st->events);
 	st->movements = NULL;
 	st->allocations = NULL;
@@ -122,18 +122,18 @@ write_ledger(Settle *st)
 
 /* Settles all there is under the stock locks; the counters are left to be written. */
 static void
-settle_all(Settle *st)
+settle_all(SettleState *st)
 {
-	Settlement *s = st->s;
+	SettleRequest *request = st->request;
 	ListCell   *lc;
 
 	bo_read_changed_lines(st);
 	bo_read_supply(st);
-	bo_read_counts(st);
+	bo_read_attached_stock(st);
 	bo_take_movements(st);
-	bo_apply_counts(st);
+	bo_apply_attached_stock(st);
 	bo_apply_supplies(st);
-	foreach(lc, s->changes)
+	foreach(lc, request->changes)
 		bo_apply_change(st, lfirst(lc));
 	for (int i = 0; i < st->nstocks; i++)
 		settle_stock(st, st->stocks[i]);
@@ -141,37 +141,37 @@ settle_all(Settle *st)
 		bo_promise_stock(st, st->stocks[i]);
 
 	BO_POINT("dealt");
-	if (s->repromise && s->changes == NIL)
+	if (request->repromise && request->changes == NIL)
 		for (int i = 0; i < st->nstocks; i++)
-			s->lines_changed += list_length(st->stocks[i]->lines);
+			request->lines_changed += list_length(st->stocks[i]->lines);
 	bo_write_lines(st);
-	bo_announce_settled(s->changes);
+	bo_announce_settled(request->changes);
 	bo_write_supply(st);
 	write_ledger(st);
 }
 
 /* The stock of new lines, which is all locked before the first of several pieces; what a piece touches becomes st->stocks, sorted. */
 static void
-find_changed_stock(Settle *st)
+find_changed_stock(SettleState *st)
 {
 	ListCell   *lc;
 
 	st->nstocks = 0;
-	foreach(lc, st->s->changes)
+	foreach(lc, st->request->changes)
 	{
 		LineChange *change = lfirst(lc);
 		Stock	   *stock;
 
-		if (change->now && change->now->item && change->action != LINE_END)
-			change->stock = bo_find_stock(st, change->mapping->tenant, change->now->item, change->now->location);
+		if (change->mapped && change->mapped->item && change->action != LINE_END)
+			change->stock = bo_find_stock(st, change->mapping->tenant, change->mapped->item, change->mapped->location);
 		stock = change->stock;
 		if (stock == NULL)
 			continue;
 		if (!stock->locked)
 			elog(ERROR, "stock of order %s was not locked", change->order_key);
-		if (!stock->in_piece)
+		if (!stock->in_batch)
 			st->stocks[st->nstocks++] = stock;
-		stock->in_piece = true;
+		stock->in_batch = true;
 		stock->own_lines_from = st->first_line_id;
 	}
 	qsort(st->stocks, st->nstocks, sizeof(Stock *), bo_compare_stocks);
@@ -209,7 +209,7 @@ keep_counters(Stock *stock)
 
 /* Settles a piece of many changes after another; only the counters of the stock outlive a piece. */
 static void
-settle_pieces(Settle *st)
+settle_batches(SettleState *st)
 {
 	Stock	  **all = st->stocks;
 	int			n = st->nstocks;
@@ -218,18 +218,18 @@ settle_pieces(Settle *st)
 
 	/* Promises are read for each piece that has some of the stock. */
 	for (int i = 0; i < n; i++)
-		st->s->small_pieces = st->s->small_pieces && qty_sign(all[i]->on_order) == 0 && !all[i]->promises_stale;
-	st->late = bo_late();
+		st->request->small_batches = st->request->small_batches && qty_sign(all[i]->on_order) == 0 && !all[i]->promises_stale;
+	st->deferred = bo_deferred_index();
 	st->stocks = palloc(sizeof(Stock *) * Max(n, 1));
 	old = MemoryContextSwitchTo(cx);
-	while (st->s->next(st->s))
+	while (st->request->next(st->request))
 	{
 		ListCell   *lc;
 
 		CHECK_FOR_INTERRUPTS();
 		find_changed_stock(st);
 		bo_read_changed_lines(st);
-		foreach(lc, st->s->changes)
+		foreach(lc, st->request->changes)
 			bo_apply_change(st, lfirst(lc));
 		for (int i = 0; i < st->nstocks; i++)
 			settle_stock(st, st->stocks[i]);
@@ -246,53 +246,53 @@ settle_pieces(Settle *st)
 
 			keep_counters(stock);
 			stock->lines = NIL;
-			stock->touched_rows = NULL;
-			stock->shipped_out = stock->dealt_waiting = qty_zero;
-			stock->requeued = false;
-			stock->in_piece = false;
+			stock->joined_rows = NULL;
+			stock->allocated_to_waiting = qty_zero;
+			stock->rank_changed = false;
+			stock->in_batch = false;
 		}
-		st->s->changes = NIL;
+		st->request->changes = NIL;
 		MemoryContextReset(cx);
 		MemoryContextSwitchTo(cx);
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(cx);
-	bo_late_flush(st->late);
+	bo_deferred_index_flush(st->deferred);
 	st->stocks = all;
 	st->nstocks = n;
 }
 
 /*
  * Applies changes, movements and supply under the stock locks, deals, promises
- * and writes.  Expects a section, and the orders of the changes locked; locks
+ * and writes.  Expects an SPI scope, and the orders of the changes locked; locks
  * stock rows sorted; allocates in the current context.  Raises 40001 where
  * REPEATABLE READ asks for it, and the refusals of class OB; nothing is
  * changed then.
  */
 void
-bo_settle(Settlement *settlement)
+bo_settle(SettleRequest *request)
 {
-	Settle		st;
+	SettleState st;
 	ListCell   *lc;
 
-	bo_settle_start(&st, settlement);
-	foreach(lc, settlement->changes)
+	bo_settle_start(&st, request);
+	foreach(lc, request->changes)
 	{
 		LineChange *change = lfirst(lc);
 
-		if (change->now && change->now->item && change->action != LINE_END)
-			change->stock = bo_find_stock(&st, change->mapping->tenant, change->now->item, change->now->location);
+		if (change->mapped && change->mapped->item && change->action != LINE_END)
+			change->stock = bo_find_stock(&st, change->mapping->tenant, change->mapped->item, change->mapped->location);
 		if (change->old_item)
 			change->old_stock = bo_find_stock(&st, change->mapping->tenant, change->old_item, change->old_location);
 	}
-	foreach(lc, settlement->movements)
+	foreach(lc, request->movements)
 	{
 		Movement   *m = lfirst(lc);
 
 		bo_check_movement(m);
 		(void) bo_find_stock(&st, m->tenant, m->item, m->location);
 	}
-	foreach(lc, settlement->supplies)
+	foreach(lc, request->supplies)
 	{
 		SupplyChange *c = lfirst(lc);
 
@@ -301,22 +301,22 @@ bo_settle(Settlement *settlement)
 		if (c->old_item)
 			(void) bo_find_stock(&st, c->tenant, c->old_item, c->old_location);
 	}
-	foreach(lc, settlement->places)
+	foreach(lc, request->stock_keys)
 	{
 		StockKey   *key = lfirst(lc);
 
 		(void) bo_find_stock(&st, key->tenant, key->item, key->location);
 	}
-	bo_find_counts(&st);
-	if (hash_get_num_entries(st.by_key) == 0 && settlement->next == NULL)
+	bo_find_noted_stock(&st);
+	if (hash_get_num_entries(st.by_key) == 0 && request->next == NULL)
 		return;
 	bo_lock_stocks(&st);
 	BO_POINT("locked");
 	for (int i = 0; i < st.nstocks; i++)
-		st.stocks[i]->shipped_out = st.stocks[i]->dealt_waiting = qty_zero;
+		st.stocks[i]->allocated_to_waiting = qty_zero;
 
-	if (settlement->next != NULL)
-		settle_pieces(&st);
+	if (request->next != NULL)
+		settle_batches(&st);
 	else
 		settle_all(&st);
 	bo_write_stock(&st);

@@ -37,7 +37,7 @@ typedef struct LineChange
 	char	   *old_line_key;
 	char	   *old_item;
 	char	   *old_location;
-	MappedLine *now;			/* NULL: the line is gone */
+	MappedLine *mapped; 		/* NULL: the line is gone */
 	Stock	   *stock;			/* where the line is now; filled by settle, as is what follows */
 	Stock	   *old_stock;
 	Line	   *line;
@@ -77,37 +77,37 @@ typedef struct SupplyChange
 } SupplyChange;
 
 /* One settling. */
-typedef struct Settlement Settlement;
+typedef struct SettleRequest SettleRequest;
 
-struct Settlement
+struct SettleRequest
 {
 	List	   *changes;		/* of LineChange */
 	List	   *movements;		/* of Movement */
 	List	   *supplies;		/* of SupplyChange */
-	List	   *places;			/* of StockKey, further stock to settle */
-	List	   *spellings;		/* other spellings of keys, to be looked at next: pieces.c */
+	List	   *stock_keys; 	/* of StockKey, further stock to settle */
+	List	   *key_variants;	/* other spellings of keys, to be looked at next: batches.c */
 	bool		repromise;		/* make the promises of these places again, all of them */
-	bool		(*next) (Settlement *settlement);	/* the next piece of changes, which are all there is then; NULL: no more */
-	bool		small_pieces;	/* they may be */
+	bool		(*next) (SettleRequest *request); /* the next piece of changes, which are all there is then; NULL: no more */
+	bool		small_batches;	/* they may be */
 	void	   *next_arg;
 	bool		leave_promises;	/* of lines that do not join at the end: mark the stock row */
-	List	   *counts;			/* of CountNote: stock whose figure is to be looked at */
-	bool		counts_whole;	/* all of a table, rows too that an older snapshot does not see */
-	bool		counts_anew;	/* with another mapping: what it does not name any more is not the application's */
+	List	   *stock_notes;	/* of StockNote: stock whose figure is to be looked at */
+	bool		stock_notes_whole; /* all of a table, rows too that an older snapshot does not see */
+	bool		stock_mapping_changed; /* with another mapping: what it does not name any more is not the application's */
 	int64		lines_changed;
-	int64		counted;		/* counts written */
+	int64		counts_written; /* counts written */
 };
 
 /* lines.c */
 extern bool bo_is_new_baseline(const LineChange *change, int64 *line_id);
 
 /* settle.c */
-extern void bo_settle(Settlement *settlement);
+extern void bo_settle(SettleRequest *request);
 
 /* stock.c */
-extern void bo_lock_places(List *places);
+extern void bo_lock_stock_keys(List *stock_keys);
 
 /* allocated_rows.c */
-extern void bo_dealt_reset(void);
+extern void bo_allocated_reset(void);
 
 #endif							/* BO_SETTLE_H */

@@ -1,7 +1,7 @@
 /*
- * settle.h
+ * settling.h
  *		What the files of settling share: settle.c leads, stock.c, queue.c,
- *		supply.c, ledger.c, counted.c, lines.c and repromise.c do the parts.
+ *		supply.c, ledger.c, attached_stock.c, lines.c and promises.c do the parts.
  */
 #ifndef BO_SETTLING_H
 #define BO_SETTLING_H
@@ -17,9 +17,9 @@ struct Line
 	bool		dirty;			/* the row is to be written */
 	bool		remove;			/* the row is to be deleted */
 	bool		rekeyed;		/* the key changes: delete and insert */
-	bool		incarnated;		/* a new line_id in this settling */
-	bool		touched;		/* is in its stock's list */
-	bool		requeued;		/* rank or want changed by something else than dealing */
+	bool		new_incarnation; /* a new line_id in this settling */
+	bool		joined; 		/* is in its stock's list */
+	bool		rank_changed;	/* rank or want changed by something else than dealing */
 	Stock	   *stock;
 	int64		line_id;
 	int32		source_id;
@@ -55,7 +55,6 @@ struct Line
 	Qty			old_covered;	/* allocated + shipped at load */
 	Qty			old_allocated;
 	bool		old_held;
-	Qty			dealt;
 	Qty			returned;		/* shipped goods that came back and are the line's first */
 	Qty			overshipped;	/* shipped beyond its allocation */
 	bool		refuse_overship;
@@ -80,7 +79,6 @@ typedef struct SupplyRow
 	bool		has_expected_at;
 	DateADT		expected_at;
 	bool		closed;
-	Qty			open;
 	bool		exists;
 	bool		dirty;
 	bool		remove;
@@ -106,46 +104,44 @@ struct Stock
 	Qty			old_backordered;
 	Qty			old_held;
 
-	/* kept by the application (counted.c) */
-	int32		counted_by;		/* its table; 0: movements keep on hand */
-	bool		uncounted;		/* no more after this settling */
+	/* kept by the application (attached_stock.c) */
+	int32		stock_source_id; /* its table; 0: movements keep on hand */
+	bool		released;		/* no more after this settling */
 	int32		looked_at;		/* the table in which to look */
-	Qty			figure;			/* what it says is on hand; NULL: not looked at */
-	Qty			figure_held;	/* what of it is unavailable; NULL: not mapped */
+	Qty 		app_on_hand;	/* what it says is on hand; NULL: not looked at */
+	Qty 		app_unavailable; /* what of it is unavailable; NULL: not mapped */
 
 	List	   *lines;			/* of Line: touched */
-	HTAB	   *touched_rows;	/* line_id of touched lines that have a row */
+	HTAB	   *joined_rows;	/* line_id of touched lines that have a row */
 	List	   *goods;			/* of GoodsIn */
 	List	   *supplies;		/* of SupplyRow that this settling touches */
-	Qty			shipped_out;	/* shipped beyond allocation: what may be booked as found */
-	Qty			dealt_waiting;	/* dealt to lines that had been waiting */
-	bool		requeued;		/* the queue changed otherwise than by dealing and joining at its end */
+	Qty 		allocated_to_waiting; /* dealt to lines that had been waiting */
+	bool		rank_changed;	/* the queue changed otherwise than by dealing and joining at its end */
 	bool		supply_changed;
 	bool		changed;
-	bool		reduced;		/* a movement took stock away */
 
 	/* of a settling in pieces */
-	bool		in_piece;		/* this one touches it */
+	bool		in_batch;		/* this one touches it */
 	int64		own_lines_from;	/* earlier pieces drew line_ids from here on; 0: none.  Whoever else did had the lock before. */
 	char	   *kept;			/* its counters between pieces */
 };
 
-typedef struct Settle
+typedef struct SettleState
 {
-	Settlement *s;
+	SettleRequest *request;
 	MemoryContext cx;			/* of what lives as long as the settling */
 	HTAB	   *by_key;
 	Stock	  **stocks;			/* sorted; what this piece of the settling touches */
 	int			nstocks;
-	TimestampTz now;
+	TimestampTz clock;
 	DateADT		today;
 	BoRows	   *allocations;
 	BoRows	   *movements;
 	EventSet	events;
 	List	   *supplies;		/* of SupplyRow */
-	BoLate	   *late;			/* index entries that wait; NULL: none do */
+	BoDeferredIndex *deferred;	/* index entries that wait; NULL: none do */
 	int64		first_line_id;	/* the first that was drawn; 0: none was */
-} Settle;
+} SettleState;
 
 /* The queue of a stock row, being walked. */
 typedef struct Queue
@@ -193,71 +189,71 @@ typedef enum PromiseKind
 } PromiseKind;
 
 /* stock.c */
-extern void bo_settle_start(Settle *st, Settlement *settlement);
-extern Stock *bo_find_stock(Settle *st, char *tenant, char *item, char *location);
-extern Stock *bo_known_stock(Settle *st, const StockKey *key);
+extern void bo_settle_start(SettleState *st, SettleRequest *request);
+extern Stock *bo_find_stock(SettleState *st, char *tenant, char *item, char *location);
+extern Stock *bo_known_stock(SettleState *st, const StockKey *key);
 extern int	bo_compare_stocks(const void *a, const void *b);
-extern void bo_lock_stocks(Settle *st);
+extern void bo_lock_stocks(SettleState *st);
 extern Qty bo_free_quantity(Stock *stock);
-extern void bo_write_stock(Settle *st);
+extern void bo_write_stock(SettleState *st);
 
 /* queue.c */
 extern void bo_set_open(Line *line);
 extern Qty bo_waits_for(Line *line);
 extern bool bo_is_waiting(Line *line);
 extern Line *bo_load_line(int row, Stock *stock);
-extern void bo_touch_line(Line *line);
+extern void bo_join_settling(Line *line);
 extern int bo_compare_rank(const Line *a, const Line *b);
 extern int bo_compare_rank_cells(const ListCell *a, const ListCell *b);
 extern void bo_queue_open(Queue *queue, Stock *stock, bool backwards, bool read_rows);
 extern void bo_queue_close(Queue *queue);
 extern Line *bo_queue_row(Queue *queue);
 extern Line *bo_queue_next(Queue *queue);
-extern Qty bo_untouched_waiting(Stock *stock);
+extern Qty bo_other_waiting(Stock *stock);
 
 /* supply.c */
-extern SupplyRow *bo_find_supply(Settle *st, const char *tenant, int64 po_id, int32 line_no);
+extern SupplyRow *bo_find_supply(SettleState *st, const char *tenant, int64 po_id, int32 line_no);
 extern Qty bo_supply_open(SupplyRow *row);
-extern void bo_read_supply(Settle *st);
+extern void bo_read_supply(SettleState *st);
 extern void bo_supply_written(SupplyRow *row, Qty before);
-extern void bo_apply_supplies(Settle *st);
-extern void bo_write_supply(Settle *st);
+extern void bo_apply_supplies(SettleState *st);
+extern void bo_write_supply(SettleState *st);
 
 /* ledger.c */
-extern void bo_allocate(Settle *st, Line *line, Qty quantity, const char *cause, int64 movement_id, Movement *goods);
-extern void bo_deal_to(Settle *st, Line *line, Qty quantity);
-extern void bo_add_movement(Settle *st, Stock *stock, int64 movement_id, const char *kind, Qty quantity, Qty unavailable, int64 line_id, const char *reason);
+extern void bo_allocate(SettleState *st, Line *line, Qty quantity, const char *cause, int64 movement_id, Movement *goods);
+extern void bo_allocate_to(SettleState *st, Line *line, Qty quantity);
+extern void bo_add_movement(SettleState *st, Stock *stock, int64 movement_id, const char *kind, Qty quantity, Qty unavailable, int64 line_id, const char *reason);
 
 /* movements.c */
 extern void bo_check_movement(Movement *m);
-extern void bo_take_movements(Settle *st);
-extern Qty bo_book_discrepancies(Settle *st, Stock *stock, Qty missing);
+extern void bo_take_movements(SettleState *st);
+extern Qty bo_book_discrepancies(SettleState *st, Stock *stock, Qty missing);
 
 /* allocated_rows.c */
 extern void bo_collect_line(Line *line, Qty quantity);
 
 /* attached_stock.c */
-extern void bo_find_counts(Settle *st);
-extern void bo_read_counts(Settle *st);
-extern void bo_check_counted(Stock *stock, Movement *m);
-extern void bo_apply_counts(Settle *st);
-extern void bo_ship_counted(Settle *st, Line *line, Qty difference);
-extern Qty bo_release_held(Settle *st, Stock *stock, Qty missing);
+extern void bo_find_noted_stock(SettleState *st);
+extern void bo_read_attached_stock(SettleState *st);
+extern void bo_check_attached_stock(Stock *stock, Movement *m);
+extern void bo_apply_attached_stock(SettleState *st);
+extern void bo_ship_attached_stock(SettleState *st, Line *line, Qty difference);
+extern Qty bo_release_held(SettleState *st, Stock *stock, Qty missing);
 
 /* lines.c */
-extern void bo_apply_change(Settle *st, LineChange *change);
-extern void bo_read_changed_lines(Settle *st);
-extern void bo_write_lines(Settle *st);
+extern void bo_apply_change(SettleState *st, LineChange *change);
+extern void bo_read_changed_lines(SettleState *st);
+extern void bo_write_lines(SettleState *st);
 
-/* repromise.c */
-extern void bo_promise_stock(Settle *st, Stock *stock);
+/* promises.c */
+extern void bo_promise_stock(SettleState *st, Stock *stock);
 
 /* eligibility.c */
 extern Qty	bo_take_back(Qty need, Qty allocated, Qty picked);
-extern Qty	bo_deal(Fulfilment fulfilment, Qty want, Qty free);
+extern Qty	bo_may_get(Fulfilment fulfilment, Qty want, Qty free);
 
 /* supply_profile.c */
-extern bool bo_profile_shifted(const SupplyProfile *before, const SupplyProfile *after, Qty dealt);
+extern bool bo_profile_shifted(const SupplyProfile *before, const SupplyProfile *after, Qty allocated_now);
 extern PromiseKind bo_promise(const SupplyProfile *profile, Qty upto, DateADT today, DateADT *date);
 extern void bo_supply_profile(SupplyProfile *profile, DatedSupply *entries, int n);
 

@@ -3,7 +3,7 @@
  *		The stock rows of a settling: found, locked sorted, written.
  *
  * Part of settling: everything here runs under the stock locks that
- * bo_settle() takes, in its section and memory context.
+ * bo_settle() takes, in its SPI scope and memory context.
  */
 #include "postgres.h"
 
@@ -56,21 +56,21 @@ typedef struct StockEntry
 
 /* Begins a settling: nothing is locked yet. Allocates in the current context. */
 void
-bo_settle_start(Settle *st, Settlement *settlement)
+bo_settle_start(SettleState *st, SettleRequest *request)
 {
 	HASHCTL		ctl = {.keysize = sizeof(StockKey),.entrysize = sizeof(StockEntry),.hash = stock_hash,.match = stock_match,.hcxt = CurrentMemoryContext};
 
 	memset(st, 0, sizeof(*st));
-	st->s = settlement;
+	st->request = request;
 	st->cx = CurrentMemoryContext;
-	st->now = GetCurrentTimestamp();
+	st->clock = GetCurrentTimestamp();
 	st->today = bo_current_day();
 	st->by_key = hash_create("backorder stock", 64, &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
 }
 
 /* The stock of an item at a location, taken into the settling if it was not. */
 Stock *
-bo_find_stock(Settle *st, char *tenant, char *item, char *location)
+bo_find_stock(SettleState *st, char *tenant, char *item, char *location)
 {
 	StockKey	key = {tenant, item, location};
 	bool		found;
@@ -86,7 +86,7 @@ bo_find_stock(Settle *st, char *tenant, char *item, char *location)
 
 /* The same if it is in the settling; else NULL. */
 Stock *
-bo_known_stock(Settle *st, const StockKey *key)
+bo_known_stock(SettleState *st, const StockKey *key)
 {
 	StockEntry *entry = hash_search(st->by_key, key, HASH_FIND, NULL);
 
@@ -96,7 +96,7 @@ bo_known_stock(Settle *st, const StockKey *key)
 static void
 take_counters(int i, const StockCounters *counters, void *arg)
 {
-	Stock	   *stock = ((Settle *) arg)->stocks[i];
+	Stock	   *stock = ((SettleState *) arg)->stocks[i];
 
 	stock->tid = counters->tid;
 	stock->on_hand = stock->old_on_hand = counters->on_hand;
@@ -106,13 +106,13 @@ take_counters(int i, const StockCounters *counters, void *arg)
 	stock->backordered_held = stock->old_held = counters->backordered_held;
 	stock->on_order = counters->on_order;
 	stock->promises_stale = counters->promises_stale;
-	stock->counted_by = counters->counted_by;
+	stock->stock_source_id = counters->stock_source_id;
 	stock->locked = true;
 }
 
 /* Locks the stock rows, sorted; those that do not exist are created. */
 void
-bo_lock_stocks(Settle *st)
+bo_lock_stocks(SettleState *st)
 {
 	HASH_SEQ_STATUS seq;
 	StockEntry *entry;
@@ -134,16 +134,16 @@ bo_lock_stocks(Settle *st)
 	pfree(keys);
 }
 
-/* Locks stock rows, sorted. Expects a section. */
+/* Locks stock rows, sorted. Expects an SPI scope. */
 void
-bo_lock_places(List *places)
+bo_lock_stock_keys(List *stock_keys)
 {
-	Settle		st;
-	Settlement	none = {0};
+	SettleState st;
+	SettleRequest none = {0};
 	ListCell   *lc;
 
 	bo_settle_start(&st, &none);
-	foreach(lc, places)
+	foreach(lc, stock_keys)
 	{
 		StockKey   *key = lfirst(lc);
 
@@ -161,7 +161,7 @@ bo_free_quantity(Stock *stock)
 
 /* Writes the counters of the stock rows that changed. */
 void
-bo_write_stock(Settle *st)
+bo_write_stock(SettleState *st)
 {
 	BoRows	   *rows = NULL;
 
@@ -184,11 +184,11 @@ bo_write_stock(Settle *st)
 		values[8] = NumericGetDatum(stock->backordered_held);
 		values[9] = NumericGetDatum(stock->on_order);
 		values[10] = BoolGetDatum(stock->promises_stale);
-		values[11] = Int32GetDatum(stock->counted_by);
-		nulls[11] = stock->counted_by == 0 || stock->uncounted;
+		values[11] = Int32GetDatum(stock->stock_source_id);
+		nulls[11] = stock->stock_source_id == 0 || stock->released;
 		if (rows == NULL)
 			rows = bo_rows(BO_ROWS_STOCK);
 		bo_rows_put(rows, values, nulls);
 	}
-	bo_write(BO_WRITE_STOCK, rows);
+	bo_flush_rows(BO_WRITE_STOCK, rows);
 }

@@ -3,7 +3,7 @@
  *		Dated supply: what is placed and not received, in a settling.
  *
  * Part of settling: everything here runs under the stock locks that
- * bo_settle() takes, in its section and memory context.
+ * bo_settle() takes, in its SPI scope and memory context.
  */
 #include "postgres.h"
 
@@ -16,7 +16,7 @@
 
 /* The supply row of a purchase order line in this settling, or NULL. */
 SupplyRow *
-bo_find_supply(Settle *st, const char *tenant, int64 po_id, int32 line_no)
+bo_find_supply(SettleState *st, const char *tenant, int64 po_id, int32 line_no)
 {
 	ListCell   *lc;
 
@@ -41,13 +41,13 @@ bo_supply_open(SupplyRow *row)
 
 /* Reads the supply rows that movements and purchase changes name. */
 void
-bo_read_supply(Settle *st)
+bo_read_supply(SettleState *st)
 {
 	BoRows	   *rows = NULL;
 	ListCell   *lc;
 	uint64		n;
 
-	foreach(lc, st->s->movements)
+	foreach(lc, st->request->movements)
 	{
 		Movement   *m = lfirst(lc);
 		Datum		values[3] = {bo_text(m->tenant), Int64GetDatum(m->po_id), Int32GetDatum(m->po_line_no)};
@@ -59,7 +59,7 @@ bo_read_supply(Settle *st)
 			rows = bo_rows(BO_ROWS_SUPPLY_KEYS);
 		bo_rows_put(rows, values, nulls);
 	}
-	foreach(lc, st->s->supplies)
+	foreach(lc, st->request->supplies)
 	{
 		SupplyChange *c = lfirst(lc);
 		Datum		values[3] = {bo_text(c->tenant), Int64GetDatum(c->po_id), Int32GetDatum(c->line_no)};
@@ -71,27 +71,26 @@ bo_read_supply(Settle *st)
 	}
 	if (rows == NULL)
 		return;
-	n = bo_exec(BO_READ_SUPPLY, rows, NULL, false);
+	n = bo_run_statement(BO_READ_SUPPLY, rows, NULL, false);
 	for (uint64 i = 0; i < n; i++)
 	{
 		SupplyRow  *row;
-		char	   *tenant = bo_get_text(i, 1);
+		char	   *tenant = bo_result_text(SPI_tuptable, i, 1);
 		bool		isnull;
-		StockKey	key = {tenant, bo_get_text(i, 4), bo_get_text(i, 5)};
+		StockKey	key = {tenant, bo_result_text(SPI_tuptable, i, 4), bo_result_text(SPI_tuptable, i, 5)};
 
-		if (bo_find_supply(st, tenant, bo_get_int64(i, 2), bo_get_int32(i, 3)) != NULL)
+		if (bo_find_supply(st, tenant, bo_result_int64(SPI_tuptable, i, 2), bo_result_int32(SPI_tuptable, i, 3)) != NULL)
 			continue;
 		row = palloc0(sizeof(SupplyRow));
 		row->tenant = tenant;
-		row->po_id = bo_get_int64(i, 2);
-		row->line_no = bo_get_int32(i, 3);
+		row->po_id = bo_result_int64(SPI_tuptable, i, 2);
+		row->line_no = bo_result_int32(SPI_tuptable, i, 3);
 		row->stock = bo_known_stock(st, &key);
-		row->quantity = bo_get_qty(i, 6);
-		row->received = bo_get_qty(i, 7);
-		row->expected_at = DatumGetDateADT(bo_get(i, 8, &isnull));
+		row->quantity = bo_result_qty(SPI_tuptable, i, 6);
+		row->received = bo_result_qty(SPI_tuptable, i, 7);
+		row->expected_at = DatumGetDateADT(bo_result(SPI_tuptable, i, 8, &isnull));
 		row->has_expected_at = !isnull;
-		row->closed = bo_get_bool(i, 9);
-		row->open = bo_get_qty(i, 10);
+		row->closed = bo_result_bool(SPI_tuptable, i, 9);
 		row->exists = true;
 		if (row->stock)
 			row->stock->supplies = lappend(row->stock->supplies, row);
@@ -122,11 +121,11 @@ refuse_supply(SupplyRow *row, const char *what)
 
 /* Makes supply what purchase orders say. Refuses to take away what was received. */
 void
-bo_apply_supplies(Settle *st)
+bo_apply_supplies(SettleState *st)
 {
 	ListCell   *lc;
 
-	foreach(lc, st->s->supplies)
+	foreach(lc, st->request->supplies)
 	{
 		SupplyChange *c = lfirst(lc);
 		SupplyRow  *row = bo_find_supply(st, c->tenant, c->po_id, c->line_no);
@@ -158,7 +157,6 @@ bo_apply_supplies(Settle *st)
 			bo_supply_written(row, before);
 			row->dirty = false;
 			moved->stock = stock;
-			moved->open = qty_zero;
 			moved->exists = true;
 			stock->supplies = lappend(stock->supplies, moved);
 			st->supplies = lcons(moved, st->supplies);
@@ -174,7 +172,6 @@ bo_apply_supplies(Settle *st)
 			row->stock = stock;
 			row->quantity = qty_zero;
 			row->received = qty_zero;
-			row->open = qty_zero;
 			stock->supplies = lappend(stock->supplies, row);
 			st->supplies = lappend(st->supplies, row);
 		}
@@ -216,7 +213,7 @@ put_supply(BoRows **rows, SupplyRow *row)
 
 /* Writes the supply rows that changed. */
 void
-bo_write_supply(Settle *st)
+bo_write_supply(SettleState *st)
 {
 	BoRows	   *inserted = NULL;
 	BoRows	   *updated = NULL;
@@ -237,7 +234,7 @@ bo_write_supply(Settle *st)
 		else
 			put_supply(row->exists ? &updated : &inserted, row);
 	}
-	bo_write(BO_DELETE_SUPPLY, deleted);
-	bo_write(BO_UPDATE_SUPPLY, updated);
-	bo_write(BO_INSERT_SUPPLY, inserted);
+	bo_flush_rows(BO_DELETE_SUPPLY, deleted);
+	bo_flush_rows(BO_UPDATE_SUPPLY, updated);
+	bo_flush_rows(BO_INSERT_SUPPLY, inserted);
 }

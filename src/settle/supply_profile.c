@@ -1,5 +1,5 @@
 /*
- * promise.c
+ * supply_profile.c
  *		Dated supply against the queue.  Pure: no database access.
  *
  * Placed supply is used up in date order by the waiting lines in rank order;
@@ -75,7 +75,7 @@ bo_promise(const SupplyProfile *profile, Qty upto, DateADT today, DateADT *date)
  * and supply are gone?  Then no promise further down the queue changes.
  */
 bool
-bo_profile_shifted(const SupplyProfile *before, const SupplyProfile *after, Qty dealt)
+bo_profile_shifted(const SupplyProfile *before, const SupplyProfile *after, Qty allocated_now)
 {
 	int			i = 0;
 	int			j = 0;
@@ -106,7 +106,7 @@ bo_profile_shifted(const SupplyProfile *before, const SupplyProfile *after, Qty 
 			upto_before = before->entries[i++].upto;
 		while (j < after->n && (!has_date || (after->entries[j].has_date && after->entries[j].date <= date)))
 			upto_after = after->entries[j++].upto;
-		left = qty_max(qty_sub(upto_before, dealt), qty_zero);
+		left = qty_max(qty_sub(upto_before, allocated_now), qty_zero);
 		if (qty_cmp(left, upto_after) != 0)
 			return false;
 	}

@@ -1,6 +1,6 @@
 /*
- * direct.h
- *		Rows of the hot tables without a statement: store.c, lock.c and direct.c
+ * heap.h
+ *		Rows of the hot tables without a statement: run_statement.c, lock.c and heap_write.c
  *		share it.
  */
 #ifndef BO_HEAP_H
@@ -22,7 +22,7 @@ typedef enum BoTable
 	BO_TABLE_WAITING_ORDER
 } BoTable;
 
-typedef struct BoDirect BoDirect;
+typedef struct BoHeap BoHeap;
 
 /* The key of the stock row to lock next: tenant, item, location. */
 typedef void (*BoStockKeyFunc) (int i, const char **parts, void *arg);
@@ -31,15 +31,15 @@ typedef void (*BoStockKeyFunc) (int i, const char **parts, void *arg);
 typedef void (*BoStockRowFunc) (int i, ItemPointer tid, const Datum *values, void *arg);
 
 pg_noreturn extern void bo_raise_concurrent(void);
-extern BoDirect *bo_direct_open(BoTable which);
-extern void bo_direct_close(BoDirect *direct);
-extern void bo_direct_insert(BoDirect *direct, BoRows *rows);
-extern void bo_direct_update(BoDirect *direct, BoRows *rows);
-extern void bo_direct_delete(BoDirect *direct, BoRows *rows);
-extern int	bo_direct_lock_stock(BoDirect *direct, int first, int n, BoStockKeyFunc key_of, BoStockRowFunc take, void *arg);
-extern int	bo_direct_lock_orders(BoDirect *direct, int first, int n, const OrderKey *keys, int64 *before);
-extern int	bo_direct_lock_waiting(BoDirect *direct, int first, int n, const OrderKey *keys, ToldFunc take, void *arg);
-extern void bo_direct_read_lines(BoDirect *direct, const OrderKey *keys, int n, OrderLineFunc take, void *arg);
+extern BoHeap *bo_heap_open(BoTable which);
+extern void bo_heap_close(BoHeap *heap);
+extern void bo_heap_insert(BoHeap *heap, BoRows *rows);
+extern void bo_heap_update(BoHeap *heap, BoRows *rows);
+extern void bo_heap_delete(BoHeap *heap, BoRows *rows);
+extern int	bo_heap_lock_stock(BoHeap *heap, int first, int n, BoStockKeyFunc key_of, BoStockRowFunc take, void *arg);
+extern int	bo_heap_lock_orders(BoHeap *heap, int first, int n, const OrderKey *keys, int64 *before);
+extern int	bo_heap_lock_waiting(BoHeap *heap, int first, int n, const OrderKey *keys, LastNotifiedFunc take, void *arg);
+extern void bo_heap_read_lines(BoHeap *heap, const OrderKey *keys, int n, OrderLineFunc take, void *arg);
 
 /* sequence.c */
 extern int64 bo_next_allocation_id(void);

@@ -1,5 +1,5 @@
 /*
- * direct_lock.c
+ * heap_lock.c
  *		Rows of stock and of orders, locked without a statement, and the lines of
  *		orders, read so.
  *
@@ -45,7 +45,7 @@
 /* Looks for rows of one table, one key after another. */
 typedef struct Search
 {
-	BoDirect   *direct;
+	BoHeap	   *heap;
 	IndexScanDesc scan;			/* NULL: not yet needed */
 	ScanKeyData keys[KEY_COLUMNS];
 	BlockNumber blocks;			/* of the table when the search began; none of them goes while we have it open */
@@ -55,24 +55,24 @@ typedef struct Search
 
 /* A scan by primary key. */
 static IndexScanDesc
-begin_key_scan(BoDirect *direct)
+begin_key_scan(BoHeap *heap)
 {
-	for (int i = 0; i < direct->table->nindexes; i++)
-		if (direct->table->indexes[i] == direct->table->primary_key)
-			return bo_index_beginscan(direct->rel, bo_index(direct, i), GetActiveSnapshot(), KEY_COLUMNS);
-	elog(ERROR, "table %s has no primary key", direct->table->name);
+	for (int i = 0; i < heap->table->nindexes; i++)
+		if (heap->table->indexes[i] == heap->table->primary_key)
+			return bo_index_beginscan(heap->rel, bo_index(heap, i), GetActiveSnapshot(), KEY_COLUMNS);
+	elog(ERROR, "table %s has no primary key", heap->table->name);
 	return NULL;
 }
 
 /* For n rows that will be written when all of them are found, perhaps on one page. */
 static void
-begin_search(Search *search, BoDirect *direct, int n)
+begin_search(Search *search, BoHeap *heap, int n)
 {
-	search->direct = direct;
+	search->heap = heap;
 	search->scan = NULL;
-	search->blocks = direct->table->remember ? RelationGetNumberOfBlocks(direct->rel) : 0;
-	search->room = Max(BLCKSZ / 10, Min(Min(n, BLCKSZ) * VERSION_SIZE, (int) RelationGetTargetPageFreeSpace(direct->rel, HEAP_DEFAULT_FILLFACTOR)));
-	search->slot = table_slot_create(direct->rel, NULL);
+	search->blocks = heap->table->remember ? RelationGetNumberOfBlocks(heap->rel) : 0;
+	search->room = Max(BLCKSZ / 10, Min(Min(n, BLCKSZ) * VERSION_SIZE, (int) RelationGetTargetPageFreeSpace(heap->rel, HEAP_DEFAULT_FILLFACTOR)));
+	search->slot = table_slot_create(heap->rel, NULL);
 }
 
 static void
@@ -97,7 +97,7 @@ set_text_key(ScanKey key, AttrNumber attnum, const char *value)
 static bool
 fetch_row(Search *search, ItemPointerData root, bool *dead)
 {
-	Relation	rel = search->direct->rel;
+	Relation	rel = search->heap->rel;
 	BufferHeapTupleTableSlot *slot = (BufferHeapTupleTableSlot *) ExecClearTuple(search->slot);
 	Buffer		buffer = ReadBuffer(rel, ItemPointerGetBlockNumber(&root));
 	Page		page = BufferGetPage(buffer);
@@ -139,7 +139,7 @@ has_key(Search *search)
 static ItemPointer
 place_to_remember(Search *search)
 {
-	Table	   *table = search->direct->table;
+	Table	   *table = search->heap->table;
 	uint32		hash = 0;
 
 	if (table->seen == NULL)
@@ -157,7 +157,7 @@ place_to_remember(Search *search)
 static bool
 find_row(Search *search)
 {
-	ItemPointer seen = search->direct->table->remember ? place_to_remember(search) : NULL;
+	ItemPointer seen = search->heap->table->remember ? place_to_remember(search) : NULL;
 	ItemPointer root;
 	bool		dead;
 
@@ -165,7 +165,7 @@ find_row(Search *search)
 		fetch_row(search, *seen, NULL) && has_key(search))
 		return true;
 	if (search->scan == NULL)
-		search->scan = begin_key_scan(search->direct);
+		search->scan = begin_key_scan(search->heap);
 	index_rescan(search->scan, search->keys, KEY_COLUMNS, NULL, 0);
 	while ((root = index_getnext_tid(search->scan, ForwardScanDirection)) != NULL)
 	{
@@ -202,7 +202,7 @@ lock_row(Search *search, CommandId cid)
 
 	if (!find_row(search))
 		return LOCK_MISSING;
-	if (table_tuple_lock(search->direct->rel, &slot->tts_tid, GetActiveSnapshot(), slot, cid, LockTupleNoKeyExclusive, LockWaitBlock,
+	if (table_tuple_lock(search->heap->rel, &slot->tts_tid, GetActiveSnapshot(), slot, cid, LockTupleNoKeyExclusive, LockWaitBlock,
 						 IsolationUsesXactSnapshot() ? 0 : TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure) != TM_Ok)
 		return LOCK_CONCURRENT;
 	slot_getallattrs(slot);
@@ -211,16 +211,16 @@ lock_row(Search *search, CommandId cid)
 
 /* Inserts a row that may be there already. False, and nothing inserted, if it is or may soon be. */
 static bool
-insert_if_new(BoDirect *direct, TupleTableSlot *slot, CommandId cid)
+insert_if_new(BoHeap *heap, TupleTableSlot *slot, CommandId cid)
 {
-	Table	   *table = direct->table;
+	Table	   *table = heap->table;
 	uint32		token = SpeculativeInsertionLockAcquire(GetCurrentTransactionId());
 	bool		conflict = false;
 
-	table_tuple_insert_speculative(direct->rel, slot, cid, 0, NULL, token);
-	bo_open_indexes(direct, slot, -1);
+	table_tuple_insert_speculative(heap->rel, slot, cid, 0, NULL, token);
+	bo_open_indexes(heap, slot, -1);
 	list_free(bo_insert_index_tuples_if_new(table->rri, slot, table->estate, &conflict));
-	table_tuple_complete_speculative(direct->rel, slot, token, !conflict);
+	table_tuple_complete_speculative(heap->rel, slot, token, !conflict);
 	SpeculativeInsertionLockRelease(GetCurrentTransactionId());
 	ResetPerTupleExprContext(table->estate);
 	return !conflict;
@@ -231,19 +231,19 @@ insert_if_new(BoDirect *direct, TupleTableSlot *slot, CommandId cid)
  * can be inserting: without what keeps two that do from waiting for each other.
  */
 static bool
-insert_expected_new(BoDirect *direct, TupleTableSlot *slot, CommandId cid)
+insert_expected_new(BoHeap *heap, TupleTableSlot *slot, CommandId cid)
 {
-	Table	   *table = direct->table;
+	Table	   *table = heap->table;
 	bool		conflict = false;
 
-	table_tuple_insert(direct->rel, slot, cid, 0, NULL);
-	bo_open_indexes(direct, slot, -1);
+	table_tuple_insert(heap->rel, slot, cid, 0, NULL);
+	bo_open_indexes(heap, slot, -1);
 	list_free(bo_insert_index_tuples_if_new(table->rri, slot, table->estate, &conflict));
 	ResetPerTupleExprContext(table->estate);
 	if (conflict)
 	{
 		CommandCounterIncrement();
-		simple_table_tuple_delete(direct->rel, &slot->tts_tid, GetActiveSnapshot());
+		simple_table_tuple_delete(heap->rel, &slot->tts_tid, GetActiveSnapshot());
 	}
 	return !conflict;
 }
@@ -257,14 +257,14 @@ insert_expected_new(BoDirect *direct, TupleTableSlot *slot, CommandId cid)
  * statement.  Expects a new active snapshot.
  */
 int
-bo_direct_lock_stock(BoDirect *direct, int first, int n, BoStockKeyFunc key_of, BoStockRowFunc take, void *arg)
+bo_heap_lock_stock(BoHeap *heap, int first, int n, BoStockKeyFunc key_of, BoStockRowFunc take, void *arg)
 {
 	CommandId	cid = GetCurrentCommandId(true);
 	Search		search;
 	TupleTableSlot *slot;
 	int			i;
 
-	begin_search(&search, direct, n - first);
+	begin_search(&search, heap, n - first);
 	slot = search.slot;
 	for (i = first; i < n; i++)
 	{
@@ -280,14 +280,14 @@ bo_direct_lock_stock(BoDirect *direct, int first, int n, BoStockKeyFunc key_of, 
 		if (locked == LOCK_MISSING)
 		{
 			ExecClearTuple(slot);
-			for (int k = 0; k < direct->table->ncolumns; k++)
+			for (int k = 0; k < heap->table->ncolumns; k++)
 			{
-				slot->tts_isnull[k] = strcmp(direct->table->columns[k].name, "counted_by") == 0;
+				slot->tts_isnull[k] = strcmp(heap->table->columns[k].name, "counted_by") == 0;
 				slot->tts_values[k] = k < KEY_COLUMNS ? search.keys[k].sk_argument :
-					direct->table->columns[k].type == NUMERICOID ? NumericGetDatum(qty_zero) : (Datum) 0;
+					heap->table->columns[k].type == NUMERICOID ? NumericGetDatum(qty_zero) : (Datum) 0;
 			}
 			ExecStoreVirtualTuple(slot);
-			if (!insert_if_new(direct, slot, cid))
+			if (!insert_if_new(heap, slot, cid))
 				break;
 			slot_getallattrs(slot);
 		}
@@ -313,9 +313,9 @@ static void
 set_order_row(TupleTableSlot *slot, const Search *search, const Datum *rest)
 {
 	ExecClearTuple(slot);
-	for (int k = 0; k < search->direct->table->ncolumns; k++)
+	for (int k = 0; k < search->heap->table->ncolumns; k++)
 		slot->tts_values[k] = k < KEY_COLUMNS ? search->keys[k].sk_argument : rest[k - KEY_COLUMNS];
-	memset(slot->tts_isnull, 0, sizeof(bool) * search->direct->table->ncolumns);
+	memset(slot->tts_isnull, 0, sizeof(bool) * search->heap->table->ncolumns);
 	ExecStoreVirtualTuple(slot);
 }
 
@@ -327,15 +327,15 @@ set_order_row(TupleTableSlot *slot, const Search *search, const Datum *rest)
  * number: that is left to the statement.  Expects a new active snapshot.
  */
 int
-bo_direct_lock_orders(BoDirect *direct, int first, int n, const OrderKey *keys, int64 *before)
+bo_heap_lock_orders(BoHeap *heap, int first, int n, const OrderKey *keys, int64 *before)
 {
-	TupleTableSlot *slot = table_slot_create(direct->rel, NULL);
+	TupleTableSlot *slot = table_slot_create(heap->rel, NULL);
 	CommandId	cid = GetCurrentCommandId(true);
 	Search		search;
 	int			i;
 
-	begin_search(&search, direct, n - first);
-	CheckCmdReplicaIdentity(direct->rel, CMD_UPDATE);
+	begin_search(&search, heap, n - first);
+	CheckCmdReplicaIdentity(heap->rel, CMD_UPDATE);
 	for (i = first; i < n; i++)
 	{
 		const OrderKey *key = &keys[i];
@@ -345,15 +345,15 @@ bo_direct_lock_orders(BoDirect *direct, int first, int n, const OrderKey *keys, 
 
 		set_order_key(&search, key);
 		/* Of a new one there is mostly nothing to find. */
-		locked = key->born ? LOCK_MISSING : lock_row(&search, cid);
+		locked = key->new_by_us ? LOCK_MISSING : lock_row(&search, cid);
 		if (locked == LOCK_MISSING)
 		{
 			before[i] = -1;
 			revision = Int64GetDatum(1);
 			set_order_row(slot, &search, &revision);
-			if (key->born ? insert_expected_new(direct, slot, cid) : insert_if_new(direct, slot, cid))
+			if (key->new_by_us ? insert_expected_new(heap, slot, cid) : insert_if_new(heap, slot, cid))
 				continue;
-			locked = key->born ? lock_row(&search, cid) : LOCK_CONCURRENT;
+			locked = key->new_by_us ? lock_row(&search, cid) : LOCK_CONCURRENT;
 		}
 		if (locked != LOCK_TAKEN)
 			break;
@@ -361,7 +361,7 @@ bo_direct_lock_orders(BoDirect *direct, int first, int n, const OrderKey *keys, 
 		before[i] = DatumGetInt64(search.slot->tts_values[KEY_COLUMNS]);
 		revision = Int64GetDatum(before[i] + 1);
 		set_order_row(slot, &search, &revision);
-		bo_direct_update_row(direct, &tid, slot, cid);
+		bo_heap_update_row(heap, &tid, slot, cid);
 	}
 	end_search(&search);
 	ExecDropSingleTupleTableSlot(slot);
@@ -373,17 +373,17 @@ enum
 {
 	WAITING_CUSTOMER = KEY_COLUMNS,
 	WAITING_SINCE,
-	WAITING_TOLD
+	WAITING_LAST_NOTIFIED
 };
 
 /*
  * Locks the waiting_order row of one order after another, in the order given,
  * and hands over what it says; one that does not exist is created, and says
- * nothing, or where nobody else can create it left out.  Stops, as bo_direct_lock_orders() does, at one that is left to the
+ * nothing, or where nobody else can create it left out.  Stops, as bo_heap_lock_orders() does, at one that is left to the
  * statement, and returns its number.  Expects a new active snapshot.
  */
 int
-bo_direct_lock_waiting(BoDirect *direct, int first, int n, const OrderKey *keys, ToldFunc take, void *arg)
+bo_heap_lock_waiting(BoHeap *heap, int first, int n, const OrderKey *keys, LastNotifiedFunc take, void *arg)
 {
 	CommandId	cid = GetCurrentCommandId(true);
 	JsonbParseState *nothing = NULL;
@@ -393,8 +393,8 @@ bo_direct_lock_waiting(BoDirect *direct, int first, int n, const OrderKey *keys,
 	int			i;
 
 	json_begin(&nothing);
-	rest[WAITING_TOLD - KEY_COLUMNS] = json_finish(&nothing);
-	begin_search(&search, direct, n - first);
+	rest[WAITING_LAST_NOTIFIED - KEY_COLUMNS] = json_finish(&nothing);
+	begin_search(&search, heap, n - first);
 	slot = search.slot;
 	for (i = first; i < n; i++)
 	{
@@ -407,17 +407,17 @@ bo_direct_lock_waiting(BoDirect *direct, int first, int n, const OrderKey *keys,
 			bo_raise_concurrent();
 		if (locked == LOCK_CONCURRENT)
 			break;
-		if (locked == LOCK_MISSING && keys[i].born)
+		if (locked == LOCK_MISSING && keys[i].new_by_us)
 			continue;
 		if (locked == LOCK_MISSING)
 		{
 			set_order_row(slot, &search, rest);
 			slot->tts_isnull[WAITING_CUSTOMER] = true;
-			if (!insert_if_new(direct, slot, cid))
+			if (!insert_if_new(heap, slot, cid))
 				break;
 			slot_getallattrs(slot);
 		}
-		take(i, &slot->tts_tid, slot->tts_values[WAITING_TOLD],
+		take(i, &slot->tts_tid, slot->tts_values[WAITING_LAST_NOTIFIED],
 			 slot->tts_isnull[WAITING_CUSTOMER] ? NULL : TextDatumGetCString(slot->tts_values[WAITING_CUSTOMER]), arg);
 	}
 	end_search(&search);
@@ -426,13 +426,13 @@ bo_direct_lock_waiting(BoDirect *direct, int first, int n, const OrderKey *keys,
 
 /* Reads the recorded lines of one order after another, those of each in no order.  Expects a new active snapshot. */
 void
-bo_direct_read_lines(BoDirect *direct, const OrderKey *keys, int n, OrderLineFunc take, void *arg)
+bo_heap_read_lines(BoHeap *heap, const OrderKey *keys, int n, OrderLineFunc take, void *arg)
 {
 	Search		search;
 	ItemPointer root;
 
-	begin_search(&search, direct, n);
-	search.scan = begin_key_scan(direct);
+	begin_search(&search, heap, n);
+	search.scan = begin_key_scan(heap);
 	for (int i = 0; i < n; i++)
 	{
 		set_order_key(&search, &keys[i]);

@@ -1,5 +1,5 @@
 /*
- * direct_table.c
+ * heap_table.c
  *		The tables whose rows are written without a statement: what is known of
  *		each, and whether it is what the extension created.
  *
@@ -48,7 +48,7 @@
 #include "store/heap_table.h"
 #include "store/store.h"
 
-Table		bo_direct_tables[] = {
+Table		bo_heap_tables[] = {
 	[BO_TABLE_ORDER_LINE] = {.name = "order_line",.nchecks = 4,
 		.nullable = {"requested_at", "first_promised_at", "promised_at", "customer", "first_shipped", "folded", "backordered"},.columns = {
 			[LINE_LINE_ID] = {"line_id", INT8OID}, [LINE_QUEUED_AT] = {"queued_at", TIMESTAMPTZOID}, [LINE_SOURCE_ID] = {"source_id", INT4OID},
@@ -96,13 +96,13 @@ Table		bo_direct_tables[] = {
 static void
 relation_changed(Datum arg, Oid relid)
 {
-	for (int i = 0; i < (int) lengthof(bo_direct_tables); i++)
-		if (relid == InvalidOid || bo_direct_tables[i].relid == relid || !bo_direct_tables[i].usable)
-			bo_direct_tables[i].valid = false;
+	for (int i = 0; i < (int) lengthof(bo_heap_tables); i++)
+		if (relid == InvalidOid || bo_heap_tables[i].relid == relid || !bo_heap_tables[i].usable)
+			bo_heap_tables[i].valid = false;
 }
 
 void
-bo_direct_init(void)
+bo_heap_init(void)
 {
 	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
 }
@@ -188,7 +188,7 @@ learn_indexes(Table *table, Relation rel)
 	table->rri = makeNode(ResultRelInfo);
 	table->rri->ri_IndexRelationInfo = palloc0(sizeof(IndexInfo *) * MAX_INDEXES);
 	table->nindexes = 0;
-	table->late_index = -1;
+	table->deferred_index = -1;
 	table->pin = false;
 	table->primary_key = InvalidOid;
 	foreach(lc, indexes)
@@ -202,7 +202,7 @@ learn_indexes(Table *table, Relation rel)
 
 			if (strcmp(RelationGetRelationName(index), "order_line_allocated_idx") == 0 && info->ii_ReadyForInserts && !info->ii_Unique &&
 				info->ii_Predicate != NIL && info->ii_NumIndexAttrs == 1 && index->rd_opcintype[0] == INT8OID)
-				table->late_index = table->nindexes;
+				table->deferred_index = table->nindexes;
 			/* Somebody's own index, which runs code of theirs. */
 			table->pin = table->pin || runs_code((Node *) info->ii_Expressions) || runs_code((Node *) info->ii_Predicate);
 			for (int i = 0; i < info->ii_NumIndexKeyAttrs; i++)
@@ -243,12 +243,12 @@ learn(Table *table, Relation rel)
  * refuses to in a transaction that only reads; NULL where it is left to the
  * statement.
  */
-BoDirect *
-bo_direct_open(BoTable which)
+BoHeap *
+bo_heap_open(BoTable which)
 {
-	Table	   *table = &bo_direct_tables[which];
+	Table	   *table = &bo_heap_tables[which];
 	Relation	rel;
-	BoDirect   *direct;
+	BoHeap	   *heap;
 
 	PreventCommandIfReadOnly("UPDATE");
 	BO_POINT("direct");
@@ -266,23 +266,23 @@ bo_direct_open(BoTable which)
 	}
 	if (table->pin)
 		bo_pin();
-	direct = palloc(sizeof(BoDirect));
-	direct->table = table;
-	direct->rel = rel;
-	memset(direct->indexes, 0, sizeof(direct->indexes));	/* each is opened when it is needed */
+	heap = palloc(sizeof(BoHeap));
+	heap->table = table;
+	heap->rel = rel;
+	memset(heap->indexes, 0, sizeof(heap->indexes)); /* each is opened when it is needed */
 	table->rri->ri_RelationDesc = rel;
 	table->rri->ri_NumIndices = table->nindexes;
-	table->rri->ri_IndexRelationDescs = direct->indexes;
-	return direct;
+	table->rri->ri_IndexRelationDescs = heap->indexes;
+	return heap;
 }
 
 /* Is a row in an index, by the index's predicate?  The caller resets the expressions' memory. */
 bool
-bo_is_in_index(const BoDirect *direct, int which, TupleTableSlot *slot)
+bo_is_in_index(const BoHeap *heap, int which, TupleTableSlot *slot)
 {
-	EState	   *estate = direct->table->estate;
+	EState	   *estate = heap->table->estate;
 	ExprContext *context = GetPerTupleExprContext(estate);
-	IndexInfo  *info = direct->table->rri->ri_IndexRelationInfo[which];
+	IndexInfo  *info = heap->table->rri->ri_IndexRelationInfo[which];
 
 	if (info->ii_Predicate == NIL)
 		return true;
@@ -294,41 +294,41 @@ bo_is_in_index(const BoDirect *direct, int which, TupleTableSlot *slot)
 
 /* One of the table's indexes, open. */
 Relation
-bo_index(BoDirect *direct, int which)
+bo_index(BoHeap *heap, int which)
 {
-	if (direct->indexes[which] == NULL)
-		direct->indexes[which] = index_open(direct->table->indexes[which], RowExclusiveLock);
-	return direct->indexes[which];
+	if (heap->indexes[which] == NULL)
+		heap->indexes[which] = index_open(heap->table->indexes[which], RowExclusiveLock);
+	return heap->indexes[which];
 }
 
 /* Opens the indexes that a row which is written is in, but for the one whose entries are late; -1: none are. */
 void
-bo_open_indexes(BoDirect *direct, TupleTableSlot *slot, int late)
+bo_open_indexes(BoHeap *heap, TupleTableSlot *slot, int deferred)
 {
-	for (int i = 0; i < direct->table->nindexes; i++)
-		if (direct->indexes[i] == NULL && i != late && bo_is_in_index(direct, i, slot))
-			(void) bo_index(direct, i);
+	for (int i = 0; i < heap->table->nindexes; i++)
+		if (heap->indexes[i] == NULL && i != deferred && bo_is_in_index(heap, i, slot))
+			(void) bo_index(heap, i);
 }
 
 void
-bo_direct_close(BoDirect *direct)
+bo_heap_close(BoHeap *heap)
 {
-	for (int i = 0; i < direct->table->nindexes; i++)
-		if (direct->indexes[i] != NULL)
-			index_close(direct->indexes[i], NoLock);
-	direct->table->rri->ri_RelationDesc = NULL;
-	direct->table->rri->ri_IndexRelationDescs = NULL;
-	table_close(direct->rel, NoLock);
-	pfree(direct);
+	for (int i = 0; i < heap->table->nindexes; i++)
+		if (heap->indexes[i] != NULL)
+			index_close(heap->indexes[i], NoLock);
+	heap->table->rri->ri_RelationDesc = NULL;
+	heap->table->rri->ri_IndexRelationDescs = NULL;
+	table_close(heap->rel, NoLock);
+	pfree(heap);
 }
 
 /* Inserts the index entries of a row that was written, but for that of the index number late; -1: all. */
 void
-bo_heap_insert_indexes(BoDirect *direct, TupleTableSlot *slot, bool update, bool summarizing, int late)
+bo_heap_insert_indexes(BoHeap *heap, TupleTableSlot *slot, bool update, bool summarizing, int deferred)
 {
-	Table	   *table = direct->table;
+	Table	   *table = heap->table;
 
-	bo_open_indexes(direct, slot, late);
+	bo_open_indexes(heap, slot, deferred);
 	(void) bo_insert_index_tuples(table->rri, slot, table->estate, update, summarizing);
 	ResetPerTupleExprContext(table->estate);
 }
@@ -346,20 +346,20 @@ bo_raise_concurrent(void)
 
 /* Replaces the row at tid, which is locked, by the one in the slot. */
 void
-bo_direct_update_row(BoDirect *direct, ItemPointer tid, TupleTableSlot *slot, CommandId cid)
+bo_heap_update_row(BoHeap *heap, ItemPointer tid, TupleTableSlot *slot, CommandId cid)
 {
 	TM_FailureData failure;
 	TM_Result	result;
 	LockTupleMode lock;
 	BoUpdateIndexes update_indexes;
 
-	result = table_tuple_update(direct->rel, tid, slot, cid, GetActiveSnapshot(), InvalidSnapshot, true,
+	result = table_tuple_update(heap->rel, tid, slot, cid, GetActiveSnapshot(), InvalidSnapshot, true,
 								&failure, &lock, &update_indexes);
 	if (result == TM_Updated || result == TM_Deleted)
 		bo_raise_concurrent();
 	if (result != TM_Ok)
-		elog(ERROR, "row of backorder.%s cannot be updated: %d", direct->table->name, result);
+		elog(ERROR, "row of backorder.%s cannot be updated: %d", heap->table->name, result);
 	/* That no key changes is a hint for the indexes, and true of stock and orders. */
 	if (update_indexes != BO_UPDATE_NO_INDEXES)
-		bo_heap_insert_indexes(direct, slot, direct->table != &bo_direct_tables[BO_TABLE_ORDER_LINE], bo_only_summarizing(update_indexes), -1);
+		bo_heap_insert_indexes(heap, slot, heap->table != &bo_heap_tables[BO_TABLE_ORDER_LINE], bo_only_summarizing(update_indexes), -1);
 }

@@ -1,7 +1,7 @@
 /*
- * direct_table.h
- *		What is known of a table that is written without a statement: direct.c
- *		and direct_table.c share it.
+ * heap_table.h
+ *		What is known of a table that is written without a statement: heap_write.c
+ *		and heap_table.c share it.
  */
 #ifndef BO_HEAP_TABLE_H
 #define BO_HEAP_TABLE_H
@@ -43,28 +43,28 @@ typedef struct Table
 	Oid			indexes[MAX_INDEXES];
 	Oid			primary_key;
 	bool		pin;			/* an index runs code that is not PostgreSQL's: it needs pinned settings */
-	int			late_index;		/* number of the one whose entries may be late (direct_late.c), which is partial; -1: none */
+	int 		deferred_index; /* number of the one whose entries may be late (heap_deferred.c), which is partial; -1: none */
 	ItemPointerData *seen;		/* where rows were seen, by a hash of their keys; NULL: none yet */
 	int			ncolumns;
 	int8		from[BO_ROWS_KINDS][MAX_COLUMNS];	/* position + 1 of each column in row sets of a kind; -1: not given */
 } Table;
 
 /* A table while rows of it are written. */
-struct BoDirect
+struct BoHeap
 {
 	Table	   *table;
 	Relation	rel;
 	Relation	indexes[MAX_INDEXES];	/* NULL: not opened yet */
 };
 
-extern Table bo_direct_tables[];	/* by BoTable */
+extern Table bo_heap_tables[];	/* by BoTable */
 
-extern Relation bo_index(BoDirect *direct, int which);
-extern void bo_open_indexes(BoDirect *direct, TupleTableSlot *slot, int late);
-extern bool bo_is_in_index(const BoDirect *direct, int which, TupleTableSlot *slot);
-extern int	bo_late_index(const BoLate *late, const BoDirect *direct);
-extern void bo_late_put(BoLate *late, const BoDirect *direct, TupleTableSlot *slot);
-extern void bo_heap_insert_indexes(BoDirect *direct, TupleTableSlot *slot, bool update, bool summarizing, int late);
-extern void bo_direct_update_row(BoDirect *direct, ItemPointer tid, TupleTableSlot *slot, CommandId cid);
+extern Relation bo_index(BoHeap *heap, int which);
+extern void bo_open_indexes(BoHeap *heap, TupleTableSlot *slot, int deferred);
+extern bool bo_is_in_index(const BoHeap *heap, int which, TupleTableSlot *slot);
+extern int	bo_deferred_index_number(const BoDeferredIndex *deferred, const BoHeap *heap);
+extern void bo_deferred_index_put(BoDeferredIndex *deferred, const BoHeap *heap, TupleTableSlot *slot);
+extern void bo_heap_insert_indexes(BoHeap *heap, TupleTableSlot *slot, bool update, bool summarizing, int deferred);
+extern void bo_heap_update_row(BoHeap *heap, ItemPointer tid, TupleTableSlot *slot, CommandId cid);
 
 #endif							/* BO_HEAP_TABLE_H */

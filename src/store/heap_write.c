@@ -1,5 +1,5 @@
 /*
- * direct.c
+ * heap_write.c
  *		The rows of the hot tables, written without a statement.
  *
  * Part of store: an order writes a row for each of its lines and updates one
@@ -26,7 +26,7 @@
 #include "store/store.h"
 
 /* So many rows are inserted at once. */
-#define INSERT_PIECE 256
+#define INSERT_BATCH 256
 
 /* From this many rows on the table is extended and written as COPY does. */
 #define BULK_ROWS 1000
@@ -93,7 +93,7 @@ start_computing(Computed *c, BoTable which)
 
 	if (!known[which])
 		for (int i = 0; i < 9 && computing[which][i] != NULL; i++)
-			columns[which][i] = position(&bo_direct_tables[which], computing[which][i]);
+			columns[which][i] = position(&bo_heap_tables[which], computing[which][i]);
 	known[which] = true;
 	c->which = which;
 	c->column = columns[which];
@@ -121,10 +121,10 @@ compute(Computed *c, Datum *values, bool *nulls)
 
 				for (int i = 0; i < 5; i++)
 					if (qty_sign(quantity(values, c, i)) < 0)
-						refuse_row(&bo_direct_tables[c->which]);
+						refuse_row(&bo_heap_tables[c->which]);
 				if (qty_sign(waits) < 0 || qty_sign(quantity(values, c, 7)) < 0 ||
 					(!DatumGetBool(values[c->column[8]]) && qty_sign(open) > 0))
-					refuse_row(&bo_direct_tables[c->which]);
+					refuse_row(&bo_heap_tables[c->which]);
 				values[c->column[5]] = NumericGetDatum(waits);
 				nulls[c->column[5]] = false;
 				values[c->column[6]] = c->value;
@@ -138,7 +138,7 @@ compute(Computed *c, Datum *values, bool *nulls)
 				if (qty_sign(available) < 0 || qty_sign(quantity(values, c, 0)) < 0 || qty_sign(quantity(values, c, 1)) < 0 ||
 					qty_sign(quantity(values, c, 2)) < 0 || qty_sign(quantity(values, c, 6)) < 0 ||
 					qty_cmp(quantity(values, c, 6), quantity(values, c, 5)) > 0 || qty_sign(quantity(values, c, 7)) < 0)
-					refuse_row(&bo_direct_tables[c->which]);
+					refuse_row(&bo_heap_tables[c->which]);
 				values[c->column[3]] = NumericGetDatum(available);
 				nulls[c->column[3]] = false;
 				values[c->column[4]] = Int64GetDatum(DatumGetInt64(values[c->column[4]]) + 1);
@@ -221,9 +221,9 @@ end_reading(Reading *reading)
 
 /* The given columns of a row, over those it has. */
 static void
-take_given(BoDirect *direct, const int8 *from, const Reading *given, Datum *values, bool *nulls)
+take_given(BoHeap *heap, const int8 *from, const Reading *given, Datum *values, bool *nulls)
 {
-	for (int i = 0; i < direct->table->ncolumns; i++)
+	for (int i = 0; i < heap->table->ncolumns; i++)
 		if (from[i] > 0)
 		{
 			values[i] = given->values[from[i] - 1];
@@ -235,20 +235,20 @@ take_given(BoDirect *direct, const int8 *from, const Reading *given, Datum *valu
 
 typedef struct Insertion
 {
-	BoDirect   *direct;
+	BoHeap	   *heap;
 	CommandId	cid;
 	BulkInsertState bulk;
-	TupleTableSlot *slots[INSERT_PIECE];
+	TupleTableSlot *slots[INSERT_BATCH];
 	int			n;				/* slots filled */
 	int			allocated;
-	BoLate	   *late;
-	int			late_index;		/* whose entries wait there; -1: none */
+	BoDeferredIndex *deferred;
+	int 		deferred_index; /* whose entries wait there; -1: none */
 } Insertion;
 
 static void
-insert_piece(Insertion *in)
+insert_batch(Insertion *in)
 {
-	Relation	rel = in->direct->rel;
+	Relation	rel = in->heap->rel;
 
 	if (in->n == 0)
 		return;
@@ -266,26 +266,26 @@ insert_piece(Insertion *in)
 	}
 	for (int i = 0; i < in->n; i++)
 	{
-		if (in->late_index >= 0)
-			bo_late_put(in->late, in->direct, in->slots[i]);
-		bo_heap_insert_indexes(in->direct, in->slots[i], false, false, in->late_index);
+		if (in->deferred_index >= 0)
+			bo_deferred_index_put(in->deferred, in->heap, in->slots[i]);
+		bo_heap_insert_indexes(in->heap, in->slots[i], false, false, in->deferred_index);
 	}
 	in->n = 0;
 }
 
 /* Inserts a row set. Expects the locks that the rows need. */
 void
-bo_direct_insert(BoDirect *direct, BoRows *rows)
+bo_heap_insert(BoHeap *heap, BoRows *rows)
 {
-	Insertion	in = {.direct = direct,.cid = GetCurrentCommandId(true),.late = rows->late,.late_index = rows->late != NULL ? bo_late_index(rows->late, direct) : -1};
+	Insertion	in = {.heap = heap,.cid = GetCurrentCommandId(true),.deferred = rows->deferred,.deferred_index = rows->deferred != NULL ? bo_deferred_index_number(rows->deferred, heap) : -1};
 	Reading		given;
 	MemoryContext cx = AllocSetContextCreate(CurrentMemoryContext, "backorder row", ALLOCSET_SMALL_SIZES);
-	const int8 *from = given_columns(direct->table, rows->kind, rows->desc);
+	const int8 *from = given_columns(heap->table, rows->kind, rows->desc);
 	/* Slots of the table's own descriptor are noted with the resource owner, which gets slow from a few dozen on. */
-	TupleDesc	desc = rows->n < 32 ? RelationGetDescr(direct->rel) : CreateTupleDescCopy(RelationGetDescr(direct->rel));
+	TupleDesc	desc = rows->n < 32 ? RelationGetDescr(heap->rel) : CreateTupleDescCopy(RelationGetDescr(heap->rel));
 	Computed	computed;
 
-	start_computing(&computed, direct->table - bo_direct_tables);
+	start_computing(&computed, heap->table - bo_heap_tables);
 	begin_reading(&given, rows);
 	if (rows->n >= BULK_ROWS)
 		in.bulk = GetBulkInsertState();
@@ -295,24 +295,24 @@ bo_direct_insert(BoDirect *direct, BoRows *rows)
 		MemoryContext old;
 
 		if (in.n == in.allocated)
-			in.slots[in.allocated++] = MakeSingleTupleTableSlot(desc, table_slot_callbacks(direct->rel));
+			in.slots[in.allocated++] = MakeSingleTupleTableSlot(desc, table_slot_callbacks(heap->rel));
 		slot = ExecClearTuple(in.slots[in.n++]);
-		take_given(direct, from, &given, slot->tts_values, slot->tts_isnull);
+		take_given(heap, from, &given, slot->tts_values, slot->tts_isnull);
 		old = MemoryContextSwitchTo(cx);
 		compute(&computed, slot->tts_values, slot->tts_isnull);
 		MemoryContextSwitchTo(old);
 		ExecStoreVirtualTuple(slot);
 		ExecMaterializeSlot(slot);
 		MemoryContextReset(cx);
-		if (in.n == INSERT_PIECE)
-			insert_piece(&in);
+		if (in.n == INSERT_BATCH)
+			insert_batch(&in);
 	}
-	insert_piece(&in);
+	insert_batch(&in);
 	if (in.bulk != NULL)
 		FreeBulkInsertState(in.bulk);
 	for (int i = 0; i < in.allocated; i++)
 		ExecDropSingleTupleTableSlot(in.slots[i]);
-	if (desc != RelationGetDescr(direct->rel))
+	if (desc != RelationGetDescr(heap->rel))
 		FreeTupleDesc(desc);
 	end_reading(&given);
 	MemoryContextDelete(cx);
@@ -323,18 +323,18 @@ bo_direct_insert(BoDirect *direct, BoRows *rows)
  * has locked, or whose stock row it has, so nobody else changed them since.
  */
 void
-bo_direct_update(BoDirect *direct, BoRows *rows)
+bo_heap_update(BoHeap *heap, BoRows *rows)
 {
 	Reading		given;
-	TupleTableSlot *old = table_slot_create(direct->rel, NULL);
-	TupleTableSlot *slot = table_slot_create(direct->rel, NULL);
+	TupleTableSlot *old = table_slot_create(heap->rel, NULL);
+	TupleTableSlot *slot = table_slot_create(heap->rel, NULL);
 	MemoryContext cx = AllocSetContextCreate(CurrentMemoryContext, "backorder row", ALLOCSET_SMALL_SIZES);
 	CommandId	cid = GetCurrentCommandId(true);
-	const int8 *from = given_columns(direct->table, rows->kind, rows->desc);
+	const int8 *from = given_columns(heap->table, rows->kind, rows->desc);
 	Computed	computed;
 
-	start_computing(&computed, direct->table - bo_direct_tables);
-	CheckCmdReplicaIdentity(direct->rel, CMD_UPDATE);
+	start_computing(&computed, heap->table - bo_heap_tables);
+	CheckCmdReplicaIdentity(heap->rel, CMD_UPDATE);
 	begin_reading(&given, rows);
 	while (read_row(&given))
 	{
@@ -342,17 +342,17 @@ bo_direct_update(BoDirect *direct, BoRows *rows)
 		ItemPointerData tid;
 
 		tid = *(ItemPointer) DatumGetPointer(given.values[0]);	/* its first column */
-		if (!table_tuple_fetch_row_version(direct->rel, &tid, SnapshotAny, old))
+		if (!table_tuple_fetch_row_version(heap->rel, &tid, SnapshotAny, old))
 			bo_raise_concurrent();
 		slot_getallattrs(old);
 		ExecClearTuple(slot);
-		memcpy(slot->tts_values, old->tts_values, sizeof(Datum) * direct->table->ncolumns);
-		memcpy(slot->tts_isnull, old->tts_isnull, sizeof(bool) * direct->table->ncolumns);
-		take_given(direct, from, &given, slot->tts_values, slot->tts_isnull);
+		memcpy(slot->tts_values, old->tts_values, sizeof(Datum) * heap->table->ncolumns);
+		memcpy(slot->tts_isnull, old->tts_isnull, sizeof(bool) * heap->table->ncolumns);
+		take_given(heap, from, &given, slot->tts_values, slot->tts_isnull);
 		compute(&computed, slot->tts_values, slot->tts_isnull);
 		ExecStoreVirtualTuple(slot);
 		ExecMaterializeSlot(slot);
-		bo_direct_update_row(direct, &tid, slot, cid);
+		bo_heap_update_row(heap, &tid, slot, cid);
 		MemoryContextSwitchTo(save);
 		MemoryContextReset(cx);
 	}
@@ -366,23 +366,23 @@ bo_direct_update(BoDirect *direct, BoRows *rows)
 
 /* Deletes rows by the column "tid" of a row set, the first, that this transaction has locked. */
 void
-bo_direct_delete(BoDirect *direct, BoRows *rows)
+bo_heap_delete(BoHeap *heap, BoRows *rows)
 {
 	Reading		given;
 	CommandId	cid = GetCurrentCommandId(true);
 
-	CheckCmdReplicaIdentity(direct->rel, CMD_DELETE);
+	CheckCmdReplicaIdentity(heap->rel, CMD_DELETE);
 	begin_reading(&given, rows);
 	while (read_row(&given))
 	{
 		TM_FailureData failure;
-		TM_Result	result = table_tuple_delete(direct->rel, (ItemPointer) DatumGetPointer(given.values[0]), cid, GetActiveSnapshot(),
+		TM_Result	result = table_tuple_delete(heap->rel, (ItemPointer) DatumGetPointer(given.values[0]), cid, GetActiveSnapshot(),
 												InvalidSnapshot, true, &failure, false);
 
 		if (result == TM_Updated || result == TM_Deleted)
 			bo_raise_concurrent();
 		if (result != TM_Ok)
-			elog(ERROR, "row of backorder.%s cannot be deleted: %d", direct->table->name, result);
+			elog(ERROR, "row of backorder.%s cannot be deleted: %d", heap->table->name, result);
 	}
 	end_reading(&given);
 }

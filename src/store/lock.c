@@ -2,7 +2,7 @@
  * lock.c
  *		Locks orders, waiting orders and stock by their rows, in the order in
  *		which callers give them, and reads orders' lines: without a statement
- *		(direct_lock.c) as long as that goes, else by one.
+ *		(heap_lock.c) as long as that goes, else by one.
  */
 #include "postgres.h"
 
@@ -17,7 +17,7 @@
 #include "store/store.h"
 
 /* Locks rows from the first on, without a statement; returns the number of the first that is left to one. */
-typedef int (*LockDirectlyFunc) (BoDirect *direct, int first, int n, void *arg);
+typedef int (*LockInHeapFunc) (BoHeap *heap, int first, int n, void *arg);
 
 /* Locks rows by a statement, all of them. */
 typedef void (*LockByStatementFunc) (int first, int end, void *arg);
@@ -27,22 +27,22 @@ typedef void (*LockByStatementFunc) (int first, int end, void *arg);
  * a statement, that one is locked by it, and the rest without again.
  */
 static void
-lock_rows(BoTable table, int n, LockDirectlyFunc directly, LockByStatementFunc by_statement, void *arg)
+lock_rows(BoTable table, int n, LockInHeapFunc in_heap, LockByStatementFunc by_statement, void *arg)
 {
 	int			i = 0;
 
 	while (i < n)
 	{
-		BoDirect   *direct = bo_direct_open(table);
+		BoHeap	   *heap = bo_heap_open(table);
 		int			end = n;
 
-		if (direct != NULL)
+		if (heap != NULL)
 		{
 			CommandCounterIncrement();
 			PushActiveSnapshot(GetTransactionSnapshot());
-			i = directly(direct, i, n, arg);
+			i = in_heap(heap, i, n, arg);
 			PopActiveSnapshot();
-			bo_direct_close(direct);
+			bo_heap_close(heap);
 			CommandCounterIncrement();
 			if (i == n)
 				break;
@@ -78,11 +78,11 @@ typedef struct OrderLocking
 } OrderLocking;
 
 static int
-lock_orders_directly(BoDirect *direct, int first, int n, void *arg)
+lock_orders_in_heap(BoHeap *heap, int first, int n, void *arg)
 {
 	OrderLocking *locking = arg;
 
-	return bo_direct_lock_orders(direct, first, n, locking->keys, locking->before);
+	return bo_heap_lock_orders(heap, first, n, locking->keys, locking->before);
 }
 
 static void
@@ -91,26 +91,26 @@ lock_orders_by_statement(int first, int end, void *arg)
 	OrderLocking *locking = arg;
 	BoRows	   *rows = order_rows(BO_ROWS_ORDERS, locking->keys, first, end);
 	/* One row comes back for each given, in the same order. */
-	uint64		locked = bo_exec(BO_LOCK_ORDERS, rows, NULL, false);
+	uint64		locked = bo_run_statement(BO_LOCK_ORDERS, rows, NULL, false);
 
 	if (locked != (uint64) (end - first))
 		elog(ERROR, "not all orders were locked");
 	for (uint64 row = 0; row < locked; row++)
-		locking->before[first + row] = bo_get_int64(row, 1);
+		locking->before[first + row] = bo_result_int64(SPI_tuptable, row, 1);
 	bo_rows_drop(rows);
 }
 
 /*
  * Locks orders by writing their sales_order rows, in the order given, and
  * stores what their revisions were, -1 of one that is new.  Raises 40001
- * where REPEATABLE READ asks for it.  Expects a section.
+ * where REPEATABLE READ asks for it.  Expects an SPI scope.
  */
 void
 bo_lock_order_rows(const OrderKey *keys, int n, int64 *before)
 {
 	OrderLocking locking = {keys, before};
 
-	lock_rows(BO_TABLE_SALES_ORDER, n, lock_orders_directly, lock_orders_by_statement, &locking);
+	lock_rows(BO_TABLE_SALES_ORDER, n, lock_orders_in_heap, lock_orders_by_statement, &locking);
 }
 
 /* ---------- waiting orders ---------- */
@@ -118,16 +118,16 @@ bo_lock_order_rows(const OrderKey *keys, int n, int64 *before)
 typedef struct WaitingLocking
 {
 	const OrderKey *keys;
-	ToldFunc	func;
+	LastNotifiedFunc func;
 	void	   *arg;
 } WaitingLocking;
 
 static int
-lock_waiting_directly(BoDirect *direct, int first, int n, void *arg)
+lock_waiting_in_heap(BoHeap *heap, int first, int n, void *arg)
 {
 	WaitingLocking *locking = arg;
 
-	return bo_direct_lock_waiting(direct, first, n, locking->keys, locking->func, locking->arg);
+	return bo_heap_lock_waiting(heap, first, n, locking->keys, locking->func, locking->arg);
 }
 
 /* Locked in one statement, read in the next. */
@@ -139,8 +139,8 @@ lock_waiting_by_statement(int first, int end, void *arg)
 	uint64		n;
 	SPITupleTable *table;
 
-	(void) bo_exec(BO_LOCK_WAITING, rows, NULL, false);
-	n = bo_exec(BO_READ_TOLD, rows, NULL, false);
+	(void) bo_run_statement(BO_LOCK_WAITING, rows, NULL, false);
+	n = bo_run_statement(BO_READ_LAST_NOTIFIED, rows, NULL, false);
 	table = SPI_tuptable;
 	if (n != (uint64) (end - first))
 		elog(ERROR, "not all waiting orders were locked");
@@ -148,11 +148,10 @@ lock_waiting_by_statement(int first, int end, void *arg)
 	{
 		bool		isnull;
 
-		SPI_tuptable = table;
 		/* Under REPEATABLE READ: one that is no more, and the one that was inserted beside it. */
-		if (bo_get_int64(row, 5) != 1)
+		if (bo_result_int64(table, row, 5) != 1)
 			bo_raise_concurrent();
-		locking->func(bo_get_int32(row, 1), (ItemPointer) DatumGetPointer(bo_get(row, 4, &isnull)), bo_get(row, 3, &isnull), bo_get_text(row, 2), locking->arg);
+		locking->func(bo_result_int32(table, row, 1), (ItemPointer) DatumGetPointer(bo_result(table, row, 4, &isnull)), bo_result(table, row, 3, &isnull), bo_result_text(table, row, 2), locking->arg);
 	}
 	SPI_freetuptable(table);
 	bo_rows_drop(rows);
@@ -162,36 +161,36 @@ lock_waiting_by_statement(int first, int end, void *arg)
  * Locks the waiting_order rows of orders in the order given, which is sorted,
  * and hands over what each says then; those that do not exist are created, or
  * left out where nobody else can create them.
- * Raises 40001 where REPEATABLE READ asks for it.  Expects a section.
+ * Raises 40001 where REPEATABLE READ asks for it.  Expects an SPI scope.
  */
 void
-bo_lock_waiting_orders(const OrderKey *keys, int n, ToldFunc func, void *arg)
+bo_lock_waiting_orders(const OrderKey *keys, int n, LastNotifiedFunc func, void *arg)
 {
 	WaitingLocking locking = {keys, func, arg};
 
-	lock_rows(BO_TABLE_WAITING_ORDER, n, lock_waiting_directly, lock_waiting_by_statement, &locking);
+	lock_rows(BO_TABLE_WAITING_ORDER, n, lock_waiting_in_heap, lock_waiting_by_statement, &locking);
 }
 
-/* Hands over the recorded lines of orders, as a new snapshot sees them; those of one order in no order.  Expects a section. */
+/* Hands over the recorded lines of orders, as a new snapshot sees them; those of one order in no order.  Expects an SPI scope. */
 void
 bo_read_order_lines(const OrderKey *keys, int n, OrderLineFunc func, void *arg)
 {
-	BoDirect   *direct = bo_direct_open(BO_TABLE_ORDER_LINE);
+	BoHeap	   *heap = bo_heap_open(BO_TABLE_ORDER_LINE);
 	BoRows	   *rows;
 	SPITupleTable *table;
 	uint64		found;
 
-	if (direct != NULL)
+	if (heap != NULL)
 	{
 		CommandCounterIncrement();
 		PushActiveSnapshot(GetTransactionSnapshot());
-		bo_direct_read_lines(direct, keys, n, func, arg);
+		bo_heap_read_lines(heap, keys, n, func, arg);
 		PopActiveSnapshot();
-		bo_direct_close(direct);
+		bo_heap_close(heap);
 		return;
 	}
 	rows = order_rows(BO_ROWS_TOUCHED, keys, 0, n);
-	found = bo_exec(BO_READ_ORDER_LINES, rows, NULL, false);
+	found = bo_run_statement(BO_READ_ORDER_LINES, rows, NULL, false);
 	table = SPI_tuptable;
 	for (uint64 row = 0; row < found; row++)
 	{
@@ -237,16 +236,16 @@ take_stock_row(int i, ItemPointer tid, const Datum *values, void *arg)
 		.backordered_held = qty_copy(values[7]),
 		.on_order = qty_copy(values[8]),
 		.promises_stale = DatumGetBool(values[11]),
-		.counted_by = DatumGetInt32(values[12])	/* 0 for NULL */
+		.stock_source_id = DatumGetInt32(values[12]) /* 0 for NULL */
 	};
 
 	locking->func(i, &counters, locking->arg);
 }
 
 static int
-lock_stock_directly(BoDirect *direct, int first, int n, void *arg)
+lock_stock_in_heap(BoHeap *heap, int first, int n, void *arg)
 {
-	return bo_direct_lock_stock(direct, first, n, stock_key, take_stock_row, arg);
+	return bo_heap_lock_stock(heap, first, n, stock_key, take_stock_row, arg);
 }
 
 /* Those that do not exist are created first. */
@@ -254,7 +253,7 @@ static void
 lock_stock_by_statement(int first, int end, void *arg)
 {
 	StockLocking *locking = arg;
-	BoRows	   *rows = bo_rows(BO_ROWS_PLACES);
+	BoRows	   *rows = bo_rows(BO_ROWS_STOCK_KEYS);
 	uint64		found;
 
 	for (int i = first; i < end; i++)
@@ -265,24 +264,24 @@ lock_stock_by_statement(int first, int end, void *arg)
 
 		bo_rows_put(rows, values, nulls);
 	}
-	(void) bo_exec(BO_ADD_STOCK, rows, NULL, false);
-	found = bo_exec(BO_LOCK_STOCK, rows, NULL, false);
+	(void) bo_run_statement(BO_ADD_STOCK, rows, NULL, false);
+	found = bo_run_statement(BO_LOCK_STOCK, rows, NULL, false);
 	for (uint64 row = 0; row < found; row++)
 	{
 		bool		isnull;
 		StockCounters counters = {
-			.tid = *(ItemPointer) DatumGetPointer(bo_get(row, 2, &isnull)),
-			.on_hand = bo_get_qty(row, 3),
-			.unavailable = bo_get_qty(row, 4),
-			.allocated = bo_get_qty(row, 5),
-			.backordered = bo_get_qty(row, 6),
-			.backordered_held = bo_get_qty(row, 7),
-			.on_order = bo_get_qty(row, 8),
-			.promises_stale = bo_get_bool(row, 9),
-			.counted_by = bo_get_int32(row, 10)
+			.tid = *(ItemPointer) DatumGetPointer(bo_result(SPI_tuptable, row, 2, &isnull)),
+			.on_hand = bo_result_qty(SPI_tuptable, row, 3),
+			.unavailable = bo_result_qty(SPI_tuptable, row, 4),
+			.allocated = bo_result_qty(SPI_tuptable, row, 5),
+			.backordered = bo_result_qty(SPI_tuptable, row, 6),
+			.backordered_held = bo_result_qty(SPI_tuptable, row, 7),
+			.on_order = bo_result_qty(SPI_tuptable, row, 8),
+			.promises_stale = bo_result_bool(SPI_tuptable, row, 9),
+			.stock_source_id = bo_result_int32(SPI_tuptable, row, 10)
 		};
 
-		locking->func(bo_get_int32(row, 1), &counters, locking->arg);
+		locking->func(bo_result_int32(SPI_tuptable, row, 1), &counters, locking->arg);
 	}
 	bo_rows_drop(rows);
 	/* A row that was there and is gone: only a superuser can do that. */
@@ -295,12 +294,12 @@ lock_stock_by_statement(int first, int end, void *arg)
 /*
  * Locks stock rows in the order given, which is sorted, and hands each over as
  * it is then; those that do not exist are created.  Raises 40001 where
- * REPEATABLE READ asks for it.  Expects a section.
+ * REPEATABLE READ asks for it.  Expects an SPI scope.
  */
 void
 bo_lock_stock_rows(const StockKey *const *keys, int n, StockLockedFunc func, void *arg)
 {
 	StockLocking locking = {keys, func, arg};
 
-	lock_rows(BO_TABLE_STOCK, n, lock_stock_directly, lock_stock_by_statement, &locking);
+	lock_rows(BO_TABLE_STOCK, n, lock_stock_in_heap, lock_stock_by_statement, &locking);
 }

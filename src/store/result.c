@@ -23,57 +23,57 @@
 #include "base/base.h"
 #include "store/store.h"
 
-/* ---------- results: row and column of SPI_tuptable, copied to the current context ---------- */
+/* Rows and columns of what a statement found, copied to the current context: rows from 0, columns from 1. */
 
 Datum
-bo_get(int row, int column, bool *isnull)
+bo_result(SPITupleTable *table, uint64 row, int column, bool *isnull)
 {
-	return heap_getattr(SPI_tuptable->vals[row], column, SPI_tuptable->tupdesc, isnull);
+	return heap_getattr(table->vals[row], column, table->tupdesc, isnull);
 }
 
 /* NULL for NULL */
 char *
-bo_get_text(int row, int column)
+bo_result_text(SPITupleTable *table, uint64 row, int column)
 {
 	bool		isnull;
-	Datum		value = bo_get(row, column, &isnull);
+	Datum		value = bo_result(table, row, column, &isnull);
 
 	return isnull ? NULL : TextDatumGetCString(value);
 }
 
 /* NULL for NULL */
 Qty
-bo_get_qty(int row, int column)
+bo_result_qty(SPITupleTable *table, uint64 row, int column)
 {
 	bool		isnull;
-	Datum		value = bo_get(row, column, &isnull);
+	Datum		value = bo_result(table, row, column, &isnull);
 
 	return isnull ? NULL : qty_copy(value);
 }
 
 int64
-bo_get_int64(int row, int column)
+bo_result_int64(SPITupleTable *table, uint64 row, int column)
 {
 	bool		isnull;
-	Datum		value = bo_get(row, column, &isnull);
+	Datum		value = bo_result(table, row, column, &isnull);
 
 	return isnull ? 0 : DatumGetInt64(value);
 }
 
 int32
-bo_get_int32(int row, int column)
+bo_result_int32(SPITupleTable *table, uint64 row, int column)
 {
 	bool		isnull;
-	Datum		value = bo_get(row, column, &isnull);
+	Datum		value = bo_result(table, row, column, &isnull);
 
 	return isnull ? 0 : DatumGetInt32(value);
 }
 
 bool
-bo_get_bool(int row, int column)
+bo_result_bool(SPITupleTable *table, uint64 row, int column)
 {
 	bool		isnull;
-	Datum		value = bo_get(row, column, &isnull);
+	Datum		value = bo_result(table, row, column, &isnull);
 
 	return isnull ? false : DatumGetBool(value);
 }

@@ -109,11 +109,11 @@ bo_rows_to_store(BoRows *rows)
 
 /* The same for rows of order_line, some of whose index entries may wait there; late may be NULL. */
 BoRows *
-bo_rows_late(BoRowsKind kind, BoLate *late)
+bo_rows_deferred(BoRowsKind kind, BoDeferredIndex *deferred)
 {
 	BoRows	   *rows = bo_rows(kind);
 
-	rows->late = late;
+	rows->deferred = deferred;
 	return rows;
 }
 

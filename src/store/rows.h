@@ -22,7 +22,7 @@ struct BoRows
 	bool	   *nulls;
 	int			capacity;		/* rows */
 	Tuplestorestate *store;		/* NULL: none */
-	BoLate	   *late;			/* where index entries may wait; NULL: nowhere */
+	BoDeferredIndex *deferred;	/* where index entries may wait; NULL: nowhere */
 };
 
 extern void bo_rows_to_store(BoRows *rows);

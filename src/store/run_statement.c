@@ -1,5 +1,5 @@
 /*
- * store.c
+ * run_statement.c
  *		Runs the statements that read and write the extension's tables.
  *
  * Every statement (statements.c) is prepared once per backend; its input comes
@@ -97,7 +97,7 @@ is_input(BoStatement statement)
  * Returns the number of rows; results are in SPI_tuptable.
  */
 uint64
-bo_exec(BoStatement statement, BoRows *rows, const Datum *args, bool read_only)
+bo_run_statement(BoStatement statement, BoRows *rows, const Datum *args, bool read_only)
 {
 	const Statement *s = &bo_statements[statement];
 	EphemeralNamedRelationData enr;
@@ -128,17 +128,17 @@ bo_exec(BoStatement statement, BoRows *rows, const Datum *args, bool read_only)
 		elog(ERROR, "statement %d failed: %s", statement, SPI_result_code_string(rc));
 	if (rows)
 		SPI_unregister_relation(enr.md.name);
-	/* SPI leaves its own behind, which lives as long as the section. */
+	/* SPI leaves its own behind, which lives as long as the SPI scope. */
 	MemoryContextSwitchTo(cx);
 	return SPI_processed;
 }
 
-/* Writes a row set directly where a statement is of that kind and the table allows it; see direct.c. */
+/* Writes a row set directly where a statement is of that kind and the table allows it; see heap_write.c. */
 static bool
-write_directly(BoStatement statement, BoRows *rows)
+write_to_heap(BoStatement statement, BoRows *rows)
 {
 	BoTable		table;
-	BoDirect   *direct;
+	BoHeap	   *heap;
 
 	switch (statement)
 	{
@@ -158,42 +158,42 @@ write_directly(BoStatement statement, BoRows *rows)
 		case BO_INSERT_PLANNED:
 			table = BO_TABLE_PURCHASE_ORDER_LINE;
 			break;
-		case BO_TELL_FIRST:
-		case BO_TELL:
+		case BO_NOTIFY_FIRST:
+		case BO_NOTIFY:
 		case BO_FORGET_ORDERS:
 			table = BO_TABLE_WAITING_ORDER;
 			break;
 		default:
 			return false;
 	}
-	direct = bo_direct_open(table);
-	if (direct == NULL)
+	heap = bo_heap_open(table);
+	if (heap == NULL)
 		return false;
-	if (statement == BO_UPDATE_LINES || statement == BO_WRITE_STOCK || statement == BO_TELL)
-		bo_direct_update(direct, rows);
+	if (statement == BO_UPDATE_LINES || statement == BO_WRITE_STOCK || statement == BO_NOTIFY)
+		bo_heap_update(heap, rows);
 	else if (statement == BO_FORGET_ORDERS)
-		bo_direct_delete(direct, rows);
+		bo_heap_delete(heap, rows);
 	else
-		bo_direct_insert(direct, rows);
-	bo_direct_close(direct);
+		bo_heap_insert(heap, rows);
+	bo_heap_close(heap);
 	CommandCounterIncrement();
 	return true;
 }
 
 /* Writes a row set by a statement, or as the statement would, and drops the set; nothing for NULL or none. */
 void
-bo_write(BoStatement statement, BoRows *rows)
+bo_flush_rows(BoStatement statement, BoRows *rows)
 {
 	if (rows == NULL)
 		return;
-	if (rows->n > 0 && !write_directly(statement, rows))
-		(void) bo_exec(statement, rows, NULL, false);
+	if (rows->n > 0 && !write_to_heap(statement, rows))
+		(void) bo_run_statement(statement, rows, NULL, false);
 	bo_rows_drop(rows);
 }
 
 /* Opens a cursor over a statement that reads, with a new snapshot in READ COMMITTED. */
 Portal
-bo_open(BoStatement statement, const Datum *args)
+bo_open_cursor(BoStatement statement, const Datum *args)
 {
 	BO_POINT("cursor");
 	bo_pin();

@@ -21,7 +21,7 @@ const RowsKind bo_rows_kinds[] = {
 	[BO_ROWS_LINE_KEYS] = {"given_keys", {
 			{"tenant", TEXTOID}, {"source_id", INT4OID}, {"order_key", TEXTOID}, {"line_key", TEXTOID}, {"n", INT4OID}
 	}},
-	[BO_ROWS_PLACES] = {"given_places", {
+	[BO_ROWS_STOCK_KEYS] = {"given_places", {
 			{"tenant", TEXTOID}, {"item", TEXTOID}, {"location", TEXTOID}, {"n", INT4OID}
 	}},
 	[BO_ROWS_SUPPLY_KEYS] = {"given_supply_keys", {
@@ -60,10 +60,10 @@ const RowsKind bo_rows_kinds[] = {
 	[BO_ROWS_TOUCHED] = {"given_touched", {
 			{"tenant", TEXTOID}, {"source_id", INT4OID}, {"order_key", TEXTOID}, {"n", INT4OID}
 	}},
-	[BO_ROWS_TOLD] = {"given_told", {
+	[BO_ROWS_LAST_NOTIFIED] = {"given_told", {
 			{"tid", TIDOID}, {"customer", TEXTOID}, {"told", JSONBOID}
 	}},
-	[BO_ROWS_FIRST_TOLD] = {"given_first_told", {
+	[BO_ROWS_FIRST_NOTIFIED] = {"given_first_told", {
 			{"tenant", TEXTOID}, {"source_id", INT4OID}, {"order_key", TEXTOID}, {"customer", TEXTOID}, {"since", TIMESTAMPTZOID}, {"told", JSONBOID}
 	}},
 	[BO_ROWS_DRAFTS] = {"given_drafts", {
@@ -142,11 +142,11 @@ const Statement bo_statements[] = {
 	"UNION SELECT p.order_key FROM backorder.parked p WHERE p.tenant = $1 AND p.source_id = $2 AND p.order_key <> ''"},
 
 	/* stock */
-	[BO_ADD_STOCK] = {BO_ROWS_PLACES, 0, {0},
+	[BO_ADD_STOCK] = {BO_ROWS_STOCK_KEYS, 0, {0},
 		"INSERT INTO backorder.stock (tenant, item, location) SELECT g.tenant, g.item, g.location FROM given_places g "
 		"WHERE NOT EXISTS (SELECT FROM backorder.stock s WHERE s.tenant = g.tenant AND s.item = g.item AND s.location = g.location) "
 	"ON CONFLICT DO NOTHING"},
-	[BO_LOCK_STOCK] = {BO_ROWS_PLACES, 0, {0},
+	[BO_LOCK_STOCK] = {BO_ROWS_STOCK_KEYS, 0, {0},
 		"SELECT g.n, s.ctid, s.on_hand, s.unavailable, s.allocated, s.backordered, s.backordered_held, s.on_order, s.promises_stale, s.counted_by "
 		"FROM given_places g JOIN backorder.stock s ON s.tenant = g.tenant AND s.item = g.item AND s.location = g.location "
 	"ORDER BY g.n FOR NO KEY UPDATE OF s"},
@@ -211,7 +211,7 @@ const Statement bo_statements[] = {
 		"SELECT y.po_id, y.line_no, y.open, y.expected_at FROM backorder.supply y "
 	"WHERE y.tenant = $1 AND y.item = $2 AND y.location = $3 AND y.open > 0"},
 	[BO_READ_SUPPLY] = {BO_ROWS_SUPPLY_KEYS, 0, {0},
-		"SELECT y.tenant, y.po_id, y.line_no, y.item, y.location, y.quantity, y.received, y.expected_at, y.closed, y.open "
+		"SELECT y.tenant, y.po_id, y.line_no, y.item, y.location, y.quantity, y.received, y.expected_at, y.closed "
 	"FROM given_supply_keys g JOIN backorder.supply y ON y.tenant = g.tenant AND y.po_id = g.po_id AND y.line_no = g.line_no"},
 	[BO_INSERT_SUPPLY] = {BO_ROWS_SUPPLY, 0, {0},
 		"INSERT INTO backorder.supply (tenant, po_id, line_no, item, location, quantity, received, expected_at, closed) "
@@ -291,7 +291,7 @@ const Statement bo_statements[] = {
 	"ON CONFLICT (tenant, source_id, order_key) DO UPDATE SET told = excluded.told WHERE false"},
 
 	/* announce: what touched orders were told, and their lines */
-	[BO_READ_TOLD] = {BO_ROWS_TOUCHED, 0, {0},
+	[BO_READ_LAST_NOTIFIED] = {BO_ROWS_TOUCHED, 0, {0},
 		"SELECT g.n, w.customer, w.told, w.ctid, (SELECT count(*) FROM backorder.waiting_order v "
 		"WHERE v.tenant = g.tenant AND v.source_id = g.source_id AND v.order_key = g.order_key) FROM given_touched g JOIN backorder.waiting_order w "
 	"ON w.tenant = g.tenant AND w.source_id = g.source_id AND w.order_key = g.order_key"},
@@ -301,14 +301,14 @@ const Statement bo_statements[] = {
 		"l.ordered, l.cancelled, l.auto_cancelled, l.shipped, l.picked, l.allocated, l.first_allocated, l.backordered, l.fulfilment, l.customer, "
 		"l.requested_at, l.first_promised_at, l.promised_at FROM given_touched g JOIN backorder.order_line l "
 	"ON l.tenant = g.tenant AND l.source_id = g.source_id AND l.order_key = g.order_key"},
-	[BO_TELL_FIRST] = {BO_ROWS_FIRST_TOLD, 0, {0},
+	[BO_NOTIFY_FIRST] = {BO_ROWS_FIRST_NOTIFIED, 0, {0},
 		"INSERT INTO backorder.waiting_order (tenant, source_id, order_key, customer, since, told) "
 	"SELECT g.tenant, g.source_id, g.order_key, g.customer, g.since, g.told FROM given_first_told g"},
 	/* Rows that are locked: they are where they were read. */
-	[BO_TELL] = {BO_ROWS_TOLD, 0, {0},
+	[BO_NOTIFY] = {BO_ROWS_LAST_NOTIFIED, 0, {0},
 		"UPDATE backorder.waiting_order w SET told = g.told, customer = g.customer FROM given_told g "
 	"WHERE w.ctid = g.tid"},
-	[BO_FORGET_ORDERS] = {BO_ROWS_TOLD, 0, {0},
+	[BO_FORGET_ORDERS] = {BO_ROWS_LAST_NOTIFIED, 0, {0},
 	"DELETE FROM backorder.waiting_order w USING given_told g WHERE w.ctid = g.tid"},
 
 	/* sources */
@@ -352,9 +352,9 @@ const Statement bo_statements[] = {
 	"columns, names, detached_at) = ($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, NULL)"},
 	[BO_DETACH_STOCK_SOURCE] = {-1, 1, {INT4OID},
 	"UPDATE backorder.stock_source SET detached_at = now() WHERE source_id = $1"},
-	[BO_READ_COUNTED] = {-1, 1, {INT4OID},
+	[BO_READ_ATTACHED_STOCK] = {-1, 1, {INT4OID},
 	"SELECT s.item, s.location, s.tenant FROM backorder.stock s WHERE s.counted_by = $1"},
-	[BO_RELEASE_COUNTED] = {-1, 1, {INT4OID},
+	[BO_RELEASE_ATTACHED_STOCK] = {-1, 1, {INT4OID},
 	"UPDATE backorder.stock SET counted_by = NULL, version = version + 1 WHERE counted_by = $1"},
 	[BO_FOLLOW_TABLES] = {-1, 1, {OIDOID},
 	"SELECT backorder.follow_tables($1)"},

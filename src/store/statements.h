@@ -1,7 +1,7 @@
 /*
- * store.h
- *		The statements and the section in which they run: store.c, statements.c
- *		and section.c share it.
+ * statements.h
+ *		The statements and the SPI scope in which they run: run_statement.c, statements.c
+ *		and spi_scope.c share it.
  */
 #ifndef BO_STATEMENTS_H
 #define BO_STATEMENTS_H
@@ -12,7 +12,7 @@ typedef enum BoRowsKind
 {
 	BO_ROWS_ORDERS,
 	BO_ROWS_LINE_KEYS,
-	BO_ROWS_PLACES,
+	BO_ROWS_STOCK_KEYS,
 	BO_ROWS_SUPPLY_KEYS,
 	BO_ROWS_LINES,
 	BO_ROWS_STOCK,
@@ -21,8 +21,8 @@ typedef enum BoRowsKind
 	BO_ROWS_MOVEMENTS,
 	BO_ROWS_EVENTS,
 	BO_ROWS_TOUCHED,
-	BO_ROWS_TOLD,
-	BO_ROWS_FIRST_TOLD,
+	BO_ROWS_LAST_NOTIFIED,
+	BO_ROWS_FIRST_NOTIFIED,
 	BO_ROWS_DRAFTS,
 	BO_ROWS_PLANNED,
 	BO_ROWS_KINDS				/* how many there are */
@@ -57,10 +57,10 @@ typedef enum BoStatement
 	BO_READ_SOURCE_TABLE,
 	BO_INSERT_EVENTS,
 	BO_LOCK_WAITING,
-	BO_READ_TOLD,
+	BO_READ_LAST_NOTIFIED,
 	BO_READ_ORDER_LINES,
-	BO_TELL_FIRST,
-	BO_TELL,
+	BO_NOTIFY_FIRST,
+	BO_NOTIFY,
 	BO_FORGET_ORDERS,
 	BO_READ_SOURCE,
 	BO_READ_SOURCE_BY_TABLE,
@@ -75,8 +75,8 @@ typedef enum BoStatement
 	BO_READ_STOCK_SOURCES,
 	BO_WRITE_STOCK_SOURCE,
 	BO_DETACH_STOCK_SOURCE,
-	BO_READ_COUNTED,
-	BO_RELEASE_COUNTED,
+	BO_READ_ATTACHED_STOCK,
+	BO_RELEASE_ATTACHED_STOCK,
 	BO_FOLLOW_TABLES,
 	BO_PARK,
 	BO_UNPARK,

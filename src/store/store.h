@@ -14,7 +14,7 @@
 
 typedef struct BoRows BoRows;
 
-typedef struct BoLate BoLate;
+typedef struct BoDeferredIndex BoDeferredIndex;
 
 /* Fills a row of a set.  What it points to stays until the next. */
 typedef void (*BoMakeRowFunc) (Datum *values, bool *nulls, void *arg);
@@ -49,7 +49,7 @@ typedef struct StockCounters
 	Qty			backordered_held;
 	Qty			on_order;
 	bool		promises_stale;
-	int32		counted_by;		/* 0: movements keep on hand */
+	int32		stock_source_id; /* 0: movements keep on hand */
 } StockCounters;
 
 typedef void (*StockLockedFunc) (int i, const StockCounters *counters, void *arg);
@@ -60,11 +60,11 @@ typedef struct OrderKey
 	const char *tenant;
 	int32		source_id;
 	const char *order_key;
-	bool		born;			/* by this transaction: nobody else sees it */
+	bool		new_by_us;		/* this transaction inserted it: nobody else sees it */
 } OrderKey;
 
 /* What the customer of an order was told, in the row at tid; not called for one that has none. The name is the function's to keep. */
-typedef void (*ToldFunc) (int i, ItemPointer tid, Datum told, char *customer, void *arg);
+typedef void (*LastNotifiedFunc) (int i, ItemPointer tid, Datum last_notified, char *customer, void *arg);
 
 /* The columns of a recorded line, in the order of its table; as far as they are read without knowing the table. */
 typedef enum LineColumn
@@ -109,23 +109,23 @@ enum
 
 /* rows.c */
 extern BoRows *bo_rows(BoRowsKind kind);
-extern BoRows *bo_rows_late(BoRowsKind kind, BoLate *late);
+extern BoRows *bo_rows_deferred(BoRowsKind kind, BoDeferredIndex *deferred);
 extern BoRows *bo_rows_made(BoRowsKind kind, uint64 n, BoMakeRowFunc make, void *arg);
 extern uint64 bo_rows_put(BoRows *rows, const Datum *values, const bool *nulls);
 extern void bo_rows_drop(BoRows *rows);
 extern BoReceiver bo_receiver(BoTakeRowFunc take, void *arg);
 
 /* heap_table.c */
-extern void bo_direct_init(void);
+extern void bo_heap_init(void);
 
 /* heap_deferred.c */
-extern BoLate *bo_late(void);
-extern void bo_late_flush(BoLate *late);
+extern BoDeferredIndex *bo_deferred_index(void);
+extern void bo_deferred_index_flush(BoDeferredIndex *deferred);
 
 /* run_statement.c */
-extern uint64 bo_exec(BoStatement statement, BoRows *rows, const Datum *args, bool read_only);
-extern void bo_write(BoStatement statement, BoRows *rows);
-extern Portal bo_open(BoStatement statement, const Datum *args);
+extern uint64 bo_run_statement(BoStatement statement, BoRows *rows, const Datum *args, bool read_only);
+extern void bo_flush_rows(BoStatement statement, BoRows *rows);
+extern Portal bo_open_cursor(BoStatement statement, const Datum *args);
 
 /* sequence.c */
 extern int64 bo_next_line_id(void);
@@ -135,16 +135,16 @@ extern int64 bo_next_movement_id(void);
 extern int32 bo_next_source_id(void);
 
 /* result.c */
-extern Datum bo_get(int row, int column, bool *isnull);
-extern char *bo_get_text(int row, int column);
-extern Qty	bo_get_qty(int row, int column);
-extern int64 bo_get_int64(int row, int column);
-extern int32 bo_get_int32(int row, int column);
-extern bool bo_get_bool(int row, int column);
+extern Datum bo_result(SPITupleTable *table, uint64 row, int column, bool *isnull);
+extern char *bo_result_text(SPITupleTable *table, uint64 row, int column);
+extern Qty	bo_result_qty(SPITupleTable *table, uint64 row, int column);
+extern int64 bo_result_int64(SPITupleTable *table, uint64 row, int column);
+extern int32 bo_result_int32(SPITupleTable *table, uint64 row, int column);
+extern bool bo_result_bool(SPITupleTable *table, uint64 row, int column);
 
 /* lock.c */
 extern void bo_lock_order_rows(const OrderKey *keys, int n, int64 *before);
-extern void bo_lock_waiting_orders(const OrderKey *keys, int n, ToldFunc func, void *arg);
+extern void bo_lock_waiting_orders(const OrderKey *keys, int n, LastNotifiedFunc func, void *arg);
 extern void bo_read_order_lines(const OrderKey *keys, int n, OrderLineFunc func, void *arg);
 extern void bo_lock_stock_rows(const StockKey *const *keys, int n, StockLockedFunc func, void *arg);
 

@@ -1,5 +1,5 @@
 /*
- * by_rows.c
+ * reads_tuples.c
  *		Which mappings can be evaluated over the rows of line and header alone,
  *		without a query.
  */
@@ -94,8 +94,8 @@ has_domain(Node *node, void *context)
 
 /* May orders that were written whole be read from their rows?  For a mapping that is being loaded, and its analyzed query. */
 bool
-bo_mapping_by_rows(const Mapping *mapping, Query *query)
+bo_mapping_reads_tuples(const Mapping *mapping, Query *query)
 {
-	return mapping->by_line && OidIsValid(mapping->header.relid) && is_plain(&mapping->line) && is_plain(&mapping->header) &&
+	return mapping->lines_independent && OidIsValid(mapping->header.relid) && is_plain(&mapping->line) && is_plain(&mapping->header) &&
 		bo_relation_owner(mapping->header.relid) == mapping->owner && !has_domain((Node *) query->targetList, NULL) && lines_refer_to_header(mapping);
 }

@@ -1,5 +1,5 @@
 /*
- * section.c
+ * spi_scope.c
  *		Sections of work on the extension's tables: as whom, under which
  *		settings, and in which subtransaction.
  */
@@ -22,7 +22,7 @@
 
 #include "base/base.h"
 
-/* Of the current section: what SPI keeps about row sets outlives any context of its callers. */
+/* Of the current SPI scope: what SPI keeps about row sets outlives any context of its callers. */
 MemoryContext bo_spi_cx;
 
 /* While our own statements run, the triggers on our own tables stand aside. */
@@ -47,7 +47,7 @@ function_changed(Datum arg, int cacheid, uint32 hash)
 }
 
 void
-bo_section_init(void)
+bo_spi_scope_init(void)
 {
 	CacheRegisterSyscacheCallback(PROCOID, function_changed, (Datum) 0);
 }
@@ -81,43 +81,43 @@ check_interface(void)
 }
 
 /*
- * Begins a section in which settings are the session's until something asks
+ * Begins an SPI scope in which settings are the session's until something asks
  * for bo_pin(): statements and mapping queries do.  An order that is written
  * without any pays for none: the levels of settings that were changed are
  * undone by a look at every setting there is (PostgreSQL 15).
  */
 void
-bo_enter_unpinned(BoSection *section)
+bo_spi_begin_unpinned(SpiScope *spi)
 {
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	section->save_spi_cx = bo_spi_cx;
+	spi->save_spi_cx = bo_spi_cx;
 	bo_spi_cx = CurrentMemoryContext;
-	GetUserIdAndSecContext(&section->save_userid, &section->save_sec_context);
+	GetUserIdAndSecContext(&spi->save_userid, &spi->save_sec_context);
 	SetUserIdAndSecContext(bo_owner(),
-						   section->save_sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
-	section->guc_level = NewGUCNestLevel();
+						   spi->save_sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+	spi->guc_level = NewGUCNestLevel();
 	if (!interface_fits)
 		check_interface();
 }
 
 /*
- * Begins a section with pinned settings.  Errors inside need no bo_leave: the
+ * Begins an SPI scope with pinned settings.  Errors inside need no bo_spi_end: the
  * end of the (sub)transaction undoes all of it.
  */
 void
-bo_enter(BoSection *section)
+bo_spi_begin(SpiScope *spi)
 {
-	bo_enter_unpinned(section);
+	bo_spi_begin_unpinned(spi);
 	bo_pin();
 }
 
 void
-bo_leave(BoSection *section)
+bo_spi_end(SpiScope *spi)
 {
-	AtEOXact_GUC(false, section->guc_level);
-	SetUserIdAndSecContext(section->save_userid, section->save_sec_context);
+	AtEOXact_GUC(false, spi->guc_level);
+	SetUserIdAndSecContext(spi->save_userid, spi->save_sec_context);
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
-	bo_spi_cx = section->save_spi_cx;
+	bo_spi_cx = spi->save_spi_cx;
 }

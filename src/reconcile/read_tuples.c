@@ -1,5 +1,5 @@
 /*
- * written.c
+ * read_tuples.c
  *		Orders that this transaction wrote whole: what they say is read from
  *		their rows, without a query.
  *
@@ -8,7 +8,7 @@
  * nobody else can see the header yet.  Capture notes where the rows are; when
  * the order is reconciled they are read there, as they are then, and the
  * mapping's expressions evaluated over them.  That needs a mapping of line and
- * header alone (Mapping.by_line).
+ * header alone (Mapping.lines_independent).
  *
  * The rows of an order may be more or others than those noted when one moves
  * there, when its header was deleted, and after a rollback to a savepoint,
@@ -42,7 +42,7 @@
 #include "store/store.h"
 
 /* The mapping's expressions, over a line in the outer and its header in the inner tuple. */
-struct WrittenRead
+struct TupleRead
 {
 	MemoryContext cx;			/* in which all of it is */
 	int			ncolumns;		/* of the mapping's queries */
@@ -75,13 +75,13 @@ bind_columns(Node *node, void *context)
 }
 
 /* Makes the expressions ready to be evaluated.  As the owner of the tables. */
-static struct WrittenRead *
+static struct TupleRead *
 prepare_to_read(Mapping *mapping)
 {
 	Query	   *query = bo_mapping_analyze(mapping, mapping->queries[MAPPING_ALL]);
 	MemoryContext cx = AllocSetContextCreate(CurrentMemoryContext, "backorder written orders", ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(cx);
-	struct WrittenRead *read = palloc0(sizeof(struct WrittenRead));
+	struct TupleRead *read = palloc0(sizeof(struct TupleRead));
 	ListCell   *lc;
 
 	read->cx = cx;
@@ -116,18 +116,18 @@ prepare_to_read(Mapping *mapping)
 /* ---------- reading ---------- */
 
 /* A line that was read, with its key as the table has it. */
-typedef struct WrittenLine
+typedef struct TupleLine
 {
 	MappedLine *line;
 	Datum		key[BO_MAX_KEYS];
-} WrittenLine;
+} TupleLine;
 
-typedef struct WrittenReading
+typedef struct TupleReading
 {
 	Mapping    *mapping;
 	Mapping		as;				/* what it was: what is evaluated may be code that makes it be loaded again */
-	struct WrittenRead *read;	/* taken from it, as that code may come here too */
-	void		(*visit) (struct WrittenReading *r, OrderNote *note);	/* a line in the slots */
+	struct TupleRead *read; 	/* taken from it, as that code may come here too */
+	void		(*visit) (struct TupleReading *r, OrderNote *note); /* a line in the slots */
 	List	   *notes;			/* to read */
 	List	   *others;			/* left to the query */
 	MemoryContext cx;			/* of what is read */
@@ -135,13 +135,13 @@ typedef struct WrittenReading
 	TupleTableSlot *slot[2];
 	Datum	   *values;
 	bool	   *nulls;
-	WrittenLine *lines;			/* of one order after another */
+	TupleLine  *lines;			/* of one order after another */
 	int			nlines;
 	int			capacity;
-	HTAB	   *places;			/* of Place */
+	HTAB	   *stock_keys; 	/* of Place */
 	List	   *stock;			/* of StockKey: those places */
 	char	   *tenant;			/* of them */
-} WrittenReading;
+} TupleReading;
 
 /* The row that was inserted there, as the active snapshot sees it now; false where it was deleted. */
 static bool
@@ -160,9 +160,9 @@ fetch(Relation rel, ItemPointerData tid, TupleTableSlot *slot)
 static int
 compare_lines(const void *a, const void *b, void *arg)
 {
-	const WrittenLine *x = a;
-	const WrittenLine *y = b;
-	struct WrittenRead *read = arg;
+	const TupleLine *x = a;
+	const TupleLine *y = b;
+	struct TupleRead *read = arg;
 	int			result = 0;
 
 	for (int k = 0; k < read->nkeys && result == 0; k++)
@@ -172,10 +172,10 @@ compare_lines(const void *a, const void *b, void *arg)
 
 /* The line in the slots; nothing where it belongs to no order yet. */
 static void
-read_line(WrittenReading *r, OrderNote *note)
+read_line(TupleReading *r, OrderNote *note)
 {
-	struct WrittenRead *read = r->read;
-	WrittenLine this;
+	struct TupleRead *read = r->read;
+	TupleLine	this;
 
 	for (int i = 0; i < read->ncolumns; i++)
 		r->values[i] = ExecEvalExprSwitchContext(read->columns[i], read->context, &r->nulls[i]);
@@ -187,21 +187,21 @@ read_line(WrittenReading *r, OrderNote *note)
 	if (r->nlines == r->capacity)
 	{
 		r->capacity = Max(16, r->capacity * 2);
-		r->lines = r->lines == NULL ? palloc(sizeof(WrittenLine) * r->capacity) : repalloc_huge(r->lines, sizeof(WrittenLine) * r->capacity);
+		r->lines = r->lines == NULL ? palloc(sizeof(TupleLine) * r->capacity) : repalloc_huge(r->lines, sizeof(TupleLine) * r->capacity);
 	}
 	r->lines[r->nlines++] = this;
 }
 
 /* The lines of an order, sorted as a query would.  False, and none, where there is no header any more. */
 static bool
-read_order(WrittenReading *r, OrderNote *note)
+read_order(TupleReading *r, OrderNote *note)
 {
 	ExprContext *context = r->read->context;
 	int			start = r->nlines;
-	int32		row = note->written.first;
+	int32		row = note->inserted.first;
 	bool		sorted = true;
 
-	if (!fetch(r->rel[1], note->written.header, r->slot[1]))
+	if (!fetch(r->rel[1], note->inserted.header, r->slot[1]))
 		return false;
 	context->ecxt_outertuple = r->slot[0];
 	context->ecxt_innertuple = r->slot[1];
@@ -211,7 +211,7 @@ read_order(WrittenReading *r, OrderNote *note)
 		ItemPointerData tid;
 
 		CHECK_FOR_INTERRUPTS();
-		row = bo_written_row(note, row, &tid);
+		row = bo_inserted_row(note, row, &tid);
 		if (!fetch(r->rel[0], tid, r->slot[0]))
 			continue;
 		r->visit(r, note);
@@ -220,14 +220,14 @@ read_order(WrittenReading *r, OrderNote *note)
 			sorted = sorted && compare_lines(&r->lines[n - 1], &r->lines[n], r->read) <= 0;
 	}
 	if (!sorted)
-		qsort_arg(r->lines + start, r->nlines - start, sizeof(WrittenLine), compare_lines, r->read);
+		qsort_arg(r->lines + start, r->nlines - start, sizeof(TupleLine), compare_lines, r->read);
 	return true;
 }
 
 static void
 read_orders(void *arg)
 {
-	WrittenReading *r = arg;
+	TupleReading *r = arg;
 	MemoryContext old;
 	Oid			tables[] = {r->as.line.relid, r->as.header.relid};
 	ListCell   *lc;
@@ -259,7 +259,7 @@ read_orders(void *arg)
 
 /* Takes those of the orders that this transaction wrote whole; the others are left to the query. */
 static void
-choose(WrittenReading *r, List *notes)
+choose(TupleReading *r, List *notes)
 {
 	ListCell   *lc;
 
@@ -267,7 +267,7 @@ choose(WrittenReading *r, List *notes)
 	{
 		OrderNote  *note = lfirst(lc);
 
-		if (r->mapping->by_rows && !r->mapping->importing && note->state.fresh && bo_is_written(note, r->mapping))
+		if (r->mapping->readable_from_tuples && !r->mapping->importing && note->state.seen == ORDER_NEW && bo_is_readable_from_tuples(note, r->mapping))
 			r->notes = lappend(r->notes, note);
 		else
 			r->others = lappend(r->others, note);
@@ -276,26 +276,26 @@ choose(WrittenReading *r, List *notes)
 
 /* The expressions go back to the mapping, or where it is another now, away. */
 static void
-keep_for_next(WrittenReading *r)
+keep_for_next(TupleReading *r)
 {
-	if (r->mapping->load != r->as.load || r->mapping->written != NULL)
+	if (r->mapping->version != r->as.version || r->mapping->tuple_read != NULL)
 	{
 		MemoryContextDelete(r->read->cx);
 		return;
 	}
 	MemoryContextSetParent(r->read->cx, r->mapping->cx);
-	r->mapping->written = r->read;
+	r->mapping->tuple_read = r->read;
 }
 
 /* Visits the lines of the chosen orders, as the owner of the tables. */
 static void
-visit_chosen(WrittenReading *r)
+visit_chosen(TupleReading *r)
 {
 	Mapping    *mapping = r->mapping;
 
 	r->as = *mapping;
-	r->read = mapping->written;
-	mapping->written = NULL;
+	r->read = mapping->tuple_read;
+	mapping->tuple_read = NULL;
 	if (r->read != NULL)
 		MemoryContextSetParent(r->read->cx, CurrentMemoryContext);	/* goes with it on error */
 	bo_mapping_evaluate(mapping, NULL, read_orders, r);
@@ -305,14 +305,14 @@ visit_chosen(WrittenReading *r)
 /*
  * Reads the lines of those of the orders (of OrderNote, locked) that this
  * transaction wrote whole, with the active snapshot, and calls func for each as
- * bo_mapping_read() does.  Returns the others.  Expects a section; evaluates
+ * bo_mapping_read() does.  Returns the others.  Expects an SPI scope; evaluates
  * as the owner of the tables.  Errors in an expression become
  * ERRCODE_BO_EVALUATION.
  */
 List *
-bo_read_written(Mapping *mapping, List *notes, MappedLineFunc func, void *arg)
+bo_read_from_tuples(Mapping *mapping, List *notes, MappedLineFunc func, void *arg)
 {
-	WrittenReading r = {.mapping = mapping,.visit = read_line,.cx = CurrentMemoryContext};
+	TupleReading r = {.mapping = mapping,.visit = read_line,.cx = CurrentMemoryContext};
 
 	choose(&r, notes);
 	if (r.notes == NIL)
@@ -358,7 +358,7 @@ match_places(const void *a, const void *b, Size size)
 
 /* The value of a mapped column of the line in the slots; false where it is not mapped, or NULL. */
 static bool
-line_has(WrittenReading *r, MappedColumn column, Datum *value)
+line_has(TupleReading *r, MappedColumn column, Datum *value)
 {
 	int			at = r->as.at[column];
 	bool		isnull;
@@ -371,7 +371,7 @@ line_has(WrittenReading *r, MappedColumn column, Datum *value)
 
 /* As the mapping's query for places says it. */
 static bool
-is_wanted(WrittenReading *r)
+is_wanted(TupleReading *r)
 {
 	Datum		value;
 
@@ -382,7 +382,7 @@ is_wanted(WrittenReading *r)
 
 /* Notes where the line in the slots is wanted. */
 static void
-note_place(WrittenReading *r, OrderNote *note)
+note_place(TupleReading *r, OrderNote *note)
 {
 	MemoryContext old = MemoryContextSwitchTo(r->read->context->ecxt_per_tuple_memory);
 	Place		place = {.location = ""};
@@ -403,7 +403,7 @@ note_place(WrittenReading *r, OrderNote *note)
 			place.location = VARDATA_ANY(location);
 			place.location_length = VARSIZE_ANY_EXHDR(location);
 		}
-		entry = hash_search(r->places, &place, HASH_ENTER, &found);
+		entry = hash_search(r->stock_keys, &place, HASH_ENTER, &found);
 		if (!found)
 		{
 			StockKey   *key = MemoryContextAlloc(r->cx, sizeof(StockKey));
@@ -420,22 +420,22 @@ note_place(WrittenReading *r, OrderNote *note)
 
 /*
  * The items and locations of the lines of these orders, of StockKey, as
- * bo_mapping_places() finds them; in *places.  False, and nothing, where this
+ * bo_mapping_stock_keys() finds them; in *places.  False, and nothing, where this
  * transaction did not write all of them whole.
  */
 bool
-bo_written_places(Mapping *mapping, List *notes, List **places)
+bo_inserted_stock_keys(Mapping *mapping, List *notes, List **stock_keys)
 {
-	WrittenReading r = {.mapping = mapping,.visit = note_place,.cx = CurrentMemoryContext};
+	TupleReading r = {.mapping = mapping,.visit = note_place,.cx = CurrentMemoryContext};
 	HASHCTL		ctl = {.keysize = sizeof(Place),.entrysize = sizeof(Place),.hash = hash_place,.match = match_places,.hcxt = CurrentMemoryContext};
 
 	choose(&r, notes);
 	if (r.others != NIL)
 		return false;
 	r.tenant = pstrdup(mapping->tenant);
-	r.places = hash_create("backorder places", 1024, &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+	r.stock_keys = hash_create("backorder places", 1024, &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
 	visit_chosen(&r);
-	hash_destroy(r.places);
-	*places = r.stock;
+	hash_destroy(r.stock_keys);
+	*stock_keys = r.stock;
 	return r.others == NIL;
 }
