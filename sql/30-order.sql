@@ -1,6 +1,6 @@
 -- Recorded order lines, the ledger of their allocations, and what customers were told.
 
-CREATE SEQUENCE backorder.line_id_seq;
+CREATE SEQUENCE backorder_internal.line_id_seq;
 
 -- Columns of fixed width first, then what is always there: so a row has no gaps, and most columns are found without walking it.
 CREATE TABLE backorder.order_line (
@@ -44,7 +44,7 @@ CREATE INDEX order_line_queue_idx ON backorder.order_line (tenant, item, locatio
 CREATE INDEX order_line_allocated_idx ON backorder.order_line ((hashtextextended(item, hashtextextended(location, hashtextextended(tenant, 0)))))
 	WHERE allocated > 0;
 
-COMMENT ON SEQUENCE backorder.line_id_seq IS 'Numbers the incarnations of order lines.';
+COMMENT ON SEQUENCE backorder_internal.line_id_seq IS 'Numbers the incarnations of order lines.';
 COMMENT ON TABLE backorder.order_line IS 'One order line of an attached table, as last reconciled and settled.';
 COMMENT ON COLUMN backorder.order_line.tenant IS 'Company or stock pool.';
 COMMENT ON COLUMN backorder.order_line.line_id IS 'Number of this incarnation of the line; kept when the line moves or is replaced.';
@@ -122,14 +122,14 @@ COMMENT ON COLUMN backorder.waiting_order.since IS 'Since when the order has a w
 COMMENT ON COLUMN backorder.waiting_order.told IS 'Per line_id: line, item, ordered, shipped, allocated, backordered and promised_at as last told.';
 
 -- No key: a logical subscriber to the whole database copies the publisher's row beside its own.
-CREATE TABLE backorder.commit_work (
+CREATE TABLE backorder_internal.commit_work (
 	one boolean NOT NULL DEFAULT true CHECK (one)
 );
-INSERT INTO backorder.commit_work DEFAULT VALUES;
-COMMENT ON TABLE backorder.commit_work IS 'One row, never changed: the deferred trigger on it runs each transaction''s work at commit.';
-COMMENT ON COLUMN backorder.commit_work.one IS 'The one row.';
+INSERT INTO backorder_internal.commit_work DEFAULT VALUES;
+COMMENT ON TABLE backorder_internal.commit_work IS 'One row, never changed: the deferred trigger on it runs each transaction''s work at commit.';
+COMMENT ON COLUMN backorder_internal.commit_work.one IS 'The one row.';
 
-CREATE TABLE backorder.statement_work (LIKE backorder.commit_work INCLUDING ALL);
-INSERT INTO backorder.statement_work DEFAULT VALUES;
-COMMENT ON TABLE backorder.statement_work IS 'One row, never changed: the trigger on it settles at the end of a statement, in immediate timing.';
-COMMENT ON COLUMN backorder.statement_work.one IS 'The one row.';
+CREATE TABLE backorder_internal.statement_work (LIKE backorder_internal.commit_work INCLUDING ALL);
+INSERT INTO backorder_internal.statement_work DEFAULT VALUES;
+COMMENT ON TABLE backorder_internal.statement_work IS 'One row, never changed: the trigger on it settles at the end of a statement, in immediate timing.';
+COMMENT ON COLUMN backorder_internal.statement_work.one IS 'The one row.';

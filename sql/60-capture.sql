@@ -1,46 +1,46 @@
 -- Triggers: on attached tables, on the input tables, and the commit work.
 
-CREATE FUNCTION backorder.capture() RETURNS trigger
+CREATE FUNCTION backorder_internal.capture() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'bo_capture';
-COMMENT ON FUNCTION backorder.capture() IS 'Trigger on attached tables: notes which orders changed. Created by attach(); refuses any other table.';
+COMMENT ON FUNCTION backorder_internal.capture() IS 'Trigger on attached tables: notes which orders changed. Created by attach(); refuses any other table.';
 
-CREATE FUNCTION backorder.commit_work() RETURNS trigger
+CREATE FUNCTION backorder_internal.commit_work() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'bo_commit_work';
-COMMENT ON FUNCTION backorder.commit_work() IS 'Deferred trigger: settles the noted orders and writes the events, once at commit.';
+COMMENT ON FUNCTION backorder_internal.commit_work() IS 'Deferred trigger: settles the noted orders and writes the events, once at commit.';
 
-CREATE CONSTRAINT TRIGGER commit_work AFTER INSERT ON backorder.commit_work
-	DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION backorder.commit_work();
-ALTER TABLE backorder.commit_work ENABLE ALWAYS TRIGGER commit_work;
+CREATE CONSTRAINT TRIGGER commit_work AFTER INSERT ON backorder_internal.commit_work
+	DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION backorder_internal.commit_work();
+ALTER TABLE backorder_internal.commit_work ENABLE ALWAYS TRIGGER commit_work;
 
-CREATE FUNCTION backorder.statement_work() RETURNS trigger
+CREATE FUNCTION backorder_internal.statement_work() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'bo_statement_work';
-COMMENT ON FUNCTION backorder.statement_work() IS 'Trigger: settles the noted orders at the end of a statement, in immediate timing.';
+COMMENT ON FUNCTION backorder_internal.statement_work() IS 'Trigger: settles the noted orders at the end of a statement, in immediate timing.';
 
-CREATE TRIGGER statement_work AFTER INSERT ON backorder.statement_work
-	FOR EACH ROW EXECUTE FUNCTION backorder.statement_work();
-ALTER TABLE backorder.statement_work ENABLE ALWAYS TRIGGER statement_work;
+CREATE TRIGGER statement_work AFTER INSERT ON backorder_internal.statement_work
+	FOR EACH ROW EXECUTE FUNCTION backorder_internal.statement_work();
+ALTER TABLE backorder_internal.statement_work ENABLE ALWAYS TRIGGER statement_work;
 
-CREATE FUNCTION backorder.apply_movements() RETURNS trigger
+CREATE FUNCTION backorder_internal.apply_movements() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'bo_apply_movements';
-COMMENT ON FUNCTION backorder.apply_movements() IS 'Trigger on stock_movement: applies the new rows to stock and deals what arrived.';
+COMMENT ON FUNCTION backorder_internal.apply_movements() IS 'Trigger on stock_movement: applies the new rows to stock and deals what arrived.';
 
 CREATE TRIGGER apply_movements AFTER INSERT ON backorder.stock_movement
-	REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder.apply_movements();
+	REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder_internal.apply_movements();
 
-CREATE FUNCTION backorder.lock_pending() RETURNS trigger
+CREATE FUNCTION backorder_internal.lock_pending() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'bo_lock_pending';
-COMMENT ON FUNCTION backorder.lock_pending() IS 'Trigger before changes of purchase orders: locks the transaction''s pending orders first, as the lock order wants it.';
+COMMENT ON FUNCTION backorder_internal.lock_pending() IS 'Trigger before changes of purchase orders: locks the transaction''s pending orders first, as the lock order wants it.';
 
-CREATE FUNCTION backorder.lock_orders() RETURNS void
+CREATE FUNCTION backorder_internal.lock_orders() RETURNS void
 LANGUAGE c AS 'MODULE_PATHNAME', 'bo_lock_pending_orders';
-COMMENT ON FUNCTION backorder.lock_orders() IS 'Internal: locks the transaction''s pending orders, the first in the order of locks.';
+COMMENT ON FUNCTION backorder_internal.lock_orders() IS 'Locks the transaction''s pending orders, the first in the order of locks.';
 
-CREATE FUNCTION backorder.apply_purchases() RETURNS trigger
+CREATE FUNCTION backorder_internal.apply_purchases() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'bo_apply_purchases';
-COMMENT ON FUNCTION backorder.apply_purchases() IS 'Trigger on purchase orders and their lines: makes supply equal to what is placed and settles.';
+COMMENT ON FUNCTION backorder_internal.apply_purchases() IS 'Trigger on purchase orders and their lines: makes supply equal to what is placed and settles.';
 
 -- States and what may change in which of them.  Rows that a restore brings (applied_at given) pass.
-CREATE FUNCTION backorder.check_purchase_order() RETURNS trigger
+CREATE FUNCTION backorder_internal.check_purchase_order() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF TG_OP = 'DELETE' THEN
@@ -84,23 +84,23 @@ BEGIN
 	END IF;
 	RETURN NEW;
 END $$;
-COMMENT ON FUNCTION backorder.check_purchase_order() IS 'Trigger: which changes of a purchase order are allowed in which state.';
+COMMENT ON FUNCTION backorder_internal.check_purchase_order() IS 'Trigger: which changes of a purchase order are allowed in which state.';
 
-CREATE FUNCTION backorder.day_of(at timestamptz) RETURNS date
+CREATE FUNCTION backorder_internal.day_of(at timestamptz) RETURNS date
 LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'bo_day_of';
-COMMENT ON FUNCTION backorder.day_of(timestamptz) IS 'The day of a moment in backorder.timezone.';
+COMMENT ON FUNCTION backorder_internal.day_of(timestamptz) IS 'The day of a moment in backorder.timezone.';
 
 -- placed + lead time of the supplier for the item, or of the supplier; NULL where neither is known.
-CREATE FUNCTION backorder.lead_time_date(tenant text, supplier text, item text, placed_at timestamptz) RETURNS date
+CREATE FUNCTION backorder_internal.lead_time_date(tenant text, supplier text, item text, placed_at timestamptz) RETURNS date
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT backorder.day_of($4) + coalesce(i.lead_time, s.lead_time)
+	SELECT backorder_internal.day_of($4) + coalesce(i.lead_time, s.lead_time)
 	FROM backorder.supplier s
 	LEFT JOIN backorder.supplier_item i ON i.tenant = s.tenant AND i.supplier = s.supplier AND i.item = $3
 	WHERE s.tenant = $1 AND s.supplier = $2
 $$;
-COMMENT ON FUNCTION backorder.lead_time_date(text, text, text, timestamptz) IS 'Internal: the day on which a purchase order line placed then is expected by lead time.';
+COMMENT ON FUNCTION backorder_internal.lead_time_date(text, text, text, timestamptz) IS 'The day on which a purchase order line placed then is expected by lead time.';
 
-CREATE FUNCTION backorder.check_purchase_order_line() RETURNS trigger
+CREATE FUNCTION backorder_internal.check_purchase_order_line() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	po_status text;
@@ -137,31 +137,31 @@ BEGIN
 	END IF;
 	RETURN NEW;
 END $$;
-COMMENT ON FUNCTION backorder.check_purchase_order_line() IS 'Trigger: which changes of a purchase order line are allowed.';
+COMMENT ON FUNCTION backorder_internal.check_purchase_order_line() IS 'Trigger: which changes of a purchase order line are allowed.';
 
 CREATE TRIGGER check_purchase_order BEFORE INSERT OR UPDATE OR DELETE ON backorder.purchase_order
-	FOR EACH ROW EXECUTE FUNCTION backorder.check_purchase_order();
+	FOR EACH ROW EXECUTE FUNCTION backorder_internal.check_purchase_order();
 CREATE TRIGGER check_purchase_order_line BEFORE INSERT OR UPDATE OR DELETE ON backorder.purchase_order_line
-	FOR EACH ROW EXECUTE FUNCTION backorder.check_purchase_order_line();
+	FOR EACH ROW EXECUTE FUNCTION backorder_internal.check_purchase_order_line();
 
 CREATE TRIGGER lock_pending BEFORE INSERT OR UPDATE OR DELETE ON backorder.purchase_order
-	FOR EACH STATEMENT EXECUTE FUNCTION backorder.lock_pending();
+	FOR EACH STATEMENT EXECUTE FUNCTION backorder_internal.lock_pending();
 CREATE TRIGGER lock_pending BEFORE INSERT OR UPDATE OR DELETE ON backorder.purchase_order_line
-	FOR EACH STATEMENT EXECUTE FUNCTION backorder.lock_pending();
+	FOR EACH STATEMENT EXECUTE FUNCTION backorder_internal.lock_pending();
 
 CREATE TRIGGER apply_insert AFTER INSERT ON backorder.purchase_order
-	REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder.apply_purchases();
+	REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder_internal.apply_purchases();
 CREATE TRIGGER apply_update AFTER UPDATE ON backorder.purchase_order
-	REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder.apply_purchases();
+	REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder_internal.apply_purchases();
 CREATE TRIGGER apply_insert AFTER INSERT ON backorder.purchase_order_line
-	REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder.apply_purchases();
+	REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder_internal.apply_purchases();
 CREATE TRIGGER apply_update AFTER UPDATE ON backorder.purchase_order_line
-	REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder.apply_purchases();
+	REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder_internal.apply_purchases();
 CREATE TRIGGER apply_delete AFTER DELETE ON backorder.purchase_order_line
-	REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder.apply_purchases();
+	REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder_internal.apply_purchases();
 
 -- A handling time is part of every promise of the item.
-CREATE FUNCTION backorder.policy_changed() RETURNS trigger
+CREATE FUNCTION backorder_internal.policy_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	places text[][];
@@ -176,13 +176,13 @@ BEGIN
 		FROM old_rows o FULL JOIN new_rows n ON n.tenant = o.tenant AND n.item = o.item AND n.location = o.location
 		WHERE coalesce(n.handling_time, 0) <> coalesce(o.handling_time, 0);
 	END IF;
-	PERFORM backorder.policies_changed(places);
+	PERFORM backorder_internal.policies_changed(places);
 	RETURN NULL;
 END $$;
-COMMENT ON FUNCTION backorder.policy_changed() IS 'Trigger on item_policy: promises made with another handling time are to be made again.';
+COMMENT ON FUNCTION backorder_internal.policy_changed() IS 'Trigger on item_policy: promises made with another handling time are to be made again.';
 
 -- Marks the stock rows in one pass, locked in the order of settling.
-CREATE FUNCTION backorder.policies_changed(places text[][]) RETURNS void
+CREATE FUNCTION backorder_internal.policies_changed(places text[][]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF places IS NULL THEN
@@ -202,15 +202,15 @@ BEGIN
 	WHERE s.tenant = places[g.n][1] AND s.item = places[g.n][2] AND s.location = places[g.n][3]
 		AND s.on_order > 0 AND NOT s.promises_stale;
 END $$;
-COMMENT ON FUNCTION backorder.policies_changed(text[]) IS 'Internal: marks the promises of these stock rows (tenant, item, location) as to be made again.';
+COMMENT ON FUNCTION backorder_internal.policies_changed(text[]) IS 'Marks the promises of these stock rows (tenant, item, location) as to be made again.';
 
 CREATE TRIGGER policy_inserted AFTER INSERT ON backorder.item_policy
-	REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder.policy_changed();
+	REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder_internal.policy_changed();
 CREATE TRIGGER policy_updated AFTER UPDATE ON backorder.item_policy
-	REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder.policy_changed();
+	REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder_internal.policy_changed();
 CREATE TRIGGER policy_deleted AFTER DELETE ON backorder.item_policy
-	REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder.policy_changed();
+	REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder_internal.policy_changed();
 
-CREATE FUNCTION backorder.evaluating(mapped_column text, order_key text) RETURNS boolean
+CREATE FUNCTION backorder_internal.evaluating(mapped_column text, order_key text) RETURNS boolean
 LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'bo_evaluating';
-COMMENT ON FUNCTION backorder.evaluating(text, text) IS 'Internal, in mapping queries: notes which mapped column of which order is evaluated, for the error message.';
+COMMENT ON FUNCTION backorder_internal.evaluating(text, text) IS 'Notes which mapped column of which order is evaluated, for the error message.';

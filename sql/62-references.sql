@@ -5,7 +5,7 @@
 -- locked FOR KEY SHARE as a foreign key does.  Lines write their purchase order (apply_purchases()), which is
 -- more than a lock, and refuse one that is not there.
 
-CREATE FUNCTION backorder.check_supplier() RETURNS trigger
+CREATE FUNCTION backorder_internal.check_supplier() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	unknown text;
@@ -32,24 +32,24 @@ BEGIN
 	END IF;
 	RETURN NULL;
 END $$;
-COMMENT ON FUNCTION backorder.check_supplier() IS 'Trigger: refuses an unknown supplier and keeps a known one from going away meanwhile.';
+COMMENT ON FUNCTION backorder_internal.check_supplier() IS 'Trigger: refuses an unknown supplier and keeps a known one from going away meanwhile.';
 
 CREATE TRIGGER check_supplier AFTER INSERT ON backorder.supplier_item
-	REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder.check_supplier();
+	REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder_internal.check_supplier();
 CREATE TRIGGER check_new_supplier AFTER UPDATE OF tenant, supplier ON backorder.supplier_item
-	FOR EACH ROW WHEN ((NEW.tenant, NEW.supplier) IS DISTINCT FROM (OLD.tenant, OLD.supplier)) EXECUTE FUNCTION backorder.check_supplier();
+	FOR EACH ROW WHEN ((NEW.tenant, NEW.supplier) IS DISTINCT FROM (OLD.tenant, OLD.supplier)) EXECUTE FUNCTION backorder_internal.check_supplier();
 CREATE TRIGGER check_supplier AFTER INSERT ON backorder.purchase_order
-	REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder.check_supplier();
+	REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder_internal.check_supplier();
 CREATE TRIGGER check_new_supplier AFTER UPDATE OF tenant, supplier ON backorder.purchase_order
-	FOR EACH ROW WHEN ((NEW.tenant, NEW.supplier) IS DISTINCT FROM (OLD.tenant, OLD.supplier)) EXECUTE FUNCTION backorder.check_supplier();
+	FOR EACH ROW WHEN ((NEW.tenant, NEW.supplier) IS DISTINCT FROM (OLD.tenant, OLD.supplier)) EXECUTE FUNCTION backorder_internal.check_supplier();
 
-CREATE FUNCTION backorder.supplier_references(tenant text, supplier text, OUT po_id bigint, OUT item text) RETURNS record
+CREATE FUNCTION backorder_internal.supplier_references(tenant text, supplier text, OUT po_id bigint, OUT item text) RETURNS record
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_supplier_references';
-COMMENT ON FUNCTION backorder.supplier_references(text, text) IS 'Internal: a purchase order and an item that refer to a supplier that is gone, seen or not seen by this transaction''s snapshot.';
+COMMENT ON FUNCTION backorder_internal.supplier_references(text, text) IS 'A purchase order and an item that refer to a supplier that is gone, seen or not seen by this transaction''s snapshot.';
 
 -- A supplier that is renamed takes its rows along; one that is deleted takes what it supplies along, and
 -- stays where there are purchase orders.
-CREATE FUNCTION backorder.supplier_changed() RETURNS trigger
+CREATE FUNCTION backorder_internal.supplier_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	left_over record;
@@ -60,7 +60,7 @@ BEGIN
 	ELSE
 		DELETE FROM backorder.supplier_item i WHERE i.tenant = OLD.tenant AND i.supplier = OLD.supplier;
 	END IF;
-	SELECT r.po_id, r.item INTO left_over FROM backorder.supplier_references(OLD.tenant, OLD.supplier) r;
+	SELECT r.po_id, r.item INTO left_over FROM backorder_internal.supplier_references(OLD.tenant, OLD.supplier) r;
 	IF TG_OP = 'DELETE' AND left_over.po_id IS NOT NULL THEN
 		RAISE EXCEPTION 'cannot delete supplier "%"', OLD.supplier USING ERRCODE = 'OB006',
 			DETAIL = format('Purchase order %s was written to it.', left_over.po_id),
@@ -72,27 +72,27 @@ BEGIN
 	END IF;
 	RETURN NULL;
 END $$;
-COMMENT ON FUNCTION backorder.supplier_changed() IS 'Trigger: a supplier that is renamed or deleted takes what refers to it along, or is refused.';
+COMMENT ON FUNCTION backorder_internal.supplier_changed() IS 'Trigger: a supplier that is renamed or deleted takes what refers to it along, or is refused.';
 
 CREATE TRIGGER supplier_deleted AFTER DELETE ON backorder.supplier
-	FOR EACH ROW EXECUTE FUNCTION backorder.supplier_changed();
+	FOR EACH ROW EXECUTE FUNCTION backorder_internal.supplier_changed();
 CREATE TRIGGER supplier_renamed AFTER UPDATE OF tenant, supplier ON backorder.supplier
-	FOR EACH ROW WHEN ((NEW.tenant, NEW.supplier) IS DISTINCT FROM (OLD.tenant, OLD.supplier)) EXECUTE FUNCTION backorder.supplier_changed();
+	FOR EACH ROW WHEN ((NEW.tenant, NEW.supplier) IS DISTINCT FROM (OLD.tenant, OLD.supplier)) EXECUTE FUNCTION backorder_internal.supplier_changed();
 
 -- A purchase order takes its lines along.  Whoever wrote a line wrote the purchase order: in REPEATABLE READ a
 -- line that is not seen makes the deletion fail with 40001.
-CREATE FUNCTION backorder.purchase_order_deleted() RETURNS trigger
+CREATE FUNCTION backorder_internal.purchase_order_deleted() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	DELETE FROM backorder.purchase_order_line l USING old_rows o WHERE l.tenant = o.tenant AND l.po_id = o.po_id;
 	RETURN NULL;
 END $$;
-COMMENT ON FUNCTION backorder.purchase_order_deleted() IS 'Trigger: a purchase order that is deleted takes its lines along.';
+COMMENT ON FUNCTION backorder_internal.purchase_order_deleted() IS 'Trigger: a purchase order that is deleted takes its lines along.';
 
 CREATE TRIGGER purchase_order_deleted AFTER DELETE ON backorder.purchase_order
-	REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder.purchase_order_deleted();
+	REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder_internal.purchase_order_deleted();
 
-CREATE FUNCTION backorder.check_truncated() RETURNS trigger
+CREATE FUNCTION backorder_internal.check_truncated() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF TG_TABLE_NAME = 'supplier' AND (EXISTS (SELECT FROM backorder.supplier_item) OR EXISTS (SELECT FROM backorder.purchase_order))
@@ -102,9 +102,9 @@ BEGIN
 	END IF;
 	RETURN NULL;
 END $$;
-COMMENT ON FUNCTION backorder.check_truncated() IS 'Trigger: a table that rows refer to is not truncated alone.';
+COMMENT ON FUNCTION backorder_internal.check_truncated() IS 'Trigger: a table that rows refer to is not truncated alone.';
 
 CREATE TRIGGER check_truncated AFTER TRUNCATE ON backorder.supplier
-	FOR EACH STATEMENT EXECUTE FUNCTION backorder.check_truncated();
+	FOR EACH STATEMENT EXECUTE FUNCTION backorder_internal.check_truncated();
 CREATE TRIGGER check_truncated AFTER TRUNCATE ON backorder.purchase_order
-	FOR EACH STATEMENT EXECUTE FUNCTION backorder.check_truncated();
+	FOR EACH STATEMENT EXECUTE FUNCTION backorder_internal.check_truncated();

@@ -72,9 +72,9 @@ CREATE FUNCTION backorder.resync_stock(stock_table regclass) RETURNS bigint
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_resync_stock';
 COMMENT ON FUNCTION backorder.resync_stock(regclass) IS 'Compares all of an attached table of stock with what is recorded and counts what differs. Returns how many counts were written.';
 
-CREATE FUNCTION backorder.mapped_stock(source_id integer, OUT item text, OUT location text, OUT on_hand numeric, OUT unavailable numeric)
+CREATE FUNCTION backorder_internal.mapped_stock(source_id integer, OUT item text, OUT location text, OUT on_hand numeric, OUT unavailable numeric)
 RETURNS SETOF record LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_mapped_stock';
-COMMENT ON FUNCTION backorder.mapped_stock(integer) IS 'What an attached table of stock says now, per item and location; what verify() compares with. unavailable is NULL where it is not mapped.';
+COMMENT ON FUNCTION backorder_internal.mapped_stock(integer) IS 'What an attached table of stock says now, per item and location; what verify() compares with. unavailable is NULL where it is not mapped.';
 
 CREATE FUNCTION backorder.detach_source(source_id integer) RETURNS void
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_detach_source';
@@ -96,20 +96,20 @@ CREATE FUNCTION backorder.repromise(item text DEFAULT NULL) RETURNS bigint
 LANGUAGE c AS 'MODULE_PATHNAME', 'bo_repromise';
 COMMENT ON FUNCTION backorder.repromise(text) IS 'Finishes the promises that settling left. Returns the number of lines that changed.';
 
-CREATE FUNCTION backorder.mapped_lines(source_id integer, of_order text DEFAULT NULL,
+CREATE FUNCTION backorder_internal.mapped_lines(source_id integer, of_order text DEFAULT NULL,
 	OUT order_key text, OUT line_key text, OUT item text, OUT location text, OUT customer text,
 	OUT quantity numeric, OUT cancelled numeric, OUT shipped numeric, OUT picked numeric, OUT live boolean,
 	OUT priority integer, OUT queued_at timestamptz, OUT requested_at date, OUT held boolean)
 RETURNS SETOF record LANGUAGE c AS 'MODULE_PATHNAME', 'bo_mapped_lines';
-COMMENT ON FUNCTION backorder.mapped_lines(integer, text) IS 'The lines of an attached table, or of one order in it, as its mapping reads them now; what verify() compares with.';
+COMMENT ON FUNCTION backorder_internal.mapped_lines(integer, text) IS 'The lines of an attached table, or of one order in it, as its mapping reads them now; what verify() compares with.';
 
-CREATE FUNCTION backorder.collect_dealt() RETURNS void
+CREATE FUNCTION backorder_internal.collect_dealt() RETURNS void
 LANGUAGE c AS 'MODULE_PATHNAME', 'bo_collect_dealt';
-COMMENT ON FUNCTION backorder.collect_dealt() IS 'Internal: begins to note what settling deals.';
+COMMENT ON FUNCTION backorder_internal.collect_dealt() IS 'Begins to note what settling deals.';
 
-CREATE FUNCTION backorder.collected_dealt(OUT tenant text, OUT source_id integer, OUT order_key text, OUT line_key text, OUT quantity numeric)
+CREATE FUNCTION backorder_internal.collected_dealt(OUT tenant text, OUT source_id integer, OUT order_key text, OUT line_key text, OUT quantity numeric)
 RETURNS SETOF record LANGUAGE c AS 'MODULE_PATHNAME', 'bo_collected_dealt';
-COMMENT ON FUNCTION backorder.collected_dealt() IS 'Internal: what was dealt since collect_dealt().';
+COMMENT ON FUNCTION backorder_internal.collected_dealt() IS 'What was dealt since collect_dealt().';
 
 CREATE FUNCTION backorder.source_relation(source_id integer) RETURNS regclass
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -119,7 +119,7 @@ COMMENT ON FUNCTION backorder.source_relation(integer) IS 'The table of order li
 
 -- Inserts movements in one statement and returns what they dealt.  A reference that is already
 -- there with the same content is a repeated call: nothing happens.
-CREATE FUNCTION backorder.post_movements(movements backorder.stock_movement[]) RETURNS SETOF backorder.dealt
+CREATE FUNCTION backorder_internal.post_movements(movements backorder.stock_movement[]) RETURNS SETOF backorder.dealt
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	written bigint;
@@ -132,7 +132,7 @@ BEGIN
 	IF EXISTS (SELECT FROM unnest(movements) AS m WHERE m.quantity IS NULL OR m.unavailable IS NULL) THEN
 		RAISE EXCEPTION 'quantity of a stock movement is NULL' USING ERRCODE = 'OB003', HINT = 'Quantities are numbers.';
 	END IF;
-	PERFORM backorder.collect_dealt();
+	PERFORM backorder_internal.collect_dealt();
 	INSERT INTO backorder.stock_movement (tenant, item, location, kind, quantity, unavailable, po_id, po_line_no, reference, reason, occurred_at)
 	SELECT m.tenant, m.item, m.location, m.kind, m.quantity, m.unavailable, m.po_id, m.po_line_no, m.reference, m.reason, m.occurred_at
 	FROM unnest(movements) AS m
@@ -156,7 +156,7 @@ BEGIN
 	-- Whether an order waits for more is looked up once per order, not per line.
 	RETURN QUERY
 	WITH given AS MATERIALIZED (
-		SELECT d.* FROM backorder.collected_dealt() d
+		SELECT d.* FROM backorder_internal.collected_dealt() d
 	), named AS MATERIALIZED (
 		SELECT n.tenant, n.source_id, backorder.source_relation(n.source_id) AS relation
 		FROM (SELECT DISTINCT g.tenant, g.source_id FROM given g) n
@@ -172,20 +172,20 @@ BEGIN
 	JOIN backorder.order_line l ON l.tenant = g.tenant AND l.source_id = g.source_id AND l.order_key = g.order_key AND l.line_key = g.line_key
 	ORDER BY l.item, l.location, l.priority DESC, l.queued_at, l.line_id;
 END $$;
-COMMENT ON FUNCTION backorder.post_movements(backorder.stock_movement[]) IS 'Inserts movements in one statement and returns what was dealt; the stock functions are written on it.';
+COMMENT ON FUNCTION backorder_internal.post_movements(backorder.stock_movement[]) IS 'Inserts movements in one statement and returns what was dealt; the stock functions are written on it.';
 
-CREATE FUNCTION backorder.movement(kind text, item text, location text, quantity numeric, unavailable numeric,
+CREATE FUNCTION backorder_internal.movement(kind text, item text, location text, quantity numeric, unavailable numeric,
 	reference text, reason text, at timestamptz, tenant text, po_id bigint DEFAULT NULL, po_line_no integer DEFAULT NULL)
 RETURNS backorder.stock_movement
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT ROW(tenant, NULL, item, location, kind, quantity, unavailable, po_id, po_line_no, NULL, reference, reason, at, NULL)::backorder.stock_movement
 $$;
-COMMENT ON FUNCTION backorder.movement(text, text, text, numeric, numeric, text, text, timestamptz, text, bigint, integer) IS 'Internal: one row for post_movements().';
+COMMENT ON FUNCTION backorder_internal.movement(text, text, text, numeric, numeric, text, text, timestamptz, text, bigint, integer) IS 'One row for post_movements().';
 
 CREATE FUNCTION backorder.receive(item text, quantity numeric, location text DEFAULT '', held boolean DEFAULT false,
 	reference text DEFAULT NULL, at timestamptz DEFAULT now(), tenant text DEFAULT '')
 RETURNS SETOF backorder.dealt LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	SELECT * FROM backorder.post_movements(ARRAY[backorder.movement('receipt', item, location, quantity,
+	SELECT * FROM backorder_internal.post_movements(ARRAY[backorder_internal.movement('receipt', item, location, quantity,
 		CASE WHEN held THEN quantity ELSE 0 END, reference, NULL, at, tenant)])
 $$;
 COMMENT ON FUNCTION backorder.receive(text, numeric, text, boolean, text, timestamptz, text) IS 'Goods arrived without a purchase order: on hand, and dealt down the queue unless held. A negative quantity reverses.';
@@ -193,7 +193,7 @@ COMMENT ON FUNCTION backorder.receive(text, numeric, text, boolean, text, timest
 CREATE FUNCTION backorder.adjust(item text, quantity numeric, reason text, location text DEFAULT '', held boolean DEFAULT false,
 	reference text DEFAULT NULL, at timestamptz DEFAULT now(), tenant text DEFAULT '')
 RETURNS SETOF backorder.dealt LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	SELECT * FROM backorder.post_movements(ARRAY[backorder.movement('adjustment', item, location, quantity,
+	SELECT * FROM backorder_internal.post_movements(ARRAY[backorder_internal.movement('adjustment', item, location, quantity,
 		CASE WHEN held THEN quantity ELSE 0 END, reference, reason, at, tenant)])
 $$;
 COMMENT ON FUNCTION backorder.adjust(text, numeric, text, text, boolean, text, timestamptz, text) IS 'Corrects on hand by a signed quantity. Too little left takes allocation back from the lowest-ranked lines.';
@@ -212,7 +212,7 @@ BEGIN
 	END IF;
 	SELECT s.on_hand INTO present FROM backorder.stock s
 	WHERE s.tenant = count_stock.tenant AND s.item = count_stock.item AND s.location = count_stock.location;
-	RETURN QUERY SELECT * FROM backorder.post_movements(ARRAY[backorder.movement('count', count_stock.item, count_stock.location,
+	RETURN QUERY SELECT * FROM backorder_internal.post_movements(ARRAY[backorder_internal.movement('count', count_stock.item, count_stock.location,
 		counted - present, 0, reference, NULL, at, tenant)]);
 END $$;
 COMMENT ON FUNCTION backorder.count_stock(text, numeric, text, text, timestamptz, text) IS 'Makes on hand what was counted.';
@@ -220,23 +220,23 @@ COMMENT ON FUNCTION backorder.count_stock(text, numeric, text, text, timestamptz
 CREATE FUNCTION backorder.hold_stock(item text, quantity numeric, reason text, location text DEFAULT '',
 	reference text DEFAULT NULL, at timestamptz DEFAULT now(), tenant text DEFAULT '')
 RETURNS SETOF backorder.dealt LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	SELECT * FROM backorder.post_movements(ARRAY[backorder.movement('hold', item, location, 0, quantity, reference, reason, at, tenant)])
+	SELECT * FROM backorder_internal.post_movements(ARRAY[backorder_internal.movement('hold', item, location, 0, quantity, reference, reason, at, tenant)])
 $$;
 COMMENT ON FUNCTION backorder.hold_stock(text, numeric, text, text, text, timestamptz, text) IS 'Makes stock unavailable (quality hold, damaged).';
 
 CREATE FUNCTION backorder.release_stock(item text, quantity numeric, location text DEFAULT '',
 	reference text DEFAULT NULL, at timestamptz DEFAULT now(), tenant text DEFAULT '')
 RETURNS SETOF backorder.dealt LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	SELECT * FROM backorder.post_movements(ARRAY[backorder.movement('release', item, location, 0, - quantity, reference, NULL, at, tenant)])
+	SELECT * FROM backorder_internal.post_movements(ARRAY[backorder_internal.movement('release', item, location, 0, - quantity, reference, NULL, at, tenant)])
 $$;
 COMMENT ON FUNCTION backorder.release_stock(text, numeric, text, text, timestamptz, text) IS 'Makes held stock available again and deals it.';
 
 CREATE FUNCTION backorder.transfer(item text, quantity numeric, from_location text, to_location text,
 	reference text DEFAULT NULL, at timestamptz DEFAULT now(), tenant text DEFAULT '')
 RETURNS SETOF backorder.dealt LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	SELECT * FROM backorder.post_movements(ARRAY[
-		backorder.movement('transfer', item, from_location, - quantity, 0, reference || '/from', NULL, at, tenant),
-		backorder.movement('transfer', item, to_location, quantity, 0, reference || '/to', NULL, at, tenant)])
+	SELECT * FROM backorder_internal.post_movements(ARRAY[
+		backorder_internal.movement('transfer', item, from_location, - quantity, 0, reference || '/from', NULL, at, tenant),
+		backorder_internal.movement('transfer', item, to_location, quantity, 0, reference || '/to', NULL, at, tenant)])
 $$;
 COMMENT ON FUNCTION backorder.transfer(text, numeric, text, text, text, timestamptz, text) IS 'Moves stock from one location to another. The two movements get the reference with /from and /to.';
 
@@ -244,15 +244,15 @@ CREATE FUNCTION backorder.place_purchase_order(po_id bigint, at timestamptz DEFA
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	-- Lines first, then the purchase order: the order of locks.
-	PERFORM backorder.lock_orders();
+	PERFORM backorder_internal.lock_orders();
 	PERFORM FROM backorder.purchase_order_line l
 	WHERE l.tenant = place_purchase_order.tenant AND l.po_id = place_purchase_order.po_id ORDER BY l.line_no FOR NO KEY UPDATE;
 	UPDATE backorder.purchase_order_line l
-	SET expected_at = backorder.lead_time_date(p.tenant, p.supplier, l.item, coalesce(p.placed_at, at))
+	SET expected_at = backorder_internal.lead_time_date(p.tenant, p.supplier, l.item, coalesce(p.placed_at, at))
 	FROM backorder.purchase_order p
 	WHERE l.tenant = place_purchase_order.tenant AND l.po_id = place_purchase_order.po_id AND l.expected_at IS NULL
 		AND p.tenant = l.tenant AND p.po_id = l.po_id AND p.status = 'draft'
-		AND backorder.lead_time_date(p.tenant, p.supplier, l.item, coalesce(p.placed_at, at)) IS NOT NULL;
+		AND backorder_internal.lead_time_date(p.tenant, p.supplier, l.item, coalesce(p.placed_at, at)) IS NOT NULL;
 	UPDATE backorder.purchase_order p SET status = 'placed', placed_at = coalesce(p.placed_at, at)
 	WHERE p.tenant = place_purchase_order.tenant AND p.po_id = place_purchase_order.po_id;
 	IF NOT FOUND THEN
@@ -295,7 +295,7 @@ BEGIN
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'line % of purchase order % does not exist', line_no, po_id USING ERRCODE = 'OB009', HINT = 'See backorder.purchases.';
 	END IF;
-	RETURN QUERY SELECT * FROM backorder.post_movements(ARRAY[backorder.movement('receipt', line.item, line.location, quantity,
+	RETURN QUERY SELECT * FROM backorder_internal.post_movements(ARRAY[backorder_internal.movement('receipt', line.item, line.location, quantity,
 		CASE WHEN held THEN quantity ELSE 0 END, reference, NULL, at, tenant, po_id, line_no)]);
 END $$;
 COMMENT ON FUNCTION backorder.receive_purchase_line(bigint, integer, numeric, boolean, text, timestamptz, text) IS 'Goods of one purchase order line arrived. A negative quantity reverses.';
@@ -317,7 +317,7 @@ BEGIN
 	END IF;
 	SELECT array_agg(s.line_no) INTO expected FROM backorder.supply s
 	WHERE s.tenant = receive_purchase_order.tenant AND s.po_id = receive_purchase_order.po_id;
-	locked := backorder.lock_supply(po_id, tenant);
+	locked := backorder_internal.lock_supply(po_id, tenant);
 	-- Read after the lock: whoever closes or cancels it settles under the same.
 	SELECT p.status INTO po_status FROM backorder.purchase_order p
 	WHERE p.tenant = receive_purchase_order.tenant AND p.po_id = receive_purchase_order.po_id;
@@ -333,7 +333,7 @@ BEGIN
 		RAISE EXCEPTION 'could not serialize access due to concurrent update of purchase order %', po_id USING ERRCODE = '40001',
 			DETAIL = format('Line %s is of item "%s" now.', line.line_no, line.item), HINT = 'Receive it again.';
 	END IF;
-	SELECT array_agg(backorder.movement('receipt', s.item, s.location, s.open, 0,
+	SELECT array_agg(backorder_internal.movement('receipt', s.item, s.location, s.open, 0,
 			receive_purchase_order.reference || '/' || s.line_no, NULL, at, s.tenant, s.po_id, s.line_no) ORDER BY s.line_no)
 	INTO arrived
 	FROM backorder.supply s
@@ -341,14 +341,14 @@ BEGIN
 		-- A line that somebody added while we waited has not arrived: its stock would be locked out of order.
 		AND s.item = ANY (locked);
 	IF arrived IS NOT NULL THEN
-		RETURN QUERY SELECT * FROM backorder.post_movements(arrived);
+		RETURN QUERY SELECT * FROM backorder_internal.post_movements(arrived);
 	END IF;
 END $$;
 COMMENT ON FUNCTION backorder.receive_purchase_order(bigint, text, timestamptz, text) IS 'All that is open of a purchase order arrived. The movements get the reference with / and the line number.';
 
 -- Locks the stock rows of a purchase order's supply, in the order of settling; it has one location. Of lines that
 -- are not open too: somebody may be reversing their receipt.
-CREATE FUNCTION backorder.lock_supply(po_id bigint, tenant text) RETURNS text[]
+CREATE FUNCTION backorder_internal.lock_supply(po_id bigint, tenant text) RETURNS text[]
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	items text[];
@@ -361,11 +361,11 @@ BEGIN
 	END IF;
 	RETURN items;
 END $$;
-COMMENT ON FUNCTION backorder.lock_supply(bigint, text) IS 'Internal: locks the stock rows of a purchase order''s lines, and says of which items.';
+COMMENT ON FUNCTION backorder_internal.lock_supply(bigint, text) IS 'Locks the stock rows of a purchase order''s lines, and says of which items.';
 
 CREATE FUNCTION backorder.available_from(item text, quantity numeric, location text DEFAULT '', tenant text DEFAULT '') RETURNS date
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	WITH today AS (SELECT backorder.today() AS day),
+	WITH today AS (SELECT backorder_internal.today() AS day),
 	place AS (
 		SELECT coalesce(s.available, 0) AS available, coalesce(s.backordered - s.backordered_held, 0) AS waiting,
 			coalesce(p.handling_time, 0) AS handling
@@ -387,9 +387,9 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION backorder.available_from(text, numeric, text, text) IS 'The day on which that much could be promised to a new order; NULL where supply does not reach.';
 
-CREATE FUNCTION backorder.today() RETURNS date
+CREATE FUNCTION backorder_internal.today() RETURNS date
 LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'bo_today';
-COMMENT ON FUNCTION backorder.today() IS 'Today in backorder.timezone.';
+COMMENT ON FUNCTION backorder_internal.today() IS 'Today in backorder.timezone.';
 
 CREATE FUNCTION backorder.take_events(max integer, consumer text DEFAULT 'default') RETURNS SETOF backorder.event
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off AS $$
@@ -423,7 +423,7 @@ BEGIN
 			SELECT n.*, count(*) OVER (PARTITION BY n.tenant) AS of_tenant FROM unnest(tenants) t (tenant), LATERAL (
 				SELECT e.tenant, e.generation, e.xid, e.id, e.source_id, e.aggregatetype, e.aggregateid FROM backorder.event e
 				WHERE e.tenant = t.tenant AND (e.generation, e.xid, e.id) > (place.generation, place.xid, place.id)
-					AND (e.xid <= settled OR e.generation < (SELECT max(i.generation) FROM backorder.installation i))
+					AND (e.xid <= settled OR e.generation < (SELECT max(i.generation) FROM backorder_internal.installation i))
 				ORDER BY e.generation, e.xid, e.id LIMIT share) n
 		), complete AS (
 			SELECT l.* FROM (

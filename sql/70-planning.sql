@@ -1,7 +1,7 @@
 -- Purchase planning: one draft per supplier and location, rewritten by each run.
 
 -- Zeros are numeric as the columns above them: so conditions come to the rows of each table, not behind both.
-CREATE VIEW backorder.inventory_position AS
+CREATE VIEW backorder_internal.inventory_position AS
 SELECT i.tenant, i.item, i.location, i.position, i.on_order, coalesce(d.quantity, 0) AS drafted, i.reorder_point, i.order_up_to, i.backordered
 FROM (
 	SELECT s.tenant, s.item, s.location,
@@ -21,31 +21,31 @@ LEFT JOIN (
 	WHERE o.status = 'draft' AND NOT (o.planner AND l.planned IS NOT NULL AND l.planned = l.ordered AND l.cancelled = 0)
 	GROUP BY l.tenant, l.item, o.location
 ) d ON d.tenant = i.tenant AND d.item = i.item AND d.location = i.location;
-COMMENT ON VIEW backorder.inventory_position IS 'Inventory position, draft quantities set by hand, and reorder levels: what planning starts from.';
-COMMENT ON COLUMN backorder.inventory_position.tenant IS 'Company or stock pool.';
-COMMENT ON COLUMN backorder.inventory_position.item IS 'The item.';
-COMMENT ON COLUMN backorder.inventory_position.location IS 'The location.';
-COMMENT ON COLUMN backorder.inventory_position.position IS 'On hand - unavailable - allocated - backordered + on order.';
-COMMENT ON COLUMN backorder.inventory_position.on_order IS 'Open quantity of placed purchase order lines.';
-COMMENT ON COLUMN backorder.inventory_position.drafted IS 'Quantity in drafts set by hand, which planning counts as supply.';
-COMMENT ON COLUMN backorder.inventory_position.reorder_point IS 'Buy when the position falls below this.';
-COMMENT ON COLUMN backorder.inventory_position.order_up_to IS 'Buy up to this.';
-COMMENT ON COLUMN backorder.inventory_position.backordered IS 'What order lines wait for.';
+COMMENT ON VIEW backorder_internal.inventory_position IS 'Inventory position, draft quantities set by hand, and reorder levels: what planning starts from.';
+COMMENT ON COLUMN backorder_internal.inventory_position.tenant IS 'Company or stock pool.';
+COMMENT ON COLUMN backorder_internal.inventory_position.item IS 'The item.';
+COMMENT ON COLUMN backorder_internal.inventory_position.location IS 'The location.';
+COMMENT ON COLUMN backorder_internal.inventory_position.position IS 'On hand - unavailable - allocated - backordered + on order.';
+COMMENT ON COLUMN backorder_internal.inventory_position.on_order IS 'Open quantity of placed purchase order lines.';
+COMMENT ON COLUMN backorder_internal.inventory_position.drafted IS 'Quantity in drafts set by hand, which planning counts as supply.';
+COMMENT ON COLUMN backorder_internal.inventory_position.reorder_point IS 'Buy when the position falls below this.';
+COMMENT ON COLUMN backorder_internal.inventory_position.order_up_to IS 'Buy up to this.';
+COMMENT ON COLUMN backorder_internal.inventory_position.backordered IS 'What order lines wait for.';
 
 -- What each supplier should be asked for.  n counts the lines of one item in the order in which
 -- they take the need: preferred supplier first, next-ranked above a maximum, and further lines of
 -- the last one where there is no next.
 -- Without nested loops: statistics know nothing of what a plan wrote a moment ago, and a join of
 -- thousands of short items with thousands of draft lines must not be their product.
-CREATE FUNCTION backorder.wanted_purchases(item text, location text, tenant text)
+CREATE FUNCTION backorder_internal.wanted_purchases(item text, location text, tenant text)
 RETURNS TABLE (item_ text, location_ text, supplier_ text, n integer, quantity numeric, unit_cost numeric,
 	for_backorders numeric, for_reorder numeric, for_rounding numeric)
 LANGUAGE c STABLE SET enable_nestloop = off SET jit = off AS 'MODULE_PATHNAME', 'bo_wanted_purchases';
-COMMENT ON FUNCTION backorder.wanted_purchases(text, text, text) IS 'Which quantities planning would have in drafts now; NULL for all items or locations.';
+COMMENT ON FUNCTION backorder_internal.wanted_purchases(text, text, text) IS 'Which quantities planning would have in drafts now; NULL for all items or locations.';
 
-CREATE FUNCTION backorder.write_drafts(item text, supplier text, location text, tenant text) RETURNS void
+CREATE FUNCTION backorder_internal.write_drafts(item text, supplier text, location text, tenant text) RETURNS void
 LANGUAGE c SET enable_nestloop = off SET jit = off AS 'MODULE_PATHNAME', 'bo_write_drafts';
-COMMENT ON FUNCTION backorder.write_drafts(text, text, text, text) IS 'Internal, of plan_purchases(): makes the planner''s drafts ask for what is wanted.';
+COMMENT ON FUNCTION backorder_internal.write_drafts(text, text, text, text) IS 'Makes the planner''s drafts ask for what is wanted.';
 
 CREATE FUNCTION backorder.plan_purchases(item text DEFAULT NULL, supplier text DEFAULT NULL, location text DEFAULT NULL, tenant text DEFAULT '')
 RETURNS SETOF backorder.purchase_order_line
@@ -59,7 +59,7 @@ DECLARE
 	places text[][];
 	draft bigint;
 BEGIN
-	PERFORM backorder.lock_orders();
+	PERFORM backorder_internal.lock_orders();
 	-- Planners of a supplier go one after the other: no line of the planner appears between the steps below.
 	PERFORM FROM backorder.supplier s WHERE s.tenant = p_tenant AND (p_supplier IS NULL OR s.supplier = p_supplier)
 	ORDER BY s.supplier FOR NO KEY UPDATE;
@@ -77,7 +77,7 @@ BEGIN
 	ORDER BY o.tenant, o.po_id FOR NO KEY UPDATE;
 	-- Stock comes after purchase orders, also that of the orders which this transaction has pending.
 	PERFORM backorder.flush();
-	PERFORM backorder.write_drafts(p_item, p_supplier, p_location, p_tenant);
+	PERFORM backorder_internal.write_drafts(p_item, p_supplier, p_location, p_tenant);
 
 	-- Placed orders are never changed: what the plan bought and nobody needs any more is said once.
 	IF p_supplier IS NULL THEN
@@ -85,18 +85,18 @@ BEGIN
 		SELECT array_agg(k.place) INTO places FROM (
 			SELECT ARRAY[s.item, s.location] AS place FROM backorder.stock s
 			WHERE s.tenant = p_tenant AND (s.item, s.location) IN (
-				SELECT u.item, u.location FROM backorder.purchase_surplus u
+				SELECT u.item, u.location FROM backorder_internal.purchase_surplus u
 				WHERE u.tenant = p_tenant AND u.surplus <> u.told AND (p_item IS NULL OR u.item = p_item) AND (p_location IS NULL OR u.location = p_location))
 			ORDER BY s.tenant, s.item, s.location FOR NO KEY UPDATE) k;
 		IF places IS NOT NULL THEN
 			WITH now AS MATERIALIZED (
 				SELECT u.* FROM generate_subscripts(places, 1) AS g (n)
-				JOIN backorder.purchase_surplus u ON u.tenant = p_tenant AND u.item = places[g.n][1] AND u.location = places[g.n][2]
+				JOIN backorder_internal.purchase_surplus u ON u.tenant = p_tenant AND u.item = places[g.n][1] AND u.location = places[g.n][2]
 				WHERE u.surplus <> u.told
 			), said AS (
 				INSERT INTO backorder.event (tenant, aggregatetype, aggregateid, type, payload, generation)
 				SELECT p_tenant, 'item', n.item, 'surplus', jsonb_build_object('item', n.item, 'location', n.location,
-					'surplus', n.surplus, 'surplus_before', n.told, 'purchase_orders', n.purchase_orders), (SELECT max(i.generation) FROM backorder.installation i)
+					'surplus', n.surplus, 'surplus_before', n.told, 'purchase_orders', n.purchase_orders), (SELECT max(i.generation) FROM backorder_internal.installation i)
 				FROM now n WHERE n.surplus > n.told ORDER BY n.location, n.item
 			)
 			UPDATE backorder.stock s SET surplus = n.surplus, version = s.version + 1
@@ -119,7 +119,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION backorder.plan_purchases(text, text, text, text) IS 'Consolidates what is short, and what fell below its reorder point, into one draft per supplier and location. Running it again changes only what is still as planned. Returns the drafts'' lines.';
 
-CREATE VIEW backorder.purchase_surplus AS
+CREATE VIEW backorder_internal.purchase_surplus AS
 SELECT s.tenant, s.item, s.location,
 	greatest(least(s.on_hand - s.unavailable - s.allocated - s.backordered + s.on_order
 		- coalesce(p.order_up_to, p.reorder_point, 0) - coalesce(b.rounding, 0), coalesce(b.bought, 0)), 0) AS surplus,
@@ -137,10 +137,10 @@ LEFT JOIN (
 	GROUP BY u.tenant, u.item, u.location
 ) b ON b.tenant = s.tenant AND b.item = s.item AND b.location = s.location AND s.on_order > 0
 WHERE s.on_order > 0 OR s.surplus <> 0;
-COMMENT ON VIEW backorder.purchase_surplus IS 'What placed purchase orders have too much of: planned for need that is gone, rounding not counted.';
-COMMENT ON COLUMN backorder.purchase_surplus.tenant IS 'Company or stock pool.';
-COMMENT ON COLUMN backorder.purchase_surplus.item IS 'The item.';
-COMMENT ON COLUMN backorder.purchase_surplus.location IS 'The location.';
-COMMENT ON COLUMN backorder.purchase_surplus.surplus IS 'Bought beyond need, now.';
-COMMENT ON COLUMN backorder.purchase_surplus.told IS 'What the last surplus event said.';
-COMMENT ON COLUMN backorder.purchase_surplus.purchase_orders IS 'The placed purchase order lines concerned.';
+COMMENT ON VIEW backorder_internal.purchase_surplus IS 'What placed purchase orders have too much of: planned for need that is gone, rounding not counted.';
+COMMENT ON COLUMN backorder_internal.purchase_surplus.tenant IS 'Company or stock pool.';
+COMMENT ON COLUMN backorder_internal.purchase_surplus.item IS 'The item.';
+COMMENT ON COLUMN backorder_internal.purchase_surplus.location IS 'The location.';
+COMMENT ON COLUMN backorder_internal.purchase_surplus.surplus IS 'Bought beyond need, now.';
+COMMENT ON COLUMN backorder_internal.purchase_surplus.told IS 'What the last surplus event said.';
+COMMENT ON COLUMN backorder_internal.purchase_surplus.purchase_orders IS 'The placed purchase order lines concerned.';

@@ -34,7 +34,7 @@ SELECT p.tenant, p.item, p.location, p.reorder_point - p.position - p.drafted AS
 			OR EXISTS (SELECT FROM backorder.purchase_order_line o WHERE o.tenant = p.tenant AND o.item = p.item) THEN 'no supplier'
 		ELSE 'unknown'
 	END AS reason
-FROM backorder.inventory_position p
+FROM backorder_internal.inventory_position p
 WHERE p.position + p.drafted < p.reorder_point
 	AND NOT EXISTS (
 		SELECT FROM backorder.supplier_item i JOIN backorder.supplier s ON s.tenant = i.tenant AND s.supplier = i.supplier
@@ -142,7 +142,7 @@ BEGIN
 			WHEN l.backordered = 0 AND l.allocated > 0 THEN 'all of it is allocated'
 			WHEN l.backordered = 0 THEN 'nothing is open'
 			WHEN l.held THEN 'held: not served until the hold ends'
-			WHEN l.promised_at IS NOT NULL AND l.promised_at < backorder.today() THEN format('late: was promised for %s', l.promised_at)
+			WHEN l.promised_at IS NOT NULL AND l.promised_at < backorder_internal.today() THEN format('late: was promised for %s', l.promised_at)
 			WHEN l.promised_at IS NOT NULL THEN concat_ws('; ', CASE WHEN q.ahead > 0 THEN format('%s ahead of it', trim_scale(q.ahead)) END,
 				format('covered by placed purchase orders by %s', l.promised_at))
 			WHEN s.promises_stale THEN 'the promise is to be made: repromise() finishes it'
@@ -171,7 +171,7 @@ BEGIN
 	) q ON l.backordered > 0 AND NOT l.held
 	LEFT JOIN LATERAL (
 		SELECT format('%s of purchase order %s on %s%s', trim_scale(n.open), n.po_id, coalesce(n.expected_at::text, 'an unknown day'),
-			CASE WHEN n.expected_at < backorder.today() THEN ', overdue' END) AS supply
+			CASE WHEN n.expected_at < backorder_internal.today() THEN ', overdue' END) AS supply
 		FROM backorder.supply n
 		WHERE n.tenant = l.tenant AND n.item = l.item AND n.location = l.location AND n.open > 0
 		ORDER BY n.expected_at NULLS LAST, n.po_id, n.line_no LIMIT 1
@@ -202,7 +202,7 @@ BEGIN
 					WHEN m.quantity > 0 THEN 'not recorded yet'
 					ELSE 'no quantity: nothing is wanted'
 				END
-			FROM backorder.mapped_lines(other.source_id, p_order_key) m ORDER BY m.line_key;
+			FROM backorder_internal.mapped_lines(other.source_id, p_order_key) m ORDER BY m.line_key;
 			CONTINUE WHEN FOUND;
 			why := 'its table has no line of it any more, and nothing was shipped';
 		END IF;

@@ -66,8 +66,8 @@ find_row(OneRow *table, Relation rel, TupleTableSlot *row)
 	if (!table_scan_getnextslot(scan, ForwardScanDirection, row))
 		ereport(ERROR,
 				(errcode(ERRCODE_BO_PROTECTED),
-				 errmsg("table backorder.%s is empty", table->name),
-				 errhint("Its one row is part of the extension: INSERT INTO backorder.%s DEFAULT VALUES.", table->name)));
+				 errmsg("table backorder_internal.%s is empty", table->name),
+				 errhint("Its one row is part of the extension: INSERT INTO backorder_internal.%s DEFAULT VALUES.", table->name)));
 	table_endscan(scan);
 	table->relid = RelationGetRelid(rel);
 	table->tid = row->tts_tid;
@@ -177,7 +177,7 @@ bo_statement_work(PG_FUNCTION_ARGS)
 	if (!CALLED_AS_TRIGGER(fcinfo) || RelationGetRelid(trigdata->tg_relation) != bo_relation("statement_work"))
 		ereport(ERROR,
 				(errcode(ERRCODE_BO_PROTECTED),
-				 errmsg("backorder.statement_work() is called by its own trigger only"),
+				 errmsg("backorder_internal.statement_work() is called by its own trigger only"),
 				 errhint("Use backorder.flush() to settle pending orders now.")));
 	if (bo_pending == NULL)
 		PG_RETURN_POINTER(NULL);
@@ -225,7 +225,7 @@ bo_commit_work(PG_FUNCTION_ARGS)
 	if (!CALLED_AS_TRIGGER(fcinfo) || RelationGetRelid(trigdata->tg_relation) != bo_relation("commit_work"))
 		ereport(ERROR,
 				(errcode(ERRCODE_BO_PROTECTED),
-				 errmsg("backorder.commit_work() is called by its own trigger only"),
+				 errmsg("backorder_internal.commit_work() is called by its own trigger only"),
 				 errhint("Use backorder.flush() to settle pending orders now.")));
 	if (bo_pending == NULL)
 		PG_RETURN_POINTER(NULL);

@@ -83,7 +83,7 @@ const RowsKind bo_rows_kinds[] = {
 #define PURCHASE_DIFFERENCES(rows) \
 	"SELECT k.tenant, k.po_id, k.line_no, coalesce(p.status IN ('placed', 'closed'), false), p.status, l.item, p.location, " \
 	"l.ordered - l.cancelled, " \
-	"coalesce(l.expected_at, y.expected_at, backorder.lead_time_date(p.tenant, p.supplier, l.item, p.placed_at)), " \
+	"coalesce(l.expected_at, y.expected_at, backorder_internal.lead_time_date(p.tenant, p.supplier, l.item, p.placed_at)), " \
 	"p.status = 'closed', y.item, y.location " \
 	"FROM (" rows ") k " \
 	"LEFT JOIN backorder.purchase_order_line l ON l.tenant = k.tenant AND l.po_id = k.po_id AND l.line_no = k.line_no " \
@@ -104,7 +104,7 @@ const RowsKind bo_rows_kinds[] = {
 	"SELECT g.po_id, g.line_no, v.status FROM given g LEFT JOIN revised v ON v.tenant = g.tenant AND v.po_id = g.po_id "
 
 /* What events are written with. */
-#define GENERATION "(SELECT max(i.generation) FROM backorder.installation i)"
+#define GENERATION "(SELECT max(i.generation) FROM backorder_internal.installation i)"
 
 #define IMPORT_COLUMNS "i.state, i.recheck, i.position, i.recorded_position, i.added_at, i.phase, i.line_ids <> '{}'"
 
@@ -317,7 +317,7 @@ const Statement bo_statements[] = {
 		"s.order_key, s.line_key, s.header_key, s.item, s.quantity, s.live, s.shipped, s.picked, s.cancelled, s.location, s.customer, "
 		"s.priority, s.queued_at, s.requested_at, s.held, s.line_columns, s.header_columns, s.timing, s.overship, s.detached_at IS NOT NULL, "
 		"s.joins, s.line_key_expressions, s.on_error, s.line_names, s.header_names, "
-		"EXISTS (SELECT FROM backorder.source_import i WHERE i.source_id = s.source_id AND i.state IN ('waiting', 'importing')) "
+		"EXISTS (SELECT FROM backorder_internal.source_import i WHERE i.source_id = s.source_id AND i.state IN ('waiting', 'importing')) "
 	"FROM backorder.source s WHERE s.source_id = $1"},
 	[BO_ADD_SOURCE] = {-1, 32, {TEXTOID, INT4OID, SOURCE_TYPES},
 		"INSERT INTO backorder.source (tenant, source_id, " SOURCE_COLUMNS ") "
@@ -357,7 +357,7 @@ const Statement bo_statements[] = {
 	[BO_RELEASE_COUNTED] = {-1, 1, {INT4OID},
 	"UPDATE backorder.stock SET counted_by = NULL, version = version + 1 WHERE counted_by = $1"},
 	[BO_FOLLOW_TABLES] = {-1, 1, {OIDOID},
-	"SELECT backorder.follow_tables($1)"},
+	"SELECT backorder_internal.follow_tables($1)"},
 	[BO_PARK] = {-1, 5, {TEXTOID, INT4OID, TEXTOID, TEXTOID, TEXTOID},
 		"WITH parked AS (INSERT INTO backorder.parked AS p (tenant, source_id, order_key, sqlstate, message) VALUES ($1, $2, $3, $4, $5) "
 		"ON CONFLICT (tenant, source_id, order_key) DO UPDATE SET sqlstate = $4, message = $5, parked_at = now() "
@@ -372,34 +372,34 @@ const Statement bo_statements[] = {
 		"DELETE FROM backorder.parked p USING given_orders g "
 	"WHERE p.tenant = g.tenant AND p.source_id = g.source_id AND p.order_key = g.order_key"},
 	[BO_MEND] = {-1, 1, {INT4OID},
-	"SELECT m.item, m.location, m.order_source, m.order_key FROM backorder.mend($1) m"},
+	"SELECT m.item, m.location, m.order_source, m.order_key FROM backorder_internal.mend($1) m"},
 	[BO_DETACH_SOURCE] = {-1, 1, {INT4OID},
 	"UPDATE backorder.source SET detached_at = now() WHERE source_id = $1"},
 	/* imports */
 	[BO_READ_IMPORT] = {-1, 1, {INT4OID},
-	"SELECT " IMPORT_COLUMNS " FROM backorder.source_import i WHERE i.source_id = $1"},
+	"SELECT " IMPORT_COLUMNS " FROM backorder_internal.source_import i WHERE i.source_id = $1"},
 	[BO_LOCK_IMPORT] = {-1, 1, {INT4OID},
-	"SELECT " IMPORT_COLUMNS " FROM backorder.source_import i WHERE i.source_id = $1 FOR UPDATE"},
+	"SELECT " IMPORT_COLUMNS " FROM backorder_internal.source_import i WHERE i.source_id = $1 FOR UPDATE"},
 	[BO_ADD_IMPORT] = {-1, 4, {INT4OID, TEXTOID, BOOLOID, INT8OID},
-		"INSERT INTO backorder.source_import (tenant, source_id, state, recheck, total) "
+		"INSERT INTO backorder_internal.source_import (tenant, source_id, state, recheck, total) "
 		"SELECT s.tenant, s.source_id, $2, $3, $4 FROM backorder.source s WHERE s.source_id = $1 "
 		"ON CONFLICT (tenant, source_id) DO UPDATE SET state = $2, recheck = $3, total = $4, phase = 'table', position = NULL, "
 		"recorded_position = NULL, ranked_item = NULL, ranked_location = NULL, "
 		"line_ids = CASE WHEN $2 IN ('outdated', 'resyncing') THEN '{}' ELSE source_import.line_ids END, "
 	"orders = 0, lines = 0, started_at = NULL, updated_at = NULL, finished_at = NULL"},
 	[BO_READ_IMPORT_BEGIN] = {-1, 1, {INT4OID},
-	"SELECT i.xmin, i.cmin FROM backorder.source_import i WHERE i.source_id = $1"},
+	"SELECT i.xmin, i.cmin FROM backorder_internal.source_import i WHERE i.source_id = $1"},
 	[BO_STEP_IMPORT] = {-1, 8, {INT4OID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID, TEXTOID, TEXTOID},
-		"UPDATE backorder.source_import SET state = $2, phase = $7, "
+		"UPDATE backorder_internal.source_import SET state = $2, phase = $7, "
 		"line_ids = CASE WHEN $2 = 'imported' THEN '{}' ELSE line_ids + coalesce($8::int8multirange, '{}') END, position = coalesce($3, position), "
 		"recorded_position = coalesce($4, recorded_position), orders = orders + $5, lines = lines + $6, "
 		"started_at = coalesce(started_at, clock_timestamp()), updated_at = clock_timestamp(), "
 		"finished_at = CASE WHEN $2 = 'imported' THEN clock_timestamp() END WHERE source_id = $1 "
 	"RETURNING state"},
 	[BO_FORGET_IMPORT] = {-1, 1, {INT4OID},
-	"DELETE FROM backorder.source_import WHERE source_id = $1"},
+	"DELETE FROM backorder_internal.source_import WHERE source_id = $1"},
 	[BO_RANK_IMPORTED] = {-1, 2, {INT4OID, INT4OID},
-	"SELECT backorder.rank_imported($1, $2)"},
+	"SELECT backorder_internal.rank_imported($1, $2)"},
 	[BO_UNSEE_ORDERS] = {-1, 2, {TEXTOID, INT4OID},
 	"UPDATE backorder.sales_order SET revision = 0 WHERE tenant = $1 AND source_id = $2"},
 	[BO_READ_RECORDED_ORDERS] = {-1, 6, {TEXTOID, INT4OID, TEXTOID, TEXTOID, INT8OID, BOOLOID},

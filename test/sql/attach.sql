@@ -251,7 +251,7 @@ DROP TABLE body;
 SELECT source_, why FROM backorder.explain('7701');
 UPDATE head SET state = 'paid';
 SELECT check_name, regexp_replace(object, '\d+', 'N') AS object, expected, actual FROM backorder.verify();
-SELECT try(format('SELECT backorder.mapped_lines(%s)', source_id)) FROM backorder.source WHERE line_schema = 'attach' AND line_table = 'body';
+SELECT try(format('SELECT backorder_internal.mapped_lines(%s)', source_id)) FROM backorder.source WHERE line_schema = 'attach' AND line_table = 'body';
 SELECT backorder.detach_source(source_id) FROM backorder.source WHERE line_schema = 'attach' AND line_table = 'body';
 SET CONSTRAINTS ALL IMMEDIATE;
 SELECT count(*) FROM recorded WHERE item = 'at I';

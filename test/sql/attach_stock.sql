@@ -431,6 +431,7 @@ ALTER TABLE bin FORCE ROW LEVEL SECURITY;
 CREATE POLICY own ON bin TO regress_backorder_shop USING (id IN (2, 11));
 GRANT USAGE ON SCHEMA held_by_shop TO regress_backorder_shop;
 GRANT SELECT, INSERT, UPDATE ON bin TO regress_backorder_shop;
+GRANT USAGE ON SCHEMA backorder TO regress_backorder_shop;
 GRANT EXECUTE ON FUNCTION backorder.attach_stock, backorder.detach_stock, backorder.resync_stock TO regress_backorder_shop;
 SET ROLE regress_backorder_shop;
 UPDATE bin SET qty = qty + 1 WHERE id = 11;
@@ -550,7 +551,7 @@ SELECT * FROM backorder.verify();
 
 -- A forged trigger.
 SELECT source_id AS forged FROM backorder.stock_source WHERE table_name = 'bin' \gset
-CREATE TRIGGER forged AFTER INSERT ON plain FOR EACH ROW EXECUTE FUNCTION backorder.capture(:'forged', 'stock');
+CREATE TRIGGER forged AFTER INSERT ON plain FOR EACH ROW EXECUTE FUNCTION backorder_internal.capture(:'forged', 'stock');
 INSERT INTO plain VALUES ('as A', 1);
 \echo :SQLSTATE
 DROP TRIGGER forged ON plain;

@@ -198,17 +198,17 @@ ROLLBACK;
 SELECT * FROM counters WHERE item = 'st G' AND location = '';
 
 -- Several movements in one call, as the stock functions make them.
-SELECT count(*) FROM backorder.post_movements(ARRAY[
-	backorder.movement('receipt', 'st P', '', 5, 0, 'st p1', NULL, now(), ''),
-	backorder.movement('hold', 'st P', '', 0, 2, 'st p2', NULL, now(), '')]);
+SELECT count(*) FROM backorder_internal.post_movements(ARRAY[
+	backorder_internal.movement('receipt', 'st P', '', 5, 0, 'st p1', NULL, now(), ''),
+	backorder_internal.movement('hold', 'st P', '', 0, 2, 'st p2', NULL, now(), '')]);
 SELECT * FROM counters WHERE item = 'st P';
 
 -- What was dealt is collected once, and by whoever began last.
-SELECT * FROM backorder.collected_dealt();
+SELECT * FROM backorder_internal.collected_dealt();
 BEGIN;
-SELECT backorder.collect_dealt();
+SELECT backorder_internal.collect_dealt();
 SELECT count(*) FROM backorder.receive('st P', 1);
-SELECT backorder.collect_dealt(), backorder.collect_dealt();
+SELECT backorder_internal.collect_dealt(), backorder_internal.collect_dealt();
 ROLLBACK;
 
 SELECT * FROM backorder.verify();
