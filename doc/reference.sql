@@ -7,7 +7,7 @@ LOAD 'backorder';
 \echo
 \echo '## Functions'
 \echo
-\echo 'Functions that deal stock return rows of type `backorder.dealt`: source, order_key, line_key, customer, item, location, quantity, allocated, backordered, ready. `at` is stored as `occurred_at`. `reference` is an idempotency key: the same call with the same reference does nothing.'
+\echo 'Functions that allocate stock return rows of type `backorder.allocated`: source, order_key, line_key, customer, item, location, quantity, allocated, backordered, ready. `at` is stored as `occurred_at`. `reference` is an idempotency key: the same call with the same reference does nothing.'
 \echo
 SELECT format(E'### %s\n\n```sql\n%sbackorder.%s(%s)%s\n```\n\n%s\n', p.proname, CASE WHEN p.prokind = 'p' THEN 'CALL ' END, p.proname,
 	regexp_replace(regexp_replace(pg_get_function_arguments(p.oid), '::(text|regclass)', '', 'g'), '^IN |(, )IN ', '\1', 'g'),

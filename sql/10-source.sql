@@ -135,7 +135,7 @@ COMMENT ON COLUMN backorder.stock_source.table_relid IS 'OID of the table; a cac
 COMMENT ON COLUMN backorder.stock_source.item IS 'Expression over the row: the item, NULL where the row is no stock.';
 COMMENT ON COLUMN backorder.stock_source.on_hand IS 'Expression: what is physically there. Rows of one item and location are added up.';
 COMMENT ON COLUMN backorder.stock_source.location IS 'Expression: the stock location; empty where there is one.';
-COMMENT ON COLUMN backorder.stock_source.unavailable IS 'Expression: how much of it is not to be dealt; hold_stock() and release_stock() say it where this is not mapped.';
+COMMENT ON COLUMN backorder.stock_source.unavailable IS 'Expression: how much of it is not to be allocated; hold_stock() and release_stock() say it where this is not mapped.';
 COMMENT ON COLUMN backorder.stock_source.live IS 'Expression: whether the row is stock now.';
 COMMENT ON COLUMN backorder.stock_source.columns IS 'Columns of the table by number when it was attached; expressions use these names.';
 COMMENT ON COLUMN backorder.stock_source.names IS 'What they are called now.';

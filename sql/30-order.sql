@@ -97,7 +97,7 @@ COMMENT ON COLUMN backorder.allocation.line_id IS 'The line.';
 COMMENT ON COLUMN backorder.allocation.item IS 'The item.';
 COMMENT ON COLUMN backorder.allocation.location IS 'The location.';
 COMMENT ON COLUMN backorder.allocation.quantity IS 'Signed change of the allocation.';
-COMMENT ON COLUMN backorder.allocation.cause IS 'Kind of the movement that the goods came from or went with; released: given back by or dealt from other order lines; decrease, cancelled, requeued: the line itself changed; taken back: less stock than promised.';
+COMMENT ON COLUMN backorder.allocation.cause IS 'Kind of the movement that the goods came from or went with; released: given back by or allocated from other order lines; decrease, cancelled, requeued: the line itself changed; taken back: less stock than promised.';
 COMMENT ON COLUMN backorder.allocation.movement_id IS 'The movement, where there is one.';
 COMMENT ON COLUMN backorder.allocation.po_id IS 'Purchase order from which the goods came.';
 COMMENT ON COLUMN backorder.allocation.po_line_no IS 'Line of that purchase order.';
@@ -109,7 +109,7 @@ CREATE TABLE backorder.waiting_order (
 	order_key text COLLATE "C" NOT NULL,
 	customer text COLLATE "C",
 	since timestamptz NOT NULL DEFAULT now(),
-	told jsonb NOT NULL DEFAULT '{}',
+	last_notified jsonb NOT NULL DEFAULT '{}',
 	PRIMARY KEY (tenant, source_id, order_key)
 ) WITH (fillfactor = 80);
 
@@ -119,7 +119,7 @@ COMMENT ON COLUMN backorder.waiting_order.source_id IS 'The attached table.';
 COMMENT ON COLUMN backorder.waiting_order.order_key IS 'Key of the order.';
 COMMENT ON COLUMN backorder.waiting_order.customer IS 'The customer.';
 COMMENT ON COLUMN backorder.waiting_order.since IS 'Since when the order has a waiting line.';
-COMMENT ON COLUMN backorder.waiting_order.told IS 'Per line_id: line, item, ordered, shipped, allocated, backordered and promised_at as last told.';
+COMMENT ON COLUMN backorder.waiting_order.last_notified IS 'Per line_id: line, item, ordered, shipped, allocated, backordered and promised_at as last told.';
 
 -- No key: a logical subscriber to the whole database copies the publisher's row beside its own.
 CREATE TABLE backorder_internal.commit_work (

@@ -22,7 +22,7 @@ ALTER TABLE backorder_internal.statement_work ENABLE ALWAYS TRIGGER statement_wo
 
 CREATE FUNCTION backorder_internal.apply_movements() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'bo_apply_movements';
-COMMENT ON FUNCTION backorder_internal.apply_movements() IS 'Trigger on stock_movement: applies the new rows to stock and deals what arrived.';
+COMMENT ON FUNCTION backorder_internal.apply_movements() IS 'Trigger on stock_movement: applies the new rows to stock and allocates what arrived.';
 
 CREATE TRIGGER apply_movements AFTER INSERT ON backorder.stock_movement
 	REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder_internal.apply_movements();

@@ -1,6 +1,6 @@
 -- What applications and administrators call.
 
-CREATE TYPE backorder.dealt AS (
+CREATE TYPE backorder.allocated AS (
 	source regclass,
 	order_key text,
 	line_key text,
@@ -12,7 +12,7 @@ CREATE TYPE backorder.dealt AS (
 	backordered numeric,
 	ready boolean
 );
-COMMENT ON TYPE backorder.dealt IS 'What a line was dealt: the quantity, what it has and waits for now, and whether its order waits for nothing more.';
+COMMENT ON TYPE backorder.allocated IS 'What a line was allocated: the quantity, what it has and waits for now, and whether its order waits for nothing more.';
 
 CREATE FUNCTION backorder.attach(
 	line_table regclass, item text, quantity text,
@@ -55,7 +55,7 @@ COMMENT ON FUNCTION backorder.attach_preview(regclass, text, text, text, text, r
 
 CREATE FUNCTION backorder.detach(line_table regclass) RETURNS void
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_detach';
-COMMENT ON FUNCTION backorder.detach(regclass) IS 'Stops watching a table: its open lines leave and their stock is dealt to others; the ledger stays.';
+COMMENT ON FUNCTION backorder.detach(regclass) IS 'Stops watching a table: its open lines leave and their stock is allocated to others; the ledger stays.';
 
 CREATE FUNCTION backorder.attach_stock(
 	stock_table regclass, item text, on_hand text, location text DEFAULT NULL, unavailable text DEFAULT NULL,
@@ -103,13 +103,13 @@ CREATE FUNCTION backorder_internal.mapped_lines(source_id integer, of_order text
 RETURNS SETOF record LANGUAGE c AS 'MODULE_PATHNAME', 'bo_mapped_lines';
 COMMENT ON FUNCTION backorder_internal.mapped_lines(integer, text) IS 'The lines of an attached table, or of one order in it, as its mapping reads them now; what verify() compares with.';
 
-CREATE FUNCTION backorder_internal.collect_dealt() RETURNS void
+CREATE FUNCTION backorder_internal.collect_allocated() RETURNS void
 LANGUAGE c AS 'MODULE_PATHNAME', 'bo_collect_dealt';
-COMMENT ON FUNCTION backorder_internal.collect_dealt() IS 'Begins to note what settling deals.';
+COMMENT ON FUNCTION backorder_internal.collect_allocated() IS 'Begins to note what settling allocates.';
 
-CREATE FUNCTION backorder_internal.collected_dealt(OUT tenant text, OUT source_id integer, OUT order_key text, OUT line_key text, OUT quantity numeric)
+CREATE FUNCTION backorder_internal.collected_allocated(OUT tenant text, OUT source_id integer, OUT order_key text, OUT line_key text, OUT quantity numeric)
 RETURNS SETOF record LANGUAGE c AS 'MODULE_PATHNAME', 'bo_collected_dealt';
-COMMENT ON FUNCTION backorder_internal.collected_dealt() IS 'What was dealt since collect_dealt().';
+COMMENT ON FUNCTION backorder_internal.collected_allocated() IS 'What was allocated since collect_allocated().';
 
 CREATE FUNCTION backorder.source_relation(source_id integer) RETURNS regclass
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -117,9 +117,9 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION backorder.source_relation(integer) IS 'The table of order lines of a source.';
 
--- Inserts movements in one statement and returns what they dealt.  A reference that is already
+-- Inserts movements in one statement and returns what they allocated.  A reference that is already
 -- there with the same content is a repeated call: nothing happens.
-CREATE FUNCTION backorder_internal.post_movements(movements backorder.stock_movement[]) RETURNS SETOF backorder.dealt
+CREATE FUNCTION backorder_internal.post_movements(movements backorder.stock_movement[]) RETURNS SETOF backorder.allocated
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	written bigint;
@@ -132,7 +132,7 @@ BEGIN
 	IF EXISTS (SELECT FROM unnest(movements) AS m WHERE m.quantity IS NULL OR m.unavailable IS NULL) THEN
 		RAISE EXCEPTION 'quantity of a stock movement is NULL' USING ERRCODE = 'OB003', HINT = 'Quantities are numbers.';
 	END IF;
-	PERFORM backorder_internal.collect_dealt();
+	PERFORM backorder_internal.collect_allocated();
 	INSERT INTO backorder.stock_movement (tenant, item, location, kind, quantity, unavailable, po_id, po_line_no, reference, reason, occurred_at)
 	SELECT m.tenant, m.item, m.location, m.kind, m.quantity, m.unavailable, m.po_id, m.po_line_no, m.reference, m.reason, m.occurred_at
 	FROM unnest(movements) AS m
@@ -156,7 +156,7 @@ BEGIN
 	-- Whether an order waits for more is looked up once per order, not per line.
 	RETURN QUERY
 	WITH given AS MATERIALIZED (
-		SELECT d.* FROM backorder_internal.collected_dealt() d
+		SELECT d.* FROM backorder_internal.collected_allocated() d
 	), named AS MATERIALIZED (
 		SELECT n.tenant, n.source_id, backorder.source_relation(n.source_id) AS relation
 		FROM (SELECT DISTINCT g.tenant, g.source_id FROM given g) n
@@ -172,7 +172,7 @@ BEGIN
 	JOIN backorder.order_line l ON l.tenant = g.tenant AND l.source_id = g.source_id AND l.order_key = g.order_key AND l.line_key = g.line_key
 	ORDER BY l.item, l.location, l.priority DESC, l.queued_at, l.line_id;
 END $$;
-COMMENT ON FUNCTION backorder_internal.post_movements(backorder.stock_movement[]) IS 'Inserts movements in one statement and returns what was dealt; the stock functions are written on it.';
+COMMENT ON FUNCTION backorder_internal.post_movements(backorder.stock_movement[]) IS 'Inserts movements in one statement and returns what was allocated; the stock functions are written on it.';
 
 CREATE FUNCTION backorder_internal.movement(kind text, item text, location text, quantity numeric, unavailable numeric,
 	reference text, reason text, at timestamptz, tenant text, po_id bigint DEFAULT NULL, po_line_no integer DEFAULT NULL)
@@ -184,15 +184,15 @@ COMMENT ON FUNCTION backorder_internal.movement(text, text, text, numeric, numer
 
 CREATE FUNCTION backorder.receive(item text, quantity numeric, location text DEFAULT '', held boolean DEFAULT false,
 	reference text DEFAULT NULL, at timestamptz DEFAULT now(), tenant text DEFAULT '')
-RETURNS SETOF backorder.dealt LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+RETURNS SETOF backorder.allocated LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT * FROM backorder_internal.post_movements(ARRAY[backorder_internal.movement('receipt', item, location, quantity,
 		CASE WHEN held THEN quantity ELSE 0 END, reference, NULL, at, tenant)])
 $$;
-COMMENT ON FUNCTION backorder.receive(text, numeric, text, boolean, text, timestamptz, text) IS 'Goods arrived without a purchase order: on hand, and dealt down the queue unless held. A negative quantity reverses.';
+COMMENT ON FUNCTION backorder.receive(text, numeric, text, boolean, text, timestamptz, text) IS 'Goods arrived without a purchase order: on hand, and allocated down the queue unless held. A negative quantity reverses.';
 
 CREATE FUNCTION backorder.adjust(item text, quantity numeric, reason text, location text DEFAULT '', held boolean DEFAULT false,
 	reference text DEFAULT NULL, at timestamptz DEFAULT now(), tenant text DEFAULT '')
-RETURNS SETOF backorder.dealt LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+RETURNS SETOF backorder.allocated LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT * FROM backorder_internal.post_movements(ARRAY[backorder_internal.movement('adjustment', item, location, quantity,
 		CASE WHEN held THEN quantity ELSE 0 END, reference, reason, at, tenant)])
 $$;
@@ -200,7 +200,7 @@ COMMENT ON FUNCTION backorder.adjust(text, numeric, text, text, boolean, text, t
 
 CREATE FUNCTION backorder.count_stock(item text, counted numeric, location text DEFAULT '',
 	reference text DEFAULT NULL, at timestamptz DEFAULT now(), tenant text DEFAULT '')
-RETURNS SETOF backorder.dealt LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+RETURNS SETOF backorder.allocated LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	present numeric;
 BEGIN
@@ -219,21 +219,21 @@ COMMENT ON FUNCTION backorder.count_stock(text, numeric, text, text, timestamptz
 
 CREATE FUNCTION backorder.hold_stock(item text, quantity numeric, reason text, location text DEFAULT '',
 	reference text DEFAULT NULL, at timestamptz DEFAULT now(), tenant text DEFAULT '')
-RETURNS SETOF backorder.dealt LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+RETURNS SETOF backorder.allocated LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT * FROM backorder_internal.post_movements(ARRAY[backorder_internal.movement('hold', item, location, 0, quantity, reference, reason, at, tenant)])
 $$;
 COMMENT ON FUNCTION backorder.hold_stock(text, numeric, text, text, text, timestamptz, text) IS 'Makes stock unavailable (quality hold, damaged).';
 
 CREATE FUNCTION backorder.release_stock(item text, quantity numeric, location text DEFAULT '',
 	reference text DEFAULT NULL, at timestamptz DEFAULT now(), tenant text DEFAULT '')
-RETURNS SETOF backorder.dealt LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+RETURNS SETOF backorder.allocated LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT * FROM backorder_internal.post_movements(ARRAY[backorder_internal.movement('release', item, location, 0, - quantity, reference, NULL, at, tenant)])
 $$;
-COMMENT ON FUNCTION backorder.release_stock(text, numeric, text, text, timestamptz, text) IS 'Makes held stock available again and deals it.';
+COMMENT ON FUNCTION backorder.release_stock(text, numeric, text, text, timestamptz, text) IS 'Makes held stock available again and allocates it.';
 
 CREATE FUNCTION backorder.transfer(item text, quantity numeric, from_location text, to_location text,
 	reference text DEFAULT NULL, at timestamptz DEFAULT now(), tenant text DEFAULT '')
-RETURNS SETOF backorder.dealt LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+RETURNS SETOF backorder.allocated LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT * FROM backorder_internal.post_movements(ARRAY[
 		backorder_internal.movement('transfer', item, from_location, - quantity, 0, reference || '/from', NULL, at, tenant),
 		backorder_internal.movement('transfer', item, to_location, quantity, 0, reference || '/to', NULL, at, tenant)])
@@ -285,7 +285,7 @@ COMMENT ON FUNCTION backorder.cancel_purchase_order(bigint, text) IS 'Cancels a 
 
 CREATE FUNCTION backorder.receive_purchase_line(po_id bigint, line_no integer, quantity numeric, held boolean DEFAULT false,
 	reference text DEFAULT NULL, at timestamptz DEFAULT now(), tenant text DEFAULT '')
-RETURNS SETOF backorder.dealt LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+RETURNS SETOF backorder.allocated LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	line record;
 BEGIN
@@ -302,7 +302,7 @@ COMMENT ON FUNCTION backorder.receive_purchase_line(bigint, integer, numeric, bo
 
 CREATE FUNCTION backorder.receive_purchase_order(po_id bigint,
 	reference text DEFAULT NULL, at timestamptz DEFAULT now(), tenant text DEFAULT '')
-RETURNS SETOF backorder.dealt LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+RETURNS SETOF backorder.allocated LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	arrived backorder.stock_movement[];
 	expected integer[];

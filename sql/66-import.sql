@@ -131,9 +131,9 @@ BEGIN
 	-- What waits now is taken as told. Locked first, then read.
 	INSERT INTO backorder.waiting_order AS w (tenant, source_id, order_key)
 	SELECT i.tenant, i.source_id, o FROM unnest(orders) o ORDER BY o
-	ON CONFLICT (tenant, source_id, order_key) DO UPDATE SET told = excluded.told WHERE false;
-	UPDATE backorder.waiting_order w SET told = n.told, customer = n.customer
-	FROM (SELECT l.order_key, backorder_internal.told(array_agg(l)) AS told, max(l.customer) AS customer
+	ON CONFLICT (tenant, source_id, order_key) DO UPDATE SET last_notified = excluded.last_notified WHERE false;
+	UPDATE backorder.waiting_order w SET last_notified = n.last_notified, customer = n.customer
+	FROM (SELECT l.order_key, backorder_internal.notified(array_agg(l)) AS last_notified, max(l.customer) AS customer
 		FROM backorder.order_line l WHERE l.tenant = i.tenant AND l.source_id = i.source_id AND l.order_key = ANY (orders)
 		GROUP BY 1 HAVING sum(l.backordered) > 0) n
 	WHERE w.tenant = i.tenant AND w.source_id = i.source_id AND w.order_key = n.order_key;

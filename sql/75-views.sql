@@ -29,7 +29,7 @@ SELECT p.tenant, p.item, p.location, p.reorder_point - p.position - p.drafted AS
 	CASE
 		WHEN EXISTS (SELECT FROM backorder.supplier_item i WHERE i.tenant = p.tenant AND i.item = p.item) THEN 'no active supplier'
 		WHEN EXISTS (SELECT FROM backorder.stock_movement m WHERE m.tenant = p.tenant AND m.item = p.item)
-			OR EXISTS (SELECT FROM backorder.stock s WHERE s.tenant = p.tenant AND s.item = p.item AND s.counted_by IS NOT NULL)
+			OR EXISTS (SELECT FROM backorder.stock s WHERE s.tenant = p.tenant AND s.item = p.item AND s.stock_source_id IS NOT NULL)
 			OR EXISTS (SELECT FROM backorder.item_policy o WHERE o.tenant = p.tenant AND o.item = p.item)
 			OR EXISTS (SELECT FROM backorder.purchase_order_line o WHERE o.tenant = p.tenant AND o.item = p.item) THEN 'no supplier'
 		ELSE 'unknown'

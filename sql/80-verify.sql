@@ -129,12 +129,12 @@ BEGIN
 	FROM backorder.order_line l WHERE (l.backordered = 0 OR l.held) AND l.promised_at IS NOT NULL;
 	RETURN QUERY
 	SELECT 'waiting_order', format('order %s in %s', coalesce(w.order_key, n.order_key), backorder.source_relation(coalesce(w.source_id, n.source_id))),
-		coalesce(n.told::text, 'none'), coalesce(w.told::text, 'none')
+		coalesce(n.last_notified::text, 'none'), coalesce(w.last_notified::text, 'none')
 	FROM backorder.waiting_order w
-	FULL JOIN (SELECT l.tenant, l.source_id, l.order_key, backorder_internal.told(array_agg(l)) AS told
+	FULL JOIN (SELECT l.tenant, l.source_id, l.order_key, backorder_internal.notified(array_agg(l)) AS last_notified
 		FROM backorder.order_line l GROUP BY 1, 2, 3 HAVING sum(l.backordered) > 0) n
 		ON n.tenant = w.tenant AND n.source_id = w.source_id AND n.order_key = w.order_key
-	WHERE w.told IS DISTINCT FROM n.told;
+	WHERE w.last_notified IS DISTINCT FROM n.last_notified;
 
 	-- Orders.
 	RETURN QUERY
@@ -163,11 +163,11 @@ BEGIN
 
 	-- What the application says is on hand, and the triggers of its tables.
 	RETURN QUERY
-	SELECT 'stock.counted_by', format('item %s location %s tenant %s', quote_literal(s.item), quote_literal(s.location), quote_literal(s.tenant)),
-		'an attached table of stock', format('source %s', s.counted_by)
+	SELECT 'stock.stock_source_id', format('item %s location %s tenant %s', quote_literal(s.item), quote_literal(s.location), quote_literal(s.tenant)),
+		'an attached table of stock', format('source %s', s.stock_source_id)
 	FROM backorder.stock s
-	WHERE s.counted_by IS NOT NULL AND NOT EXISTS (SELECT FROM backorder.stock_source c
-		WHERE c.tenant = s.tenant AND c.source_id = s.counted_by AND c.detached_at IS NULL);
+	WHERE s.stock_source_id IS NOT NULL AND NOT EXISTS (SELECT FROM backorder.stock_source c
+		WHERE c.tenant = s.tenant AND c.source_id = s.stock_source_id AND c.detached_at IS NULL);
 	FOR attached IN SELECT c.*, format('%I.%I', c.table_schema, c.table_name) AS name FROM backorder.stock_source c WHERE c.detached_at IS NULL ORDER BY c.source_id LOOP
 		IF to_regclass(attached.name) IS NULL THEN
 			RETURN QUERY SELECT 'stock_source', format('source %s', attached.source_id), format('table %s', attached.name), 'missing';
@@ -184,7 +184,7 @@ BEGIN
 			SELECT 'stock_source.' || c.column_name, format('item %s location %s in %s', quote_literal(coalesce(m.item, s.item)), quote_literal(coalesce(m.location, s.location)), attached.name),
 				c.expected::text, c.actual::text
 			FROM backorder_internal.mapped_stock(attached.source_id) m
-			FULL JOIN (SELECT s.* FROM backorder.stock s WHERE s.tenant = attached.tenant AND s.counted_by = attached.source_id) s
+			FULL JOIN (SELECT s.* FROM backorder.stock s WHERE s.tenant = attached.tenant AND s.stock_source_id = attached.source_id) s
 				ON s.item = m.item AND s.location = m.location
 			CROSS JOIN LATERAL (VALUES
 				('on_hand', coalesce(m.on_hand, 0), s.on_hand),

@@ -72,8 +72,8 @@ BEGIN
 	-- What customers were told.
 	RETURN QUERY SELECT NULL::text, NULL::text, $1, coalesce(w.order_key, n.order_key)
 	FROM (SELECT w.* FROM backorder.waiting_order w WHERE w.tenant = own AND w.source_id = $1) w
-	FULL JOIN (SELECT l.order_key, backorder_internal.told(array_agg(l)) AS told FROM backorder.order_line l
+	FULL JOIN (SELECT l.order_key, backorder_internal.notified(array_agg(l)) AS last_notified FROM backorder.order_line l
 		WHERE l.tenant = own AND l.source_id = $1 GROUP BY 1 HAVING sum(l.backordered) > 0) n ON n.order_key = w.order_key
-	WHERE w.told IS DISTINCT FROM n.told;
+	WHERE w.last_notified IS DISTINCT FROM n.last_notified;
 END $$;
 COMMENT ON FUNCTION backorder_internal.mend(integer) IS 'Makes counters and ledger of a source''s tenant agree, for resync(); returns places to settle and orders to announce.';

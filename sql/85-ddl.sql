@@ -163,7 +163,7 @@ BEGIN
 		INSERT INTO backorder.event (tenant, aggregatetype, aggregateid, type, payload, source_id, generation)
 		SELECT gone.tenant, 'source', format('%I.%I', gone.table_schema, gone.table_name), 'detached',
 			jsonb_build_object('source', format('%I.%I', gone.table_schema, gone.table_name), 'stock', count(s.item)), gone.source_id, max(i.generation)
-		FROM backorder_internal.installation i LEFT JOIN backorder.stock s ON s.counted_by = gone.source_id;
+		FROM backorder_internal.installation i LEFT JOIN backorder.stock s ON s.stock_source_id = gone.source_id;
 		PERFORM backorder_internal.end_stock_source(gone.source_id);
 	END LOOP;
 	FOR gone IN

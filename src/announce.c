@@ -472,7 +472,7 @@ push_change(JsonbParseState **lines, const Comparison *c)
 	json_end(lines);
 }
 
-/* What is told of a line that waits; told() in SQL says the same. */
+/* What is told of a line that waits; backorder_internal.notified() says the same. */
 static void
 push_told(JsonbParseState **told, const LineState *line)
 {

@@ -277,7 +277,7 @@ bo_direct_lock_stock(BoDirect *direct, int first, int n, BoStockKeyFunc key_of, 
 			ExecClearTuple(slot);
 			for (int k = 0; k < direct->table->ncolumns; k++)
 			{
-				slot->tts_isnull[k] = strcmp(direct->table->columns[k].name, "counted_by") == 0;
+				slot->tts_isnull[k] = strcmp(direct->table->columns[k].name, "stock_source_id") == 0;
 				slot->tts_values[k] = k < KEY_COLUMNS ? search.keys[k].sk_argument :
 					direct->table->columns[k].type == NUMERICOID ? NumericGetDatum(qty_zero) : (Datum) 0;
 			}

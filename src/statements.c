@@ -38,7 +38,7 @@ const RowsKind bo_rows_kinds[] = {
 	[BO_ROWS_STOCK] = {"given_stock", {
 			{"tid", TIDOID}, {"tenant", TEXTOID}, {"item", TEXTOID}, {"location", TEXTOID}, {"on_hand", NUMERICOID}, {"unavailable", NUMERICOID},
 			{"allocated", NUMERICOID}, {"backordered", NUMERICOID}, {"backordered_held", NUMERICOID}, {"on_order", NUMERICOID},
-			{"promises_stale", BOOLOID}, {"counted_by", INT4OID}
+			{"promises_stale", BOOLOID}, {"stock_source_id", INT4OID}
 	}},
 	[BO_ROWS_SUPPLY] = {"given_supply", {
 			{"tenant", TEXTOID}, {"po_id", INT8OID}, {"line_no", INT4OID}, {"item", TEXTOID}, {"location", TEXTOID},
@@ -60,10 +60,10 @@ const RowsKind bo_rows_kinds[] = {
 			{"tenant", TEXTOID}, {"source_id", INT4OID}, {"order_key", TEXTOID}, {"n", INT4OID}
 	}},
 	[BO_ROWS_TOLD] = {"given_told", {
-			{"tid", TIDOID}, {"customer", TEXTOID}, {"told", JSONBOID}
+			{"tid", TIDOID}, {"customer", TEXTOID}, {"last_notified", JSONBOID}
 	}},
 	[BO_ROWS_FIRST_TOLD] = {"given_first_told", {
-			{"tenant", TEXTOID}, {"source_id", INT4OID}, {"order_key", TEXTOID}, {"customer", TEXTOID}, {"since", TIMESTAMPTZOID}, {"told", JSONBOID}
+			{"tenant", TEXTOID}, {"source_id", INT4OID}, {"order_key", TEXTOID}, {"customer", TEXTOID}, {"since", TIMESTAMPTZOID}, {"last_notified", JSONBOID}
 	}},
 	[BO_ROWS_DRAFTS] = {"given_drafts", {
 			{"tenant", TEXTOID}, {"supplier", TEXTOID}, {"location", TEXTOID}
@@ -146,13 +146,13 @@ const Statement bo_statements[] = {
 		"WHERE NOT EXISTS (SELECT FROM backorder.stock s WHERE s.tenant = g.tenant AND s.item = g.item AND s.location = g.location) "
 	"ON CONFLICT DO NOTHING"},
 	[BO_LOCK_STOCK] = {BO_ROWS_PLACES, 0, {0},
-		"SELECT g.n, s.ctid, s.on_hand, s.unavailable, s.allocated, s.backordered, s.backordered_held, s.on_order, s.promises_stale, s.counted_by "
+		"SELECT g.n, s.ctid, s.on_hand, s.unavailable, s.allocated, s.backordered, s.backordered_held, s.on_order, s.promises_stale, s.stock_source_id "
 		"FROM given_places g JOIN backorder.stock s ON s.tenant = g.tenant AND s.item = g.item AND s.location = g.location "
 	"ORDER BY g.n FOR NO KEY UPDATE OF s"},
 	[BO_WRITE_STOCK] = {BO_ROWS_STOCK, 0, {0},
 		"UPDATE backorder.stock s SET on_hand = g.on_hand, unavailable = g.unavailable, allocated = g.allocated, "
 		"backordered = g.backordered, backordered_held = g.backordered_held, on_order = g.on_order, "
-		"promises_stale = g.promises_stale, counted_by = g.counted_by, version = s.version + 1 "
+		"promises_stale = g.promises_stale, stock_source_id = g.stock_source_id, version = s.version + 1 "
 	"FROM given_stock g WHERE s.ctid = g.tid"},
 	[BO_READ_STALE_STOCK] = {-1, 1, {TEXTOID},
 		"SELECT s.tenant, s.item, s.location FROM backorder.stock s WHERE s.promises_stale AND ($1 IS NULL OR s.item = $1) "
@@ -287,12 +287,12 @@ const Statement bo_statements[] = {
 	[BO_LOCK_WAITING] = {BO_ROWS_TOUCHED, 0, {0},
 		"INSERT INTO backorder.waiting_order (tenant, source_id, order_key) "
 		"SELECT g.tenant, g.source_id, g.order_key FROM given_touched g "
-	"ON CONFLICT (tenant, source_id, order_key) DO UPDATE SET told = excluded.told WHERE false"},
+	"ON CONFLICT (tenant, source_id, order_key) DO UPDATE SET last_notified = excluded.last_notified WHERE false"},
 
 
 	/* announce: what touched orders were told, and their lines */
 	[BO_READ_TOLD] = {BO_ROWS_TOUCHED, 0, {0},
-		"SELECT g.n, w.customer, w.told, w.ctid, (SELECT count(*) FROM backorder.waiting_order v "
+		"SELECT g.n, w.customer, w.last_notified, w.ctid, (SELECT count(*) FROM backorder.waiting_order v "
 		"WHERE v.tenant = g.tenant AND v.source_id = g.source_id AND v.order_key = g.order_key) FROM given_touched g JOIN backorder.waiting_order w "
 	"ON w.tenant = g.tenant AND w.source_id = g.source_id AND w.order_key = g.order_key"},
 	/* by LineColumn */
@@ -302,11 +302,11 @@ const Statement bo_statements[] = {
 		"l.requested_at, l.first_promised_at, l.promised_at FROM given_touched g JOIN backorder.order_line l "
 	"ON l.tenant = g.tenant AND l.source_id = g.source_id AND l.order_key = g.order_key"},
 	[BO_TELL_FIRST] = {BO_ROWS_FIRST_TOLD, 0, {0},
-		"INSERT INTO backorder.waiting_order (tenant, source_id, order_key, customer, since, told) "
-	"SELECT g.tenant, g.source_id, g.order_key, g.customer, g.since, g.told FROM given_first_told g"},
+		"INSERT INTO backorder.waiting_order (tenant, source_id, order_key, customer, since, last_notified) "
+	"SELECT g.tenant, g.source_id, g.order_key, g.customer, g.since, g.last_notified FROM given_first_told g"},
 	/* Rows that are locked: they are where they were read. */
 	[BO_TELL] = {BO_ROWS_TOLD, 0, {0},
-		"UPDATE backorder.waiting_order w SET told = g.told, customer = g.customer FROM given_told g "
+		"UPDATE backorder.waiting_order w SET last_notified = g.last_notified, customer = g.customer FROM given_told g "
 	"WHERE w.ctid = g.tid"},
 	[BO_FORGET_ORDERS] = {BO_ROWS_TOLD, 0, {0},
 	"DELETE FROM backorder.waiting_order w USING given_told g WHERE w.ctid = g.tid"},
@@ -353,9 +353,9 @@ const Statement bo_statements[] = {
 	[BO_DETACH_STOCK_SOURCE] = {-1, 1, {INT4OID},
 	"UPDATE backorder.stock_source SET detached_at = now() WHERE source_id = $1"},
 	[BO_READ_COUNTED] = {-1, 1, {INT4OID},
-	"SELECT s.item, s.location, s.tenant FROM backorder.stock s WHERE s.counted_by = $1"},
+	"SELECT s.item, s.location, s.tenant FROM backorder.stock s WHERE s.stock_source_id = $1"},
 	[BO_RELEASE_COUNTED] = {-1, 1, {INT4OID},
-	"UPDATE backorder.stock SET counted_by = NULL, version = version + 1 WHERE counted_by = $1"},
+	"UPDATE backorder.stock SET stock_source_id = NULL, version = version + 1 WHERE stock_source_id = $1"},
 	[BO_FOLLOW_TABLES] = {-1, 1, {OIDOID},
 	"SELECT backorder_internal.follow_tables($1)"},
 	[BO_PARK] = {-1, 5, {TEXTOID, INT4OID, TEXTOID, TEXTOID, TEXTOID},

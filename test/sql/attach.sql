@@ -139,7 +139,7 @@ INSERT INTO again VALUES (4, 'at E', 1);
 SELECT count(*) FROM recorded WHERE line_table = 'again';
 ROLLBACK;
 
--- Detached: its open lines leave, their stock is dealt to others, what was shipped and the ledger stay.
+-- Detached: its open lines leave, their stock is allocated to others, what was shipped and the ledger stay.
 CREATE TABLE other (id integer PRIMARY KEY, item text, qty integer);
 SELECT backorder.attach('other', 'item', 'qty') > 0 AS attached;
 INSERT INTO other VALUES (1, 'c33', 10), (2, 'at E', 3);

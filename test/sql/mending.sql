@@ -45,7 +45,7 @@ SELECT * FROM tamper($$UPDATE backorder.order_line SET allocated = allocated - 1
 SELECT * FROM tamper($$UPDATE backorder.order_line SET ordered = ordered + 5 WHERE tenant = 'mending'$$);
 SELECT * FROM tamper($$UPDATE backorder.order_line SET customer = 'x', priority = 7, held = NOT held, requested_at = '2026-01-01' WHERE tenant = 'mending'$$);
 SELECT * FROM tamper($$UPDATE backorder.order_line SET promised_at = '2099-11-30' WHERE tenant = 'mending'$$);
-SELECT * FROM tamper($$UPDATE backorder.waiting_order SET told = '{}' WHERE tenant = 'mending'$$);
+SELECT * FROM tamper($$UPDATE backorder.waiting_order SET last_notified = '{}' WHERE tenant = 'mending'$$);
 SELECT * FROM tamper($$DELETE FROM backorder.waiting_order WHERE tenant = 'mending'$$);
 SELECT * FROM tamper($$INSERT INTO backorder.waiting_order (tenant, source_id, order_key) SELECT tenant, source_id, '99' FROM backorder.source WHERE tenant = 'mending'$$);
 SELECT * FROM tamper($$DELETE FROM backorder.sales_order WHERE tenant = 'mending'$$);

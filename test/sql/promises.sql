@@ -148,7 +148,7 @@ SELECT backorder.repromise('pr I');
 SELECT order_key, promised FROM recorded WHERE item = 'pr I' ORDER BY line_id;
 SELECT promises_stale FROM backorder.stock WHERE item = 'pr I';
 SELECT order_key, type FROM events WHERE order_key BETWEEN '71' AND '75' ORDER BY id;
--- Joining at the end and being dealt stock are no re-promise.
+-- Joining at the end and being allocated stock are no re-promise.
 INSERT INTO line VALUES (76, 1, 'pr I', 1);
 SELECT count(*) FROM backorder.receive_purchase_line(600000001, 61, 1);
 SELECT order_key, "a/b", promised FROM recorded WHERE item = 'pr I' ORDER BY line_id;

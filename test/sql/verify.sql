@@ -124,7 +124,7 @@ DELETE FROM backorder.supply WHERE item = 'verify A';
 SELECT * FROM found() WHERE check_name LIKE 'supply%';
 ROLLBACK;
 BEGIN;
-UPDATE backorder.waiting_order SET told = '{}' WHERE order_key = '2' AND source_id = :source_id;
+UPDATE backorder.waiting_order SET last_notified = '{}' WHERE order_key = '2' AND source_id = :source_id;
 DELETE FROM backorder.waiting_order WHERE order_key = '1' AND source_id = :source_id;
 INSERT INTO backorder.waiting_order (source_id, order_key) VALUES (:source_id, '99');
 SELECT * FROM found();

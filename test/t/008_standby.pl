@@ -37,10 +37,10 @@ EOS
 $primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
 
 is($standby->safe_psql('postgres', 'SELECT pg_is_in_recovery()'), 't', 'the standby is one');
-my @views = split(/\n/, $primary->safe_psql('postgres', q{SELECT viewname FROM pg_views WHERE schemaname IN ('backorder', 'backorder_internal') ORDER BY viewname}));
+my @views = split(/\n/, $primary->safe_psql('postgres', q{SELECT schemaname || '.' || viewname FROM pg_views WHERE schemaname IN ('backorder', 'backorder_internal') ORDER BY viewname}));
 cmp_ok(scalar @views, '>=', 9, 'there are views');
 foreach my $query (
-	(map { "SELECT to_jsonb(v) - 'age' FROM backorder.$_ v ORDER BY 1" } @views),
+	(map { "SELECT to_jsonb(v) - 'age' FROM $_ v ORDER BY 1" } @views),
 	"SELECT * FROM backorder.explain('1')",
 	"SELECT * FROM backorder.explain('2', 'shop.lines')",
 	"SELECT f FROM backorder.available_from('X', 3) f",

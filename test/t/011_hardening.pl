@@ -248,7 +248,7 @@ consistent_ok($node, 'row level security');
 
 # What lies in wait under our names makes CREATE EXTENSION fail; so does the schema of the machinery itself.
 foreach my $object (
-	'TABLE backorder.stock (item text)', 'VIEW backorder.backlog AS SELECT 1 AS one', 'TYPE backorder.dealt AS (one integer)',
+	'TABLE backorder.stock (item text)', 'VIEW backorder.backlog AS SELECT 1 AS one', 'TYPE backorder.allocated AS (one integer)',
 	q{FUNCTION backorder.flush() RETURNS bigint LANGUAGE sql AS 'SELECT 1::bigint'},
 	q{FUNCTION backorder.source_relation(integer) RETURNS regclass LANGUAGE sql AS 'SELECT NULL::regclass'},
 	'SCHEMA backorder_internal', 'SCHEMA backorder_internal CREATE SEQUENCE line_id_seq')

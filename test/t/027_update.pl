@@ -200,7 +200,7 @@ EOS
 		'GRANT EXECUTE ON FUNCTION backorder.flush() TO PUBLIC', 'ALTER TABLE backorder.stock ALTER on_hand DROP DEFAULT',
 		'COMMENT ON VIEW backorder.backlog IS NULL', 'ALTER EXTENSION backorder DROP VIEW backorder.backlog',
 		'ALTER TABLE backorder.stock DROP CONSTRAINT stock_on_hand_check', 'ALTER TABLE backorder_internal.commit_work ENABLE TRIGGER commit_work',
-		'ALTER FUNCTION backorder_internal.told RESET ALL', 'CREATE INDEX ON backorder.event (type)', 'ALTER TABLE backorder.supply RESET (fillfactor); ALTER TABLE backorder.stock RESET (fillfactor)',
+		'ALTER FUNCTION backorder_internal.notified RESET ALL', 'CREATE INDEX ON backorder.event (type)', 'ALTER TABLE backorder.supply RESET (fillfactor); ALTER TABLE backorder.stock RESET (fillfactor)',
 		q{UPDATE pg_extension SET extconfig[1] = extconfig[2], extconfig[2] = extconfig[1]; UPDATE pg_extension SET extcondition[1] = 'WHERE false' WHERE extname = 'backorder'})
 	{
 		isnt(catalog($node, 'calm', "$forgotten;"), $fresh, "$name: seen: $forgotten");

@@ -173,7 +173,7 @@ CREATE FUNCTION seed.state() RETURNS SETOF text LANGUAGE plpgsql STABLE AS $$ BE
 			'rank', CASE WHEN backordered > 0 THEN row_number() OVER (PARTITION BY item, backordered > 0 ORDER BY priority DESC, queued_at, line_id) END)
 			FROM backorder.order_line l
 		UNION ALL SELECT 'waiting_order', jsonb_build_array(seed.source(source_id), order_key, customer,
-			(SELECT jsonb_agg(value ORDER BY value) FROM jsonb_each(told))) FROM backorder.waiting_order
+			(SELECT jsonb_agg(value ORDER BY value) FROM jsonb_each(last_notified))) FROM backorder.waiting_order
 		UNION ALL SELECT 'stock', to_jsonb(s) - 'version' FROM backorder.stock s
 		UNION ALL SELECT 'supply', to_jsonb(s) || jsonb_build_object('po_id', seed.po(po_id)) FROM backorder.supply s
 		UNION ALL SELECT 'movement', to_jsonb(m) - ARRAY['movement_id', 'line_id', 'occurred_at', 'applied_at'] || jsonb_build_object('line', seed.line(line_id))
