@@ -121,15 +121,26 @@ COMMENT ON COLUMN backorder.waiting_order.customer IS 'The customer.';
 COMMENT ON COLUMN backorder.waiting_order.since IS 'Since when the order has a waiting line.';
 COMMENT ON COLUMN backorder.waiting_order.last_notified IS 'Per line_id: line, item, ordered, shipped, allocated, backordered and promised_at as last told.';
 
--- No key: a logical subscriber to the whole database copies the publisher's row beside its own.
-CREATE TABLE backorder_internal.commit_work (
-	one boolean NOT NULL DEFAULT true CHECK (one)
-);
-INSERT INTO backorder_internal.commit_work DEFAULT VALUES;
-COMMENT ON TABLE backorder_internal.commit_work IS 'One row, never changed: the deferred trigger on it runs each transaction''s work at commit.';
-COMMENT ON COLUMN backorder_internal.commit_work.one IS 'The one row.';
+-- What a customer with these lines is told: one entry per line that waits.  push_told() in the library says the same;
+-- verify() compares the two.
+CREATE FUNCTION backorder_internal.notified(lines backorder.order_line[]) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_object_agg(l.line_id, jsonb_build_object('line', l.line_key, 'item', l.item, 'location', l.location,
+		'ordered', l.ordered, 'shipped', l.shipped, 'allocated', l.allocated, 'backordered', l.backordered, 'promised_at', l.promised_at))
+	FROM unnest(lines) AS l WHERE l.backordered > 0
+$$;
+COMMENT ON FUNCTION backorder_internal.notified(backorder.order_line[]) IS 'What is told of an order''s lines, as waiting_order keeps it.';
 
-CREATE TABLE backorder_internal.statement_work (LIKE backorder_internal.commit_work INCLUDING ALL);
-INSERT INTO backorder_internal.statement_work DEFAULT VALUES;
-COMMENT ON TABLE backorder_internal.statement_work IS 'One row, never changed: the trigger on it settles at the end of a statement, in immediate timing.';
-COMMENT ON COLUMN backorder_internal.statement_work.one IS 'The one row.';
+CREATE TYPE backorder.allocated AS (
+	source regclass,
+	order_key text,
+	line_key text,
+	customer text,
+	item text,
+	location text,
+	quantity numeric,
+	allocated numeric,
+	backordered numeric,
+	ready boolean
+);
+COMMENT ON TYPE backorder.allocated IS 'What a line was allocated: the quantity, what it has and waits for now, and whether its order waits for nothing more.';

@@ -54,12 +54,3 @@ CREATE TABLE backorder_internal.installation (
 INSERT INTO backorder_internal.installation (generation) VALUES (extract(epoch FROM clock_timestamp())::bigint);
 COMMENT ON TABLE backorder_internal.installation IS 'Not dumped: transaction numbers start again after a restore, so events then get a new generation. So does a subscriber that takes over.';
 COMMENT ON COLUMN backorder_internal.installation.generation IS 'A generation that events are written with, the greatest counts: when the extension was created, or took over, in seconds since 1970.';
-
--- What a customer with these lines is told: one entry per line that waits.
-CREATE FUNCTION backorder_internal.notified(lines backorder.order_line[]) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT jsonb_object_agg(l.line_id, jsonb_build_object('line', l.line_key, 'item', l.item, 'location', l.location,
-		'ordered', l.ordered, 'shipped', l.shipped, 'allocated', l.allocated, 'backordered', l.backordered, 'promised_at', l.promised_at))
-	FROM unnest(lines) AS l WHERE l.backordered > 0
-$$;
-COMMENT ON FUNCTION backorder_internal.notified(backorder.order_line[]) IS 'What is told of an order''s lines, as waiting_order keeps it.';

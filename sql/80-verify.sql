@@ -1,5 +1,17 @@
 -- verify(): every counter recomputed from the rows that explain it.  Reads only; runs on a standby.
 
+CREATE VIEW backorder_internal.recounted AS
+SELECT c.tenant, c.item, c.location, sum(c.on_hand) AS on_hand, sum(c.unavailable) AS unavailable, sum(c.allocated) AS allocated,
+	sum(c.backordered) AS backordered, sum(c.held) AS backordered_held, sum(c.on_order) AS on_order
+FROM (
+	SELECT m.tenant, m.item, m.location, m.quantity AS on_hand, m.unavailable, 0::numeric AS allocated, 0::numeric AS backordered, 0::numeric AS held, 0::numeric AS on_order
+	FROM backorder.stock_movement m
+	UNION ALL SELECT l.tenant, l.item, l.location, 0, 0, l.allocated, l.backordered, CASE WHEN l.held THEN l.backordered ELSE 0 END, 0 FROM backorder.order_line l
+	UNION ALL SELECT y.tenant, y.item, y.location, 0, 0, 0, 0, 0, y.open FROM backorder.supply y
+	UNION ALL SELECT s.tenant, s.item, s.location, 0, 0, 0, 0, 0, 0 FROM backorder.stock s
+) c GROUP BY 1, 2, 3;
+COMMENT ON VIEW backorder_internal.recounted IS 'The counters of each stock row, counted from movements, lines and supply.';
+
 -- The promise every waiting line should have, from supply and queue alone.  Lines that reach into
 -- supply whose day has passed keep what they had and are left out.
 CREATE VIEW backorder_internal.expected_promise AS

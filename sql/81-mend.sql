@@ -1,17 +1,5 @@
 -- resync() of a whole table: what somebody changed in the extension's own tables agrees with the rows that explain it again.
 
-CREATE VIEW backorder_internal.recounted AS
-SELECT c.tenant, c.item, c.location, sum(c.on_hand) AS on_hand, sum(c.unavailable) AS unavailable, sum(c.allocated) AS allocated,
-	sum(c.backordered) AS backordered, sum(c.held) AS backordered_held, sum(c.on_order) AS on_order
-FROM (
-	SELECT m.tenant, m.item, m.location, m.quantity AS on_hand, m.unavailable, 0::numeric AS allocated, 0::numeric AS backordered, 0::numeric AS held, 0::numeric AS on_order
-	FROM backorder.stock_movement m
-	UNION ALL SELECT l.tenant, l.item, l.location, 0, 0, l.allocated, l.backordered, CASE WHEN l.held THEN l.backordered ELSE 0 END, 0 FROM backorder.order_line l
-	UNION ALL SELECT y.tenant, y.item, y.location, 0, 0, 0, 0, 0, y.open FROM backorder.supply y
-	UNION ALL SELECT s.tenant, s.item, s.location, 0, 0, 0, 0, 0, 0 FROM backorder.stock s
-) c GROUP BY 1, 2, 3;
-COMMENT ON VIEW backorder_internal.recounted IS 'The counters of each stock row, counted from movements, lines and supply.';
-
 -- Expects the orders of the source locked; locks the stock rows that it mends, sorted. The caller settles the places and announces
 -- the orders that are returned.
 CREATE FUNCTION backorder_internal.mend(source_id integer) RETURNS TABLE (item text, location text, order_source integer, order_key text)
