@@ -11,7 +11,6 @@ CREATE TABLE backorder.stock (
 	backordered_held numeric NOT NULL DEFAULT 0,
 	on_order numeric NOT NULL DEFAULT 0,
 	available numeric GENERATED ALWAYS AS (on_hand - unavailable - allocated) STORED,
-	surplus numeric NOT NULL DEFAULT 0,
 	promises_stale boolean NOT NULL DEFAULT false,
 	stock_source_id integer,
 	version bigint NOT NULL DEFAULT 0,
@@ -36,7 +35,6 @@ COMMENT ON COLUMN backorder.stock.backordered IS 'What order lines wait for.';
 COMMENT ON COLUMN backorder.stock.backordered_held IS 'The part of backordered that belongs to held lines.';
 COMMENT ON COLUMN backorder.stock.on_order IS 'Open quantity of placed purchase order lines.';
 COMMENT ON COLUMN backorder.stock.available IS 'On hand - unavailable - allocated.';
-COMMENT ON COLUMN backorder.stock.surplus IS 'What the last plan announced as bought beyond need.';
 COMMENT ON COLUMN backorder.stock.promises_stale IS 'True where settling left promises that repromise() has to finish.';
 COMMENT ON COLUMN backorder.stock.stock_source_id IS 'The attached stock table that says what is on hand (stock_source); NULL where movements do.';
 COMMENT ON COLUMN backorder.stock.version IS 'Grows with every change of the queue, allocations, supply or promises.';

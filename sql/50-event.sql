@@ -54,3 +54,24 @@ CREATE TABLE backorder_internal.installation (
 INSERT INTO backorder_internal.installation (generation) VALUES (extract(epoch FROM clock_timestamp())::bigint);
 COMMENT ON TABLE backorder_internal.installation IS 'Not dumped: transaction numbers start again after a restore, so events then get a new generation. So does a subscriber that takes over.';
 COMMENT ON COLUMN backorder_internal.installation.generation IS 'A generation that events are written with, the greatest counts: when the extension was created, or took over, in seconds since 1970.';
+
+-- Events of an order's lines are written by the library, many at once.  All others go through here.
+CREATE FUNCTION backorder_internal.put_event(tenant text, aggregatetype text, aggregateid text, type text, payload jsonb, source_id integer DEFAULT NULL)
+RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	event_id bigint;
+BEGIN
+	INSERT INTO backorder.event (tenant, aggregatetype, aggregateid, type, payload, source_id, generation)
+	VALUES (put_event.tenant, put_event.aggregatetype, put_event.aggregateid, put_event.type, put_event.payload, put_event.source_id,
+		(SELECT max(i.generation) FROM backorder_internal.installation i))
+	RETURNING id INTO event_id;
+	RETURN event_id;
+END $$;
+COMMENT ON FUNCTION backorder_internal.put_event(text, text, text, text, jsonb, integer) IS 'Writes one event. Returns its number.
+tenant: company or stock pool.
+aggregatetype: order, item, or source.
+aggregateid: key of the order, the item, or the name of the table.
+type: the kind of event.
+payload: what a message needs.
+source_id: the attached table, or NULL.';

@@ -131,11 +131,10 @@ BEGIN
 		JOIN backorder.source s ON s.line_schema = o.schema_name AND s.line_table = o.object_name
 		WHERE o.object_type = 'table' AND s.detached_at IS NULL AND backorder.source_relation(s.source_id) IS NULL
 	LOOP
-		INSERT INTO backorder.event (tenant, aggregatetype, aggregateid, type, payload, source_id, generation)
-		SELECT gone.tenant, 'source', format('%I.%I', gone.line_schema, gone.line_table), 'detached',
+		PERFORM backorder_internal.put_event(gone.tenant, 'source', format('%I.%I', gone.line_schema, gone.line_table), 'detached',
 			jsonb_build_object('source', format('%I.%I', gone.line_schema, gone.line_table), 'orders', count(DISTINCT l.order_key), 'lines', count(*)),
-			gone.source_id, max(i.generation)
-		FROM backorder_internal.installation i LEFT JOIN backorder.order_line l ON l.tenant = gone.tenant AND l.source_id = gone.source_id AND l.allocated + l.backordered > 0;
+			gone.source_id)
+		FROM backorder.order_line l WHERE l.tenant = gone.tenant AND l.source_id = gone.source_id AND l.allocated + l.backordered > 0;
 		DELETE FROM backorder_internal.source_import i WHERE i.tenant = gone.tenant AND i.source_id = gone.source_id;
 		PERFORM backorder_internal.end_source(gone.source_id);
 		UPDATE backorder.source s SET detached_at = now() WHERE s.tenant = gone.tenant AND s.source_id = gone.source_id;
@@ -160,10 +159,9 @@ BEGIN
 		JOIN backorder.stock_source c ON c.table_schema = o.schema_name AND c.table_name = o.object_name
 		WHERE o.object_type = 'table' AND c.detached_at IS NULL AND to_regclass(format('%I.%I', c.table_schema, c.table_name)) IS NULL
 	LOOP
-		INSERT INTO backorder.event (tenant, aggregatetype, aggregateid, type, payload, source_id, generation)
-		SELECT gone.tenant, 'source', format('%I.%I', gone.table_schema, gone.table_name), 'detached',
-			jsonb_build_object('source', format('%I.%I', gone.table_schema, gone.table_name), 'stock', count(s.item)), gone.source_id, max(i.generation)
-		FROM backorder_internal.installation i LEFT JOIN backorder.stock s ON s.stock_source_id = gone.source_id;
+		PERFORM backorder_internal.put_event(gone.tenant, 'source', format('%I.%I', gone.table_schema, gone.table_name), 'detached',
+			jsonb_build_object('source', format('%I.%I', gone.table_schema, gone.table_name), 'stock', count(*)), gone.source_id)
+		FROM backorder.stock s WHERE s.stock_source_id = gone.source_id;
 		PERFORM backorder_internal.end_stock_source(gone.source_id);
 	END LOOP;
 	FOR gone IN

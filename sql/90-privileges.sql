@@ -30,6 +30,7 @@ SELECT pg_catalog.pg_extension_config_dump('backorder.item_policy', '');
 SELECT pg_catalog.pg_extension_config_dump('backorder.purchase_order', '');
 SELECT pg_catalog.pg_extension_config_dump('backorder.purchase_order_po_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('backorder.purchase_order_line', '');
+SELECT pg_catalog.pg_extension_config_dump('backorder_internal.surplus_notice', '');
 SELECT pg_catalog.pg_extension_config_dump('backorder.event', '');
 SELECT pg_catalog.pg_extension_config_dump('backorder.event_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('backorder.event_consumer', '');

@@ -39,7 +39,7 @@ Table		bo_direct_tables[] = {
 	[BO_TABLE_STOCK] = {.name = "stock",.nchecks = 7,.remember = true,.nullable = {"available", "stock_source_id"},.columns = {
 			{"tenant", TEXTOID}, {"item", TEXTOID}, {"location", TEXTOID}, {"on_hand", NUMERICOID}, {"unavailable", NUMERICOID},
 			{"allocated", NUMERICOID}, {"backordered", NUMERICOID}, {"backordered_held", NUMERICOID}, {"on_order", NUMERICOID},
-			{"available", NUMERICOID}, {"surplus", NUMERICOID}, {"promises_stale", BOOLOID},
+			{"available", NUMERICOID}, {"promises_stale", BOOLOID},
 			{"stock_source_id", INT4OID}, {"version", INT8OID}
 	}},
 	[BO_TABLE_SALES_ORDER] = {.name = "sales_order",.columns = {

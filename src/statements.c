@@ -103,9 +103,6 @@ const RowsKind bo_rows_kinds[] = {
 	"WHERE p.tenant = k.tenant AND p.po_id = k.po_id RETURNING p.tenant, p.po_id, p.status) " \
 	"SELECT g.po_id, g.line_no, v.status FROM given g LEFT JOIN revised v ON v.tenant = g.tenant AND v.po_id = g.po_id "
 
-/* What events are written with. */
-#define GENERATION "(SELECT max(i.generation) FROM backorder_internal.installation i)"
-
 #define IMPORT_COLUMNS "i.state, i.recheck, i.position, i.recorded_position, i.added_at, i.phase, i.line_ids <> '{}'"
 
 #define SOURCE_COLUMNS \
@@ -362,11 +359,10 @@ const Statement bo_statements[] = {
 		"WITH parked AS (INSERT INTO backorder.parked AS p (tenant, source_id, order_key, sqlstate, message) VALUES ($1, $2, $3, $4, $5) "
 		"ON CONFLICT (tenant, source_id, order_key) DO UPDATE SET sqlstate = $4, message = $5, parked_at = now() "
 		"WHERE p.message <> $5 RETURNING p.*) "
-		"INSERT INTO backorder.event (tenant, aggregatetype, aggregateid, type, payload, source_id, generation) "
-		"SELECT p.tenant, CASE WHEN p.order_key = '' THEN 'source' ELSE 'order' END, "
+		"SELECT backorder_internal.put_event(p.tenant, CASE WHEN p.order_key = '' THEN 'source' ELSE 'order' END, "
 		"CASE WHEN p.order_key = '' THEN n.name ELSE p.order_key END, 'parked', "
 		"jsonb_build_object('source', n.name, 'order', nullif(p.order_key, ''), 'sqlstate', p.sqlstate, 'message', p.message), "
-		"p.source_id, " GENERATION " FROM parked p JOIN (SELECT s.source_id, format('%I.%I', s.line_schema, s.line_table) AS name "
+		"p.source_id) FROM parked p JOIN (SELECT s.source_id, format('%I.%I', s.line_schema, s.line_table) AS name "
 	"FROM backorder.source s) n USING (source_id)"},
 	[BO_UNPARK] = {BO_ROWS_ORDERS, 0, {0},
 		"DELETE FROM backorder.parked p USING given_orders g "

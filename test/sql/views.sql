@@ -138,7 +138,7 @@ SELECT count(*) FROM backorder.plan_purchases('J', tenant => 'views');
 UPDATE backorder.purchase_order_line SET expected_at = '2099-12-01' WHERE tenant = 'views' AND item = 'J';
 SELECT backorder.place_purchase_order(po_id, tenant => 'views') FROM backorder.purchases WHERE tenant = 'views' AND item = 'J';
 UPDATE line SET quantity = 2 WHERE order_id = 40;
-SELECT item, surplus, told, purchase_orders #> '{0,open}' AS open FROM backorder_internal.purchase_surplus WHERE tenant = 'views' AND item = 'J';
+SELECT item, surplus, notified, purchase_orders #> '{0,open}' AS open FROM backorder_internal.purchase_surplus WHERE tenant = 'views' AND item = 'J';
 
 -- Every object of the extension has a comment.
 SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace IN ('backorder'::regnamespace, 'backorder_internal'::regnamespace) AND obj_description(p.oid, 'pg_proc') IS NULL ORDER BY 1::text;
