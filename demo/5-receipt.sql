@@ -13,7 +13,7 @@ CREATE TEMP TABLE queue AS SELECT rank, order_key, backordered, ahead FROM backo
 SELECT open AS due FROM backorder.purchases WHERE item = 'CH-11-118' AND status = 'placed' \gset
 
 --=
-SELECT format('To make up for the delay Kitano flies in 10 of the %s. They are dealt as they are received:', open)
+SELECT format('To make up for the delay Kitano flies in 10 of the %s. They are allocated as they are received:', open)
 FROM backorder.purchases WHERE item = 'CH-11-118' AND status = 'placed';
 
 SELECT r.order_key AS "order", r.customer, r.quantity AS got, r.allocated, r.backordered, r.ready
@@ -22,7 +22,7 @@ WHERE p.item = 'CH-11-118' AND p.status = 'placed';
 
 --?
 SELECT :due > 10 AND bool_and(coalesce(g.got, 0) = greatest(least(q.backordered, 10 - q.ahead), 0)) AND sum(g.got) = 10,
-	format('%s due, 10 came, dealt by rank: %s', :due, string_agg(format('%s of %s for %s', coalesce(g.got, 0), q.backordered, q.order_key), ', ' ORDER BY q.rank))
+	format('%s due, 10 came, allocated by rank: %s', :due, string_agg(format('%s of %s for %s', coalesce(g.got, 0), q.backordered, q.order_key), ', ' ORDER BY q.rank))
 FROM queue q LEFT JOIN (
 	SELECT l.order_key, sum(a.quantity) AS got
 	FROM backorder.allocation a JOIN backorder.order_line l USING (tenant, line_id)

@@ -12,9 +12,9 @@ SELECT count(*) = 0, 'each waiting line has a date' FROM backorder.backlog WHERE
 --?
 SELECT count(*) FILTER (WHERE has_any_column_privilege('shop_app', c.oid, 'SELECT, INSERT, UPDATE')) = 0
 		AND (SELECT array_agg(p.proname ORDER BY p.proname) FROM pg_proc p
-			WHERE p.pronamespace = 'backorder'::regnamespace AND has_function_privilege('shop_app', p.oid, 'EXECUTE')) = '{capture,evaluating}',
+			WHERE p.pronamespace IN ('backorder'::regnamespace, 'backorder_internal'::regnamespace) AND has_function_privilege('shop_app', p.oid, 'EXECUTE')) = '{capture,evaluating}',
 	'the application''s role has no right on any table or view of backorder''s, and of its functions only on the triggers'' two'
-FROM pg_class c WHERE c.relnamespace = 'backorder'::regnamespace AND c.relkind IN ('r', 'v');
+FROM pg_class c WHERE c.relnamespace IN ('backorder'::regnamespace, 'backorder_internal'::regnamespace) AND c.relkind IN ('r', 'v');
 
 --?
 SELECT count(*) = 0, 'verify() is empty' FROM backorder.verify();

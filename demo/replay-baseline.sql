@@ -1,7 +1,7 @@
 -- The same weeks without backorder, reckoned on the same orders, stock, suppliers and levels:
 --
 --   an order takes what is on the shelf when it is entered
---   Monday    what is on the shelf is dealt to waiting lines in order of entry; then each order that is short is
+--   Monday    what is on the shelf is allocated to waiting lines in order of entry; then each order that is short is
 --             bought for, one purchase order per order and supplier; then the shelf is filled up to its levels
 --   Thursday  what is due by now arrives on the shelf
 --
@@ -36,26 +36,26 @@ CREATE TABLE baseline.purchase (
 CREATE INDEX ON baseline.purchase (due) WHERE NOT received;
 CREATE INDEX ON baseline.purchase (po);
 
--- Deals the shelf to some lines in order of entry: those of a half week as they are entered, or those that wait.
+-- Allocates the shelf to some lines in order of entry: those of a half week as they are entered, or those that wait.
 CREATE PROCEDURE baseline.enter(steps int4range) LANGUAGE sql AS $$
-	WITH dealt AS (
+	WITH allocated AS (
 		SELECT l.n, greatest(least(l.qty, s.quantity - (sum(l.qty) OVER (PARTITION BY l.sku ORDER BY l.n) - l.qty)), 0) AS got
 		FROM baseline.line l JOIN baseline.shelf s USING (sku) WHERE l.step <@ steps
 	), entered AS (
 		UPDATE baseline.line l SET first = d.got, waiting = l.qty - d.got,
 			filled_at = CASE WHEN d.got = l.qty THEN l.entered_at END
-		FROM dealt d WHERE d.n = l.n RETURNING l.sku, l.first
+		FROM allocated d WHERE d.n = l.n RETURNING l.sku, l.first
 	)
 	UPDATE baseline.shelf s SET quantity = s.quantity - e.first
 	FROM (SELECT sku, sum(first) AS first FROM entered GROUP BY sku) e WHERE e.sku = s.sku
 $$;
-CREATE PROCEDURE baseline.deal(today date) LANGUAGE sql AS $$
-	WITH dealt AS (
+CREATE PROCEDURE baseline.allocate(today date) LANGUAGE sql AS $$
+	WITH allocated AS (
 		SELECT l.n, greatest(least(l.waiting, s.quantity - (sum(l.waiting) OVER (PARTITION BY l.sku ORDER BY l.n) - l.waiting)), 0) AS got
 		FROM baseline.line l JOIN baseline.shelf s USING (sku) WHERE l.waiting > 0 AND s.quantity > 0
 	), served AS (
 		UPDATE baseline.line l SET waiting = l.waiting - d.got, filled_at = CASE WHEN d.got = l.waiting THEN today END
-		FROM dealt d WHERE d.n = l.n AND d.got > 0 RETURNING l.sku, d.got
+		FROM allocated d WHERE d.n = l.n AND d.got > 0 RETURNING l.sku, d.got
 	)
 	UPDATE baseline.shelf s SET quantity = s.quantity - v.got
 	FROM (SELECT sku, sum(got) AS got FROM served GROUP BY sku) v WHERE v.sku = s.sku
@@ -108,7 +108,7 @@ BEGIN
 	END IF;
 	FOR step IN 0 .. setting.steps - 1 LOOP
 		IF step % 2 = 0 THEN
-			CALL baseline.deal(setting.monday + step / 2 * 7);
+			CALL baseline.allocate(setting.monday + step / 2 * 7);
 			CALL baseline.buy(setting.monday + step / 2 * 7);
 		ELSE
 			CALL baseline.receive(setting.monday + step / 2 * 7 + 3);
@@ -121,8 +121,8 @@ BEGIN
 		END IF;
 		COMMIT;
 	END LOOP;
-	-- What came on the last Thursday is not to be counted out: the Monday after it deals it.
-	CALL baseline.deal(setting.monday + setting.steps / 2 * 7);
+	-- What came on the last Thursday is not to be counted out: the Monday after it allocates it.
+	CALL baseline.allocate(setting.monday + setting.steps / 2 * 7);
 END $$;
 
 CALL baseline.run();

@@ -45,7 +45,7 @@ WITH ended AS (
 	FROM replay.outcome
 ), lines AS (
 	SELECT side, count(*) AS lines, count(*) FILTER (WHERE first < qty) AS short, sum(qty - first) AS units_short,
-		sum(first) / sum(qty) AS fill_rate, sum(qty - first - waiting) AS dealt,
+		sum(first) / sum(qty) AS fill_rate, sum(qty - first - waiting) AS allocated,
 		percentile_cont(0.5) WITHIN GROUP (ORDER BY coalesce(filled_at, at) - entered_at) FILTER (WHERE first < qty) AS median,
 		max(coalesce(filled_at, at) - entered_at) AS longest, count(*) FILTER (WHERE waiting > 0) AS waiting
 	FROM replay.outcome, ended GROUP BY side
@@ -70,7 +70,7 @@ CROSS JOIN LATERAL (VALUES
 	(6, 'purchase order lines', replay.number(coalesce(w.po_lines, 0)), replay.number(coalesce(o.po_lines, 0))),
 	(7, 'units bought', replay.number(coalesce(w.units_bought, 0)), replay.number(coalesce(o.units_bought, 0))),
 	(8, 'free units in stock, weekly average', replay.number(w.on_shelf), replay.number(o.on_shelf)),
-	(9, 'units dealt on receipt', replay.number(w.dealt), replay.number(o.dealt)),
+	(9, 'units allocated on receipt', replay.number(w.allocated), replay.number(o.allocated)),
 	(10, 'median wait of a short line', replay.days(w.median), replay.days(o.median)),
 	(11, 'longest wait', replay.days(w.longest), replay.days(o.longest)),
 	(12, 'lines served before an older one', replay.number(coalesce(w.passed, 0)), replay.number(coalesce(o.passed, 0))),

@@ -3,17 +3,17 @@
 LOAD 'backorder';
 \echo '# Reference'
 \echo
-\echo 'Made from the comments in the catalog by `doc/reference.sql`; `\\df+ backorder.*` and `\\d+ backorder.*` say the same in psql.'
+\echo 'Made from the comments in the catalog by `doc/reference.sql`; `\\df+ backorder.*` and `\\d+ backorder.*` say the same in psql. Schema `backorder_internal` is not for users.'
 \echo
 \echo '## Functions'
 \echo
-\echo 'Functions that deal stock return rows of type `backorder.dealt`: source, order_key, line_key, customer, item, location, quantity, allocated, backordered, ready. `at` is stored as `occurred_at`. `reference` is an idempotency key: the same call with the same reference does nothing.'
+\echo 'Functions that allocate stock return rows of type `backorder.allocated`: source, order_key, line_key, customer, item, location, quantity, allocated, backordered, ready. `at` is stored as `occurred_at`. `reference` is an idempotency key: the same call with the same reference does nothing.'
 \echo
 SELECT format(E'### %s\n\n```sql\n%sbackorder.%s(%s)%s\n```\n\n%s\n', p.proname, CASE WHEN p.prokind = 'p' THEN 'CALL ' END, p.proname,
 	regexp_replace(regexp_replace(pg_get_function_arguments(p.oid), '::(text|regclass)', '', 'g'), '^IN |(, )IN ', '\1', 'g'),
 	E'\n    RETURNS ' || pg_get_function_result(p.oid), obj_description(p.oid, 'pg_proc'))
 FROM pg_proc p
-WHERE p.pronamespace = 'backorder'::regnamespace AND p.prorettype <> 'trigger'::regtype AND obj_description(p.oid, 'pg_proc') NOT LIKE 'Internal%'
+WHERE p.pronamespace = 'backorder'::regnamespace AND p.prorettype <> 'trigger'::regtype
 ORDER BY p.proname;
 \echo '### Arguments of attach'
 \echo
@@ -93,5 +93,5 @@ GROUP BY c.oid, c.relname ORDER BY c.relname;
 \echo
 SELECT format(E'### %s\n\n%s\n\nColumns: %s.\n', c.relname, obj_description(c.oid, 'pg_class'), string_agg(a.attname, ', ' ORDER BY a.attnum))
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
-WHERE c.relnamespace = 'backorder'::regnamespace AND c.relkind = 'v' AND obj_description(c.oid, 'pg_class') NOT LIKE 'Internal%'
+WHERE c.relnamespace = 'backorder'::regnamespace AND c.relkind = 'v'
 GROUP BY c.oid, c.relname ORDER BY c.relname;

@@ -1,10 +1,10 @@
 -- Attached tables and the orders seen in them.
 
-CREATE SEQUENCE backorder.source_id_seq AS integer;
+CREATE SEQUENCE backorder_internal.source_id_seq AS integer;
 
 CREATE TABLE backorder.source (
 	tenant text COLLATE "C" NOT NULL DEFAULT '',
-	source_id integer NOT NULL DEFAULT nextval('backorder.source_id_seq'),
+	source_id integer NOT NULL DEFAULT nextval('backorder_internal.source_id_seq'),
 	line_schema text NOT NULL,
 	line_table text NOT NULL,
 	line_relid oid NOT NULL,
@@ -45,7 +45,7 @@ CREATE TABLE backorder.source (
 CREATE UNIQUE INDEX source_id_key ON backorder.source (source_id);
 CREATE UNIQUE INDEX source_line_table_key ON backorder.source (line_schema, line_table);
 
-COMMENT ON SEQUENCE backorder.source_id_seq IS 'Numbers the attached tables.';
+COMMENT ON SEQUENCE backorder_internal.source_id_seq IS 'Numbers the attached tables.';
 COMMENT ON TABLE backorder.source IS 'One attached order table and its mapping; written by attach() and detach().';
 COMMENT ON COLUMN backorder.source.tenant IS 'Company or stock pool that the orders of this table belong to.';
 COMMENT ON COLUMN backorder.source.source_id IS 'Number of the source; the argument of its capture triggers.';
@@ -135,7 +135,7 @@ COMMENT ON COLUMN backorder.stock_source.table_relid IS 'OID of the table; a cac
 COMMENT ON COLUMN backorder.stock_source.item IS 'Expression over the row: the item, NULL where the row is no stock.';
 COMMENT ON COLUMN backorder.stock_source.on_hand IS 'Expression: what is physically there. Rows of one item and location are added up.';
 COMMENT ON COLUMN backorder.stock_source.location IS 'Expression: the stock location; empty where there is one.';
-COMMENT ON COLUMN backorder.stock_source.unavailable IS 'Expression: how much of it is not to be dealt; hold_stock() and release_stock() say it where this is not mapped.';
+COMMENT ON COLUMN backorder.stock_source.unavailable IS 'Expression: how much of it is not to be allocated; hold_stock() and release_stock() say it where this is not mapped.';
 COMMENT ON COLUMN backorder.stock_source.live IS 'Expression: whether the row is stock now.';
 COMMENT ON COLUMN backorder.stock_source.columns IS 'Columns of the table by number when it was attached; expressions use these names.';
 COMMENT ON COLUMN backorder.stock_source.names IS 'What they are called now.';

@@ -11,9 +11,8 @@ CREATE TABLE backorder.stock (
 	backordered_held numeric NOT NULL DEFAULT 0,
 	on_order numeric NOT NULL DEFAULT 0,
 	available numeric GENERATED ALWAYS AS (on_hand - unavailable - allocated) STORED,
-	surplus numeric NOT NULL DEFAULT 0,
 	promises_stale boolean NOT NULL DEFAULT false,
-	counted_by integer,
+	stock_source_id integer,
 	version bigint NOT NULL DEFAULT 0,
 	PRIMARY KEY (tenant, item, location),
 	CHECK (on_hand >= 0),
@@ -30,15 +29,14 @@ COMMENT ON COLUMN backorder.stock.tenant IS 'Company or stock pool.';
 COMMENT ON COLUMN backorder.stock.item IS 'The item.';
 COMMENT ON COLUMN backorder.stock.location IS 'Where it is; empty where there is one location.';
 COMMENT ON COLUMN backorder.stock.on_hand IS 'Physically present quantity: the sum of the movements.';
-COMMENT ON COLUMN backorder.stock.unavailable IS 'On hand, but not to be dealt (quality hold, damaged).';
+COMMENT ON COLUMN backorder.stock.unavailable IS 'On hand, but not to be allocated (quality hold, damaged).';
 COMMENT ON COLUMN backorder.stock.allocated IS 'On hand tied to order lines.';
 COMMENT ON COLUMN backorder.stock.backordered IS 'What order lines wait for.';
 COMMENT ON COLUMN backorder.stock.backordered_held IS 'The part of backordered that belongs to held lines.';
 COMMENT ON COLUMN backorder.stock.on_order IS 'Open quantity of placed purchase order lines.';
 COMMENT ON COLUMN backorder.stock.available IS 'On hand - unavailable - allocated.';
-COMMENT ON COLUMN backorder.stock.surplus IS 'What the last plan announced as bought beyond need.';
 COMMENT ON COLUMN backorder.stock.promises_stale IS 'True where settling left promises that repromise() has to finish.';
-COMMENT ON COLUMN backorder.stock.counted_by IS 'The attached stock table that says what is on hand (stock_source); NULL where movements do.';
+COMMENT ON COLUMN backorder.stock.stock_source_id IS 'The attached stock table that says what is on hand (stock_source); NULL where movements do.';
 COMMENT ON COLUMN backorder.stock.version IS 'Grows with every change of the queue, allocations, supply or promises.';
 
 CREATE TABLE backorder.stock_movement (
@@ -61,7 +59,7 @@ CREATE TABLE backorder.stock_movement (
 CREATE UNIQUE INDEX stock_movement_reference_key ON backorder.stock_movement (tenant, reference) WHERE reference IS NOT NULL;
 CREATE INDEX stock_movement_stock_idx ON backorder.stock_movement (tenant, item, location, movement_id);
 
-COMMENT ON TABLE backorder.stock_movement IS 'One change of stock; append-only. Inserting rows is the one way to change stock: the queue is dealt with in the same statement.';
+COMMENT ON TABLE backorder.stock_movement IS 'One change of stock; append-only. Inserting rows is the one way to change stock: stock is allocated in the same statement.';
 COMMENT ON COLUMN backorder.stock_movement.tenant IS 'Company or stock pool.';
 COMMENT ON COLUMN backorder.stock_movement.movement_id IS 'Number of the movement.';
 COMMENT ON COLUMN backorder.stock_movement.item IS 'The item.';

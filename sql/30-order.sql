@@ -1,6 +1,6 @@
 -- Recorded order lines, the ledger of their allocations, and what customers were told.
 
-CREATE SEQUENCE backorder.line_id_seq;
+CREATE SEQUENCE backorder_internal.line_id_seq;
 
 -- Columns of fixed width first, then what is always there: so a row has no gaps, and most columns are found without walking it.
 CREATE TABLE backorder.order_line (
@@ -44,7 +44,7 @@ CREATE INDEX order_line_queue_idx ON backorder.order_line (tenant, item, locatio
 CREATE INDEX order_line_allocated_idx ON backorder.order_line ((hashtextextended(item, hashtextextended(location, hashtextextended(tenant, 0)))))
 	WHERE allocated > 0;
 
-COMMENT ON SEQUENCE backorder.line_id_seq IS 'Numbers the incarnations of order lines.';
+COMMENT ON SEQUENCE backorder_internal.line_id_seq IS 'Numbers the incarnations of order lines.';
 COMMENT ON TABLE backorder.order_line IS 'One order line of an attached table, as last reconciled and settled.';
 COMMENT ON COLUMN backorder.order_line.tenant IS 'Company or stock pool.';
 COMMENT ON COLUMN backorder.order_line.line_id IS 'Number of this incarnation of the line; kept when the line moves or is replaced.';
@@ -97,7 +97,7 @@ COMMENT ON COLUMN backorder.allocation.line_id IS 'The line.';
 COMMENT ON COLUMN backorder.allocation.item IS 'The item.';
 COMMENT ON COLUMN backorder.allocation.location IS 'The location.';
 COMMENT ON COLUMN backorder.allocation.quantity IS 'Signed change of the allocation.';
-COMMENT ON COLUMN backorder.allocation.cause IS 'Kind of the movement that the goods came from or went with; released: given back by or dealt from other order lines; decrease, cancelled, requeued: the line itself changed; taken back: less stock than promised.';
+COMMENT ON COLUMN backorder.allocation.cause IS 'Kind of the movement that the goods came from or went with; released: given back by or allocated from other order lines; decrease, cancelled, requeued: the line itself changed; taken back: less stock than promised.';
 COMMENT ON COLUMN backorder.allocation.movement_id IS 'The movement, where there is one.';
 COMMENT ON COLUMN backorder.allocation.po_id IS 'Purchase order from which the goods came.';
 COMMENT ON COLUMN backorder.allocation.po_line_no IS 'Line of that purchase order.';
@@ -109,7 +109,7 @@ CREATE TABLE backorder.waiting_order (
 	order_key text COLLATE "C" NOT NULL,
 	customer text COLLATE "C",
 	since timestamptz NOT NULL DEFAULT now(),
-	told jsonb NOT NULL DEFAULT '{}',
+	last_notified jsonb NOT NULL DEFAULT '{}',
 	PRIMARY KEY (tenant, source_id, order_key)
 ) WITH (fillfactor = 80);
 
@@ -119,17 +119,28 @@ COMMENT ON COLUMN backorder.waiting_order.source_id IS 'The attached table.';
 COMMENT ON COLUMN backorder.waiting_order.order_key IS 'Key of the order.';
 COMMENT ON COLUMN backorder.waiting_order.customer IS 'The customer.';
 COMMENT ON COLUMN backorder.waiting_order.since IS 'Since when the order has a waiting line.';
-COMMENT ON COLUMN backorder.waiting_order.told IS 'Per line_id: line, item, ordered, shipped, allocated, backordered and promised_at as last told.';
+COMMENT ON COLUMN backorder.waiting_order.last_notified IS 'Per line_id: line, item, ordered, shipped, allocated, backordered and promised_at as last told.';
 
--- No key: a logical subscriber to the whole database copies the publisher's row beside its own.
-CREATE TABLE backorder.commit_work (
-	one boolean NOT NULL DEFAULT true CHECK (one)
+-- What a customer with these lines is told: one entry per line that waits.  push_told() in the library says the same;
+-- verify() compares the two.
+CREATE FUNCTION backorder_internal.notified(lines backorder.order_line[]) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_object_agg(l.line_id, jsonb_build_object('line', l.line_key, 'item', l.item, 'location', l.location,
+		'ordered', l.ordered, 'shipped', l.shipped, 'allocated', l.allocated, 'backordered', l.backordered, 'promised_at', l.promised_at))
+	FROM unnest(lines) AS l WHERE l.backordered > 0
+$$;
+COMMENT ON FUNCTION backorder_internal.notified(backorder.order_line[]) IS 'What is told of an order''s lines, as waiting_order keeps it.';
+
+CREATE TYPE backorder.allocated AS (
+	source regclass,
+	order_key text,
+	line_key text,
+	customer text,
+	item text,
+	location text,
+	quantity numeric,
+	allocated numeric,
+	backordered numeric,
+	ready boolean
 );
-INSERT INTO backorder.commit_work DEFAULT VALUES;
-COMMENT ON TABLE backorder.commit_work IS 'One row, never changed: the deferred trigger on it runs each transaction''s work at commit.';
-COMMENT ON COLUMN backorder.commit_work.one IS 'The one row.';
-
-CREATE TABLE backorder.statement_work (LIKE backorder.commit_work INCLUDING ALL);
-INSERT INTO backorder.statement_work DEFAULT VALUES;
-COMMENT ON TABLE backorder.statement_work IS 'One row, never changed: the trigger on it settles at the end of a statement, in immediate timing.';
-COMMENT ON COLUMN backorder.statement_work.one IS 'The one row.';
+COMMENT ON TYPE backorder.allocated IS 'What a line was allocated: the quantity, what it has and waits for now, and whether its order waits for nothing more.';

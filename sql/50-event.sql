@@ -1,8 +1,8 @@
 -- The transactional outbox.
 
-CREATE FUNCTION backorder.next_xid() RETURNS xid8
+CREATE FUNCTION backorder_internal.next_xid() RETURNS xid8
 LANGUAGE c AS 'MODULE_PATHNAME', 'bo_next_xid';
-COMMENT ON FUNCTION backorder.next_xid() IS 'Internal: the transaction number that would be given next; what events are ordered by.';
+COMMENT ON FUNCTION backorder_internal.next_xid() IS 'The transaction number that would be given next; what events are ordered by.';
 
 CREATE TABLE backorder.event (
 	tenant text COLLATE "C" NOT NULL DEFAULT '',
@@ -15,7 +15,7 @@ CREATE TABLE backorder.event (
 	customer text COLLATE "C",
 	created_at timestamptz NOT NULL DEFAULT now(),
 	generation bigint NOT NULL,
-	xid xid8 NOT NULL DEFAULT backorder.next_xid(),
+	xid xid8 NOT NULL DEFAULT backorder_internal.next_xid(),
 	-- In the order in which they are taken: each event pays for this one index.
 	PRIMARY KEY (tenant, generation, xid, id)
 );
@@ -48,18 +48,30 @@ COMMENT ON COLUMN backorder.event_consumer.taken_at IS 'When it was taken.';
 
 -- Not dumped on purpose: a restore creates the extension anew, later than any event it then loads.
 -- The last generation counts; a logical subscriber to the whole database has the publisher's beside its own.
-CREATE TABLE backorder.installation (
+CREATE TABLE backorder_internal.installation (
 	generation bigint NOT NULL
 );
-INSERT INTO backorder.installation (generation) VALUES (extract(epoch FROM clock_timestamp())::bigint);
-COMMENT ON TABLE backorder.installation IS 'Not dumped: transaction numbers start again after a restore, so events then get a new generation. So does a subscriber that takes over.';
-COMMENT ON COLUMN backorder.installation.generation IS 'A generation that events are written with, the greatest counts: when the extension was created, or took over, in seconds since 1970.';
+INSERT INTO backorder_internal.installation (generation) VALUES (extract(epoch FROM clock_timestamp())::bigint);
+COMMENT ON TABLE backorder_internal.installation IS 'Not dumped: transaction numbers start again after a restore, so events then get a new generation. So does a subscriber that takes over.';
+COMMENT ON COLUMN backorder_internal.installation.generation IS 'A generation that events are written with, the greatest counts: when the extension was created, or took over, in seconds since 1970.';
 
--- What a customer with these lines is told: one entry per line that waits.
-CREATE FUNCTION backorder.told(lines backorder.order_line[]) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT jsonb_object_agg(l.line_id, jsonb_build_object('line', l.line_key, 'item', l.item, 'location', l.location,
-		'ordered', l.ordered, 'shipped', l.shipped, 'allocated', l.allocated, 'backordered', l.backordered, 'promised_at', l.promised_at))
-	FROM unnest(lines) AS l WHERE l.backordered > 0
-$$;
-COMMENT ON FUNCTION backorder.told(backorder.order_line[]) IS 'Internal: what is told of an order''s lines, as waiting_order keeps it.';
+-- Events of an order's lines are written by the library, many at once.  All others go through here.
+CREATE FUNCTION backorder_internal.put_event(tenant text, aggregatetype text, aggregateid text, type text, payload jsonb, source_id integer DEFAULT NULL)
+RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	event_id bigint;
+BEGIN
+	INSERT INTO backorder.event (tenant, aggregatetype, aggregateid, type, payload, source_id, generation)
+	VALUES (put_event.tenant, put_event.aggregatetype, put_event.aggregateid, put_event.type, put_event.payload, put_event.source_id,
+		(SELECT max(i.generation) FROM backorder_internal.installation i))
+	RETURNING id INTO event_id;
+	RETURN event_id;
+END $$;
+COMMENT ON FUNCTION backorder_internal.put_event(text, text, text, text, jsonb, integer) IS 'Writes one event. Returns its number.
+tenant: company or stock pool.
+aggregatetype: order, item, or source.
+aggregateid: key of the order, the item, or the name of the table.
+type: the kind of event.
+payload: what a message needs.
+source_id: the attached table, or NULL.';

@@ -1,78 +1,37 @@
--- Orders recorded in batches: how far it has come, and the procedure.
-
-CREATE TABLE backorder.source_import (
-	tenant text COLLATE "C" NOT NULL DEFAULT '',
-	source_id integer NOT NULL,
-	state text NOT NULL,
-	recheck boolean NOT NULL,
-	phase text NOT NULL DEFAULT 'table',
-	position text COLLATE "C",
-	recorded_position text COLLATE "C",
-	ranked_item text COLLATE "C",
-	ranked_location text COLLATE "C",
-	line_ids int8multirange NOT NULL DEFAULT '{}',
-	orders bigint NOT NULL DEFAULT 0,
-	lines bigint NOT NULL DEFAULT 0,
-	total bigint NOT NULL DEFAULT 0,
-	added_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-	started_at timestamptz,
-	updated_at timestamptz,
-	finished_at timestamptz,
-	PRIMARY KEY (tenant, source_id),
-	CHECK (state IN ('waiting', 'importing', 'outdated', 'resyncing', 'imported')),
-	CHECK (phase IN ('table', 'recorded', 'ranks'))
-) WITH (fillfactor = 50);
-COMMENT ON TABLE backorder.source_import IS 'How far import() has come with a source. A source without a row was recorded by attach().';
-COMMENT ON COLUMN backorder.source_import.tenant IS 'Company or stock pool.';
-COMMENT ON COLUMN backorder.source_import.source_id IS 'The source.';
-COMMENT ON COLUMN backorder.source_import.state IS 'waiting for import(), importing, outdated (all orders were recorded under another mapping; import() is to look at them again), resyncing (it does), or imported.';
-COMMENT ON COLUMN backorder.source_import.recheck IS 'Whether recorded orders are to be looked for that the table does not have any more.';
-COMMENT ON COLUMN backorder.source_import.phase IS 'table: orders are read from it; recorded: recorded orders are looked for in it; ranks: stock is dealt anew by rank, where priority or queued_at is mapped.';
-COMMENT ON COLUMN backorder.source_import.position IS 'Key of the last order that was read from the table, in the order of its type; NULL: none.';
-COMMENT ON COLUMN backorder.source_import.recorded_position IS 'Key of the last recorded order that was looked for in the table.';
-COMMENT ON COLUMN backorder.source_import.ranked_item IS 'Item of the last stock row that was dealt anew.';
-COMMENT ON COLUMN backorder.source_import.ranked_location IS 'Its location.';
-COMMENT ON COLUMN backorder.source_import.line_ids IS 'The lines it recorded, while they may have to be dealt anew.';
-COMMENT ON COLUMN backorder.source_import.orders IS 'Orders read from the table.';
-COMMENT ON COLUMN backorder.source_import.lines IS 'Lines that changed, or were recorded.';
-COMMENT ON COLUMN backorder.source_import.total IS 'Orders the planner expected at the beginning.';
-COMMENT ON COLUMN backorder.source_import.added_at IS 'When the table was attached without its orders.';
-COMMENT ON COLUMN backorder.source_import.started_at IS 'When the first batch was done.';
-COMMENT ON COLUMN backorder.source_import.updated_at IS 'When the last batch was done.';
-COMMENT ON COLUMN backorder.source_import.finished_at IS 'When it was finished.';
+-- Orders recorded in batches.
 
 CREATE PROCEDURE backorder.import(line_table regclass, batch integer DEFAULT 1000)
 LANGUAGE c AS 'MODULE_PATHNAME', 'bo_import';
 COMMENT ON PROCEDURE backorder.import(regclass, integer) IS 'Records the orders of a table that was attached with import => false, or reconciles all orders of an attached table, in batches of so many orders that commit one by one, in READ COMMITTED. What its caller did before is committed first. Cancelled, or called again after a crash, it goes on where it was; two at once take turns.';
 
-CREATE FUNCTION backorder.orders_to_import(source_id integer, OUT order_key text)
+CREATE FUNCTION backorder_internal.orders_to_import(source_id integer, OUT order_key text)
 RETURNS SETOF text LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_orders_to_import';
-COMMENT ON FUNCTION backorder.orders_to_import(integer) IS 'Internal: the orders of a table that import() has not come to.';
+COMMENT ON FUNCTION backorder_internal.orders_to_import(integer) IS 'The orders of a table that import() has not come to.';
 
 CREATE VIEW backorder.import_progress AS
 SELECT i.tenant, i.source_id, backorder.source_relation(i.source_id) AS source, i.state, i.orders, i.total,
 	CASE WHEN i.state = 'imported' THEN 100 ELSE least(99, i.orders * 100 / greatest(i.total, 1)) END AS percent,
 	i.lines, i.phase, CASE i.phase WHEN 'table' THEN i.position WHEN 'recorded' THEN i.recorded_position ELSE i.ranked_item END AS position,
 	i.started_at, i.updated_at, i.finished_at
-FROM backorder.source_import i;
+FROM backorder_internal.source_import i;
 COMMENT ON VIEW backorder.import_progress IS 'How far import() has come with each table it is used for, as of its last batch: orders done of about total. In the states waiting and outdated import() is to be called.';
 
 -- Batches come by order key, so that a line may be imported behind another that ranks after it and has got the
 -- stock.  What lines have that were imported and not touched since is dealt among them again, by rank: as if all had
 -- come at once.  It was never told to anyone, and nobody is told now.  Sums of a stock row stay as they are.
-CREATE FUNCTION backorder.rank_imported(source_id integer, places integer) RETURNS boolean
+CREATE FUNCTION backorder_internal.rank_imported(source_id integer, places integer) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_mergejoin = off SET enable_nestloop = on SET enable_hashjoin = on
 SET enable_sort = on SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
-	i backorder.source_import;
+	i backorder_internal.source_import;
 	items text[];
 	locations text[];
 	orders text[];
 	promised text[];
 BEGIN
-	SELECT * INTO STRICT i FROM backorder.source_import o WHERE o.source_id = rank_imported.source_id FOR UPDATE;
+	SELECT * INTO STRICT i FROM backorder_internal.source_import o WHERE o.source_id = rank_imported.source_id FOR UPDATE;
 	SELECT array_agg(s.item), array_agg(s.location) INTO items, locations
 	FROM (
 		SELECT s.item, s.location FROM backorder.stock s
@@ -85,7 +44,7 @@ BEGIN
 	END IF;
 	WITH mine AS MATERIALIZED (
 		SELECT l.* FROM unnest(items, locations) AS p (item, location)
-		CROSS JOIN LATERAL backorder.imported_lines(i, p.item, p.location) AS l
+		CROSS JOIN LATERAL backorder_internal.imported_lines(i, p.item, p.location) AS l
 	), ranked AS (
 		SELECT m.*, m.allocated + m.backordered AS open,
 			sum(m.allocated) OVER (PARTITION BY m.item, m.location)
@@ -109,10 +68,10 @@ BEGIN
 	WHERE s.tenant = i.tenant AND s.item = p.item AND s.location = p.location;
 	WITH mine AS MATERIALIZED (
 		SELECT l.* FROM unnest(items, locations) AS p (item, location)
-		CROSS JOIN LATERAL backorder.imported_lines(i, p.item, p.location) AS l
+		CROSS JOIN LATERAL backorder_internal.imported_lines(i, p.item, p.location) AS l
 	), expected AS MATERIALIZED (
 		SELECT e.order_key, e.line_key, e.expected FROM unnest(items, locations) AS p (item, location)
-		CROSS JOIN LATERAL (SELECT e.* FROM backorder.expected_promise e
+		CROSS JOIN LATERAL (SELECT e.* FROM backorder_internal.expected_promise e
 			WHERE e.tenant = i.tenant AND e.item = p.item AND e.location = p.location AND e.source_id = i.source_id) e
 	), dated AS (
 		UPDATE backorder.order_line l SET promised_at = e.expected, first_promised_at = e.expected
@@ -127,13 +86,13 @@ BEGIN
 	UPDATE backorder.stock s SET promises_stale = true
 	FROM unnest(items, locations) AS p (item, location)
 	WHERE s.tenant = i.tenant AND s.item = p.item AND s.location = p.location AND s.on_order > 0
-		AND s.backordered - s.backordered_held <> (SELECT coalesce(sum(l.backordered), 0) FROM backorder.imported_lines(i, p.item, p.location) l);
+		AND s.backordered - s.backordered_held <> (SELECT coalesce(sum(l.backordered), 0) FROM backorder_internal.imported_lines(i, p.item, p.location) l);
 	-- What waits now is taken as told. Locked first, then read.
 	INSERT INTO backorder.waiting_order AS w (tenant, source_id, order_key)
 	SELECT i.tenant, i.source_id, o FROM unnest(orders) o ORDER BY o
-	ON CONFLICT (tenant, source_id, order_key) DO UPDATE SET told = excluded.told WHERE false;
-	UPDATE backorder.waiting_order w SET told = n.told, customer = n.customer
-	FROM (SELECT l.order_key, backorder.told(array_agg(l)) AS told, max(l.customer) AS customer
+	ON CONFLICT (tenant, source_id, order_key) DO UPDATE SET last_notified = excluded.last_notified WHERE false;
+	UPDATE backorder.waiting_order w SET last_notified = n.last_notified, customer = n.customer
+	FROM (SELECT l.order_key, backorder_internal.notified(array_agg(l)) AS last_notified, max(l.customer) AS customer
 		FROM backorder.order_line l WHERE l.tenant = i.tenant AND l.source_id = i.source_id AND l.order_key = ANY (orders)
 		GROUP BY 1 HAVING sum(l.backordered) > 0) n
 	WHERE w.tenant = i.tenant AND w.source_id = i.source_id AND w.order_key = n.order_key;
@@ -141,14 +100,14 @@ BEGIN
 	WHERE w.tenant = i.tenant AND w.source_id = i.source_id AND w.order_key = ANY (orders)
 		AND NOT EXISTS (SELECT FROM backorder.order_line l
 			WHERE l.tenant = w.tenant AND l.source_id = w.source_id AND l.order_key = w.order_key AND l.backordered > 0);
-	UPDATE backorder.source_import o SET ranked_item = items[cardinality(items)], ranked_location = locations[cardinality(items)]
+	UPDATE backorder_internal.source_import o SET ranked_item = items[cardinality(items)], ranked_location = locations[cardinality(items)]
 	WHERE o.tenant = i.tenant AND o.source_id = i.source_id;
 	RETURN cardinality(items) = rank_imported.places;
 END $$;
-COMMENT ON FUNCTION backorder.rank_imported(integer, integer) IS 'Internal: deals what the next stock rows gave to imported lines among these again, by rank. Returns whether there are more.';
+COMMENT ON FUNCTION backorder_internal.rank_imported(integer, integer) IS 'Deals what the next stock rows gave to imported lines among these again, by rank. Returns whether there are more.';
 
 -- Lines that may be dealt anew: recorded by the import, served by nothing else since.
-CREATE FUNCTION backorder.imported_lines(i backorder.source_import, item text, location text) RETURNS SETOF backorder.order_line
+CREATE FUNCTION backorder_internal.imported_lines(i backorder_internal.source_import, item text, location text) RETURNS SETOF backorder.order_line
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT l.* FROM (
 		SELECT w.* FROM backorder.order_line w
@@ -161,4 +120,4 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	WHERE l.source_id = ($1).source_id AND l.line_id <@ ($1).line_ids AND l.folded IS NULL
 		AND NOT EXISTS (SELECT FROM backorder.allocation g WHERE g.tenant = l.tenant AND g.line_id = l.line_id)
 $$;
-COMMENT ON FUNCTION backorder.imported_lines(backorder.source_import, text, text) IS 'Internal: the open lines of an item at a location that an import recorded and that nothing else has served.';
+COMMENT ON FUNCTION backorder_internal.imported_lines(backorder_internal.source_import, text, text) IS 'The open lines of an item at a location that an import recorded and that nothing else has served.';

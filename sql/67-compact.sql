@@ -48,7 +48,7 @@ BEGIN
 	), locked AS (
 		SELECT o.source_id, o.order_key FROM candidates c
 		JOIN backorder.sales_order o ON o.tenant = p_tenant AND o.source_id = c.source_id AND o.order_key = c.order_key
-		WHERE NOT EXISTS (SELECT FROM backorder.source_import i
+		WHERE NOT EXISTS (SELECT FROM backorder_internal.source_import i
 			WHERE i.tenant = p_tenant AND i.source_id = o.source_id AND i.state IN ('waiting', 'importing'))
 		ORDER BY o.source_id, o.order_key FOR UPDATE OF o SKIP LOCKED
 	)

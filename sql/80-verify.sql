@@ -1,8 +1,20 @@
 -- verify(): every counter recomputed from the rows that explain it.  Reads only; runs on a standby.
 
+CREATE VIEW backorder_internal.recounted AS
+SELECT c.tenant, c.item, c.location, sum(c.on_hand) AS on_hand, sum(c.unavailable) AS unavailable, sum(c.allocated) AS allocated,
+	sum(c.backordered) AS backordered, sum(c.held) AS backordered_held, sum(c.on_order) AS on_order
+FROM (
+	SELECT m.tenant, m.item, m.location, m.quantity AS on_hand, m.unavailable, 0::numeric AS allocated, 0::numeric AS backordered, 0::numeric AS held, 0::numeric AS on_order
+	FROM backorder.stock_movement m
+	UNION ALL SELECT l.tenant, l.item, l.location, 0, 0, l.allocated, l.backordered, CASE WHEN l.held THEN l.backordered ELSE 0 END, 0 FROM backorder.order_line l
+	UNION ALL SELECT y.tenant, y.item, y.location, 0, 0, 0, 0, 0, y.open FROM backorder.supply y
+	UNION ALL SELECT s.tenant, s.item, s.location, 0, 0, 0, 0, 0, 0 FROM backorder.stock s
+) c GROUP BY 1, 2, 3;
+COMMENT ON VIEW backorder_internal.recounted IS 'The counters of each stock row, counted from movements, lines and supply.';
+
 -- The promise every waiting line should have, from supply and queue alone.  Lines that reach into
 -- supply whose day has passed keep what they had and are left out.
-CREATE VIEW backorder.expected_promise AS
+CREATE VIEW backorder_internal.expected_promise AS
 SELECT w.tenant, w.item, w.location, w.source_id, w.order_key, w.line_key, w.promised_at,
 	u.expected_at + coalesce(p.handling_time, 0) AS expected
 FROM (
@@ -15,8 +27,8 @@ LEFT JOIN (
 	SELECT y.*, sum(y.open) OVER (PARTITION BY y.tenant, y.item, y.location ORDER BY y.expected_at NULLS LAST, y.po_id, y.line_no) AS upto
 	FROM backorder.supply y WHERE y.open > 0
 ) u ON u.tenant = w.tenant AND u.item = w.item AND u.location = w.location AND w.upto > u.upto - u.open AND w.upto <= u.upto
-WHERE u.expected_at >= backorder.today() OR u.expected_at IS NULL;
-COMMENT ON VIEW backorder.expected_promise IS 'Internal: the promise of each waiting line computed from scratch, for verify().';
+WHERE u.expected_at >= backorder_internal.today() OR u.expected_at IS NULL;
+COMMENT ON VIEW backorder_internal.expected_promise IS 'The promise of each waiting line computed from scratch, for verify().';
 
 CREATE FUNCTION backorder.verify()
 RETURNS TABLE (check_name text, object text, expected text, actual text)
@@ -122,19 +134,19 @@ BEGIN
 	RETURN QUERY
 	SELECT 'order_line.promised_at', format('line %s of order %s in %s', e.line_key, e.order_key, backorder.source_relation(e.source_id)),
 		coalesce(e.expected::text, 'none'), coalesce(e.promised_at::text, 'none')
-	FROM backorder.expected_promise e WHERE e.promised_at IS DISTINCT FROM e.expected;
+	FROM backorder_internal.expected_promise e WHERE e.promised_at IS DISTINCT FROM e.expected;
 	RETURN QUERY
 	SELECT 'order_line.promised_at', format('line %s of order %s in %s', l.line_key, l.order_key, backorder.source_relation(l.source_id)),
 		'none: the line is not served', l.promised_at::text
 	FROM backorder.order_line l WHERE (l.backordered = 0 OR l.held) AND l.promised_at IS NOT NULL;
 	RETURN QUERY
 	SELECT 'waiting_order', format('order %s in %s', coalesce(w.order_key, n.order_key), backorder.source_relation(coalesce(w.source_id, n.source_id))),
-		coalesce(n.told::text, 'none'), coalesce(w.told::text, 'none')
+		coalesce(n.last_notified::text, 'none'), coalesce(w.last_notified::text, 'none')
 	FROM backorder.waiting_order w
-	FULL JOIN (SELECT l.tenant, l.source_id, l.order_key, backorder.told(array_agg(l)) AS told
+	FULL JOIN (SELECT l.tenant, l.source_id, l.order_key, backorder_internal.notified(array_agg(l)) AS last_notified
 		FROM backorder.order_line l GROUP BY 1, 2, 3 HAVING sum(l.backordered) > 0) n
 		ON n.tenant = w.tenant AND n.source_id = w.source_id AND n.order_key = w.order_key
-	WHERE w.told IS DISTINCT FROM n.told;
+	WHERE w.last_notified IS DISTINCT FROM n.last_notified;
 
 	-- Orders.
 	RETURN QUERY
@@ -153,7 +165,7 @@ BEGIN
 
 	RETURN QUERY
 	SELECT 'source_import', format('source %s', i.source_id), 'attached', 'detached or unknown'
-	FROM backorder.source_import i
+	FROM backorder_internal.source_import i
 	WHERE NOT EXISTS (SELECT FROM backorder.source s WHERE s.tenant = i.tenant AND s.source_id = i.source_id AND s.detached_at IS NULL);
 
 	RETURN QUERY
@@ -163,11 +175,11 @@ BEGIN
 
 	-- What the application says is on hand, and the triggers of its tables.
 	RETURN QUERY
-	SELECT 'stock.counted_by', format('item %s location %s tenant %s', quote_literal(s.item), quote_literal(s.location), quote_literal(s.tenant)),
-		'an attached table of stock', format('source %s', s.counted_by)
+	SELECT 'stock.stock_source_id', format('item %s location %s tenant %s', quote_literal(s.item), quote_literal(s.location), quote_literal(s.tenant)),
+		'an attached table of stock', format('source %s', s.stock_source_id)
 	FROM backorder.stock s
-	WHERE s.counted_by IS NOT NULL AND NOT EXISTS (SELECT FROM backorder.stock_source c
-		WHERE c.tenant = s.tenant AND c.source_id = s.counted_by AND c.detached_at IS NULL);
+	WHERE s.stock_source_id IS NOT NULL AND NOT EXISTS (SELECT FROM backorder.stock_source c
+		WHERE c.tenant = s.tenant AND c.source_id = s.stock_source_id AND c.detached_at IS NULL);
 	FOR attached IN SELECT c.*, format('%I.%I', c.table_schema, c.table_name) AS name FROM backorder.stock_source c WHERE c.detached_at IS NULL ORDER BY c.source_id LOOP
 		IF to_regclass(attached.name) IS NULL THEN
 			RETURN QUERY SELECT 'stock_source', format('source %s', attached.source_id), format('table %s', attached.name), 'missing';
@@ -176,15 +188,15 @@ BEGIN
 		RETURN QUERY
 		SELECT 'stock_source.trigger', format('table %s', attached.name), 'capture triggers, enabled', CASE WHEN count(t.oid) < 2 THEN 'missing' ELSE 'disabled' END
 		FROM pg_trigger t
-		WHERE t.tgrelid = to_regclass(attached.name) AND t.tgfoid = 'backorder.capture()'::regprocedure AND NOT t.tgisinternal
+		WHERE t.tgrelid = to_regclass(attached.name) AND t.tgfoid = 'backorder_internal.capture()'::regprocedure AND NOT t.tgisinternal
 			AND t.tgname IN (format('backorder_capture_%s', attached.source_id), format('backorder_capture_%s_statement', attached.source_id))
 		HAVING count(t.oid) < 2 OR bool_or(t.tgenabled = 'D');
 		BEGIN
 			RETURN QUERY
 			SELECT 'stock_source.' || c.column_name, format('item %s location %s in %s', quote_literal(coalesce(m.item, s.item)), quote_literal(coalesce(m.location, s.location)), attached.name),
 				c.expected::text, c.actual::text
-			FROM backorder.mapped_stock(attached.source_id) m
-			FULL JOIN (SELECT s.* FROM backorder.stock s WHERE s.tenant = attached.tenant AND s.counted_by = attached.source_id) s
+			FROM backorder_internal.mapped_stock(attached.source_id) m
+			FULL JOIN (SELECT s.* FROM backorder.stock s WHERE s.tenant = attached.tenant AND s.stock_source_id = attached.source_id) s
 				ON s.item = m.item AND s.location = m.location
 			CROSS JOIN LATERAL (VALUES
 				('on_hand', coalesce(m.on_hand, 0), s.on_hand),
@@ -207,18 +219,18 @@ BEGIN
 			UNION ALL SELECT w.table_schema, w.table_name FROM backorder.source_watch w WHERE w.source_id = attached.source_id) AS r (nsp, rel)
 		JOIN pg_class c ON c.oid = to_regclass(format('%I.%I', r.nsp, r.rel))
 		LEFT JOIN pg_trigger t ON t.tgrelid = c.oid AND t.tgname IN (format('backorder_capture_%s', attached.source_id), format('backorder_capture_%s_statement', attached.source_id))
-			AND t.tgfoid = 'backorder.capture()'::regprocedure AND NOT t.tgisinternal
+			AND t.tgfoid = 'backorder_internal.capture()'::regprocedure AND NOT t.tgisinternal
 		WHERE r.rel IS NOT NULL
 		GROUP BY r.nsp, r.rel
 		HAVING count(t.oid) < 2 OR bool_or(t.tgenabled = 'D');
 		BEGIN
 			RETURN QUERY
 			WITH to_import AS MATERIALIZED (
-				SELECT k.order_key FROM backorder.orders_to_import(attached.source_id) k
+				SELECT k.order_key FROM backorder_internal.orders_to_import(attached.source_id) k
 				WHERE NOT EXISTS (SELECT FROM backorder.sales_order o
 					WHERE o.tenant = attached.tenant AND o.source_id = attached.source_id AND o.order_key = k.order_key AND o.revision > 0)
 			), mapped AS (
-				SELECT m.*, m.live AND m.item IS NOT NULL AND m.quantity > 0 AS demand FROM backorder.mapped_lines(attached.source_id) m
+				SELECT m.*, m.live AND m.item IS NOT NULL AND m.quantity > 0 AS demand FROM backorder_internal.mapped_lines(attached.source_id) m
 				WHERE NOT EXISTS (SELECT FROM to_import t WHERE t.order_key = m.order_key)
 			), recorded AS (
 				SELECT l.* FROM backorder.order_line l WHERE l.tenant = attached.tenant AND l.source_id = attached.source_id

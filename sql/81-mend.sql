@@ -1,20 +1,8 @@
 -- resync() of a whole table: what somebody changed in the extension's own tables agrees with the rows that explain it again.
 
-CREATE VIEW backorder.recounted AS
-SELECT c.tenant, c.item, c.location, sum(c.on_hand) AS on_hand, sum(c.unavailable) AS unavailable, sum(c.allocated) AS allocated,
-	sum(c.backordered) AS backordered, sum(c.held) AS backordered_held, sum(c.on_order) AS on_order
-FROM (
-	SELECT m.tenant, m.item, m.location, m.quantity AS on_hand, m.unavailable, 0::numeric AS allocated, 0::numeric AS backordered, 0::numeric AS held, 0::numeric AS on_order
-	FROM backorder.stock_movement m
-	UNION ALL SELECT l.tenant, l.item, l.location, 0, 0, l.allocated, l.backordered, CASE WHEN l.held THEN l.backordered ELSE 0 END, 0 FROM backorder.order_line l
-	UNION ALL SELECT y.tenant, y.item, y.location, 0, 0, 0, 0, 0, y.open FROM backorder.supply y
-	UNION ALL SELECT s.tenant, s.item, s.location, 0, 0, 0, 0, 0, 0 FROM backorder.stock s
-) c GROUP BY 1, 2, 3;
-COMMENT ON VIEW backorder.recounted IS 'Internal: the counters of each stock row, counted from movements, lines and supply.';
-
 -- Expects the orders of the source locked; locks the stock rows that it mends, sorted. The caller settles the places and announces
 -- the orders that are returned.
-CREATE FUNCTION backorder.mend(source_id integer) RETURNS TABLE (item text, location text, order_source integer, order_key text)
+CREATE FUNCTION backorder_internal.mend(source_id integer) RETURNS TABLE (item text, location text, order_source integer, order_key text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off SET enable_seqscan = on SET enable_bitmapscan = on SET enable_hashjoin = on SET enable_mergejoin = on SET enable_sort = on AS $$
 #variable_conflict use_column
@@ -25,7 +13,7 @@ DECLARE
 BEGIN
 	SELECT s.tenant INTO own FROM backorder.source s WHERE s.source_id = $1;
 	SELECT array_agg(w.item ORDER BY w.item, w.location), array_agg(w.location ORDER BY w.item, w.location) INTO items, locations FROM (
-		SELECT r.item, r.location FROM backorder.recounted r LEFT JOIN backorder.stock s ON s.tenant = r.tenant AND s.item = r.item AND s.location = r.location
+		SELECT r.item, r.location FROM backorder_internal.recounted r LEFT JOIN backorder.stock s ON s.tenant = r.tenant AND s.item = r.item AND s.location = r.location
 		WHERE r.tenant = own AND (s.on_hand, s.unavailable, s.allocated, s.backordered, s.backordered_held, s.on_order)
 			IS DISTINCT FROM (r.on_hand, r.unavailable, r.allocated, r.backordered, r.backordered_held, r.on_order)
 		UNION
@@ -33,7 +21,7 @@ BEGIN
 		LEFT JOIN (SELECT a.line_id, sum(a.quantity) AS quantity FROM backorder.allocation a WHERE a.tenant = own GROUP BY 1) a ON a.line_id = l.line_id
 		WHERE l.tenant = own AND l.allocated <> l.first_allocated + coalesce(l.folded, 0) + coalesce(a.quantity, 0)
 		UNION
-		SELECT e.item, e.location FROM backorder.expected_promise e WHERE e.tenant = own AND e.promised_at IS DISTINCT FROM e.expected
+		SELECT e.item, e.location FROM backorder_internal.expected_promise e WHERE e.tenant = own AND e.promised_at IS DISTINCT FROM e.expected
 		UNION
 		SELECT l.item, l.location FROM backorder.order_line l WHERE l.tenant = own AND (l.backordered = 0 OR l.held) AND l.promised_at IS NOT NULL) w;
 	IF items IS NOT NULL THEN
@@ -61,19 +49,19 @@ BEGIN
 		-- More is allocated than the movements brought: it was there.
 		INSERT INTO backorder.stock_movement (tenant, item, location, kind, quantity, unavailable, reason)
 		SELECT own, r.item, r.location, 'adjustment', r.allocated + greatest(r.unavailable, 0) - r.on_hand, 0, 'mended'
-		FROM unnest(items, locations) AS w (item, location) JOIN backorder.recounted r ON r.tenant = own AND r.item = w.item AND r.location = w.location
+		FROM unnest(items, locations) AS w (item, location) JOIN backorder_internal.recounted r ON r.tenant = own AND r.item = w.item AND r.location = w.location
 		WHERE r.on_hand < r.allocated + greatest(r.unavailable, 0);
 		UPDATE backorder.stock s SET on_hand = r.on_hand, unavailable = r.unavailable, allocated = r.allocated, backordered = r.backordered,
 			backordered_held = r.backordered_held, on_order = r.on_order, version = s.version + 1
-		FROM unnest(items, locations) AS w (item, location) JOIN backorder.recounted r ON r.tenant = own AND r.item = w.item AND r.location = w.location
+		FROM unnest(items, locations) AS w (item, location) JOIN backorder_internal.recounted r ON r.tenant = own AND r.item = w.item AND r.location = w.location
 		WHERE s.tenant = own AND s.item = w.item AND s.location = w.location;
 		RETURN QUERY SELECT w.item, w.location, NULL::integer, NULL::text FROM unnest(items, locations) AS w (item, location);
 	END IF;
 	-- What customers were told.
 	RETURN QUERY SELECT NULL::text, NULL::text, $1, coalesce(w.order_key, n.order_key)
 	FROM (SELECT w.* FROM backorder.waiting_order w WHERE w.tenant = own AND w.source_id = $1) w
-	FULL JOIN (SELECT l.order_key, backorder.told(array_agg(l)) AS told FROM backorder.order_line l
+	FULL JOIN (SELECT l.order_key, backorder_internal.notified(array_agg(l)) AS last_notified FROM backorder.order_line l
 		WHERE l.tenant = own AND l.source_id = $1 GROUP BY 1 HAVING sum(l.backordered) > 0) n ON n.order_key = w.order_key
-	WHERE w.told IS DISTINCT FROM n.told;
+	WHERE w.last_notified IS DISTINCT FROM n.last_notified;
 END $$;
-COMMENT ON FUNCTION backorder.mend(integer) IS 'Internal: makes counters and ledger of a source''s tenant agree, for resync(); returns places to settle and orders to announce.';
+COMMENT ON FUNCTION backorder_internal.mend(integer) IS 'Makes counters and ledger of a source''s tenant agree, for resync(); returns places to settle and orders to announce.';

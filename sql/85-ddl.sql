@@ -1,44 +1,44 @@
 -- The application's DDL on attached tables.  Nothing here makes it fail.
 
-CREATE FUNCTION backorder.note_source(source_id integer) RETURNS void
+CREATE FUNCTION backorder_internal.note_source(source_id integer) RETURNS void
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_note_source';
-COMMENT ON FUNCTION backorder.note_source(integer) IS 'Internal: notes every recorded order of a source, to be settled at commit.';
+COMMENT ON FUNCTION backorder_internal.note_source(integer) IS 'Notes every recorded order of a source, to be settled at commit.';
 
-CREATE FUNCTION backorder.note_stock(source_id integer) RETURNS void
+CREATE FUNCTION backorder_internal.note_stock(source_id integer) RETURNS void
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_note_stock';
-COMMENT ON FUNCTION backorder.note_stock(integer) IS 'Internal: notes all of an attached table of stock, to be looked at at commit.';
+COMMENT ON FUNCTION backorder_internal.note_stock(integer) IS 'Notes all of an attached table of stock, to be looked at at commit.';
 
-CREATE FUNCTION backorder.end_source(source_id integer) RETURNS void
+CREATE FUNCTION backorder_internal.end_source(source_id integer) RETURNS void
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_end_source';
-COMMENT ON FUNCTION backorder.end_source(integer) IS 'Internal: ends the open lines of a source whose table was dropped.';
+COMMENT ON FUNCTION backorder_internal.end_source(integer) IS 'Ends the open lines of a source whose table was dropped.';
 
-CREATE FUNCTION backorder.end_stock_source(source_id integer) RETURNS void
+CREATE FUNCTION backorder_internal.end_stock_source(source_id integer) RETURNS void
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_end_stock_source';
-COMMENT ON FUNCTION backorder.end_stock_source(integer) IS 'Internal: from now on movements keep what a table of stock kept, that was dropped.';
+COMMENT ON FUNCTION backorder_internal.end_stock_source(integer) IS 'From now on movements keep what a table of stock kept, that was dropped.';
 
 -- The table that a source was attached to is the one with its trigger, whatever it is called now.
-CREATE FUNCTION backorder.traced_table(source_id integer, role text, relid oid, table_schema text, table_name text) RETURNS oid
+CREATE FUNCTION backorder_internal.traced_table(source_id integer, role text, relid oid, table_schema text, table_name text) RETURNS oid
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT coalesce(
 		(SELECT t.tgrelid FROM pg_trigger t WHERE t.tgrelid = $3 AND t.tgname = format('backorder_capture_%s', $1)),
 		(SELECT t.tgrelid FROM pg_trigger t WHERE t.tgrelid = to_regclass(format('%I.%I', $4, $5)) AND t.tgname = format('backorder_capture_%s', $1)),
-		(SELECT t.tgrelid FROM pg_trigger t WHERE $2 <> 'watch' AND t.tgfoid = 'backorder.capture()'::regprocedure AND t.tgparentid = 0
+		(SELECT t.tgrelid FROM pg_trigger t WHERE $2 <> 'watch' AND t.tgfoid = 'backorder_internal.capture()'::regprocedure AND t.tgparentid = 0
 			AND t.tgname = format('backorder_capture_%s', $1) AND split_part(encode(t.tgargs, 'escape'), '\000', 2) = $2 LIMIT 1))
 $$;
-COMMENT ON FUNCTION backorder.traced_table(integer, text, oid, text, text) IS 'Internal: the table that carries the trigger of a source in a role.';
+COMMENT ON FUNCTION backorder_internal.traced_table(integer, text, oid, text, text) IS 'The table that carries the trigger of a source in a role.';
 
-CREATE FUNCTION backorder.column_names(relid oid) RETURNS text[]
+CREATE FUNCTION backorder_internal.column_names(relid oid) RETURNS text[]
 LANGUAGE c STRICT STABLE AS 'MODULE_PATHNAME', 'bo_column_names';
-COMMENT ON FUNCTION backorder.column_names(oid) IS 'Internal: the columns of a table by number, as they are now: to an older snapshot a column that was changed since is there twice.';
+COMMENT ON FUNCTION backorder_internal.column_names(oid) IS 'The columns of a table by number, as they are now: to an older snapshot a column that was changed since is there twice.';
 
 -- By the numbers of a table that took the place of another: the names that a mapping uses, '' for columns it does not know.
-CREATE FUNCTION backorder.renumbered(columns text[], names text[], now text[]) RETURNS text[]
+CREATE FUNCTION backorder_internal.renumbered(columns text[], names text[], now text[]) RETURNS text[]
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT array_agg(coalesce(columns[array_position(names, n.name)], '') ORDER BY n.i) FROM unnest(now) WITH ORDINALITY AS n (name, i)
 $$;
-COMMENT ON FUNCTION backorder.renumbered(text[], text[], text[]) IS 'Internal: columns of a mapping by the numbers of a restored table.';
+COMMENT ON FUNCTION backorder_internal.renumbered(text[], text[], text[]) IS 'Columns of a mapping by the numbers of a restored table.';
 
-CREATE FUNCTION backorder.follow_tables(detached oid) RETURNS void
+CREATE FUNCTION backorder_internal.follow_tables(detached oid) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	known record;
@@ -51,7 +51,7 @@ BEGIN
 			SELECT t.tgname, format('%I.%I', n.nspname, c.relname) AS name
 			FROM (SELECT detached AS relid UNION SELECT p.relid FROM pg_partition_tree(detached::regclass) p) p
 			JOIN pg_class c ON c.oid = p.relid JOIN pg_namespace n ON n.oid = c.relnamespace
-			JOIN pg_trigger t ON t.tgrelid = c.oid AND t.tgfoid = 'backorder.capture()'::regprocedure AND t.tgname ~ '^backorder_capture_\d+_statement$'
+			JOIN pg_trigger t ON t.tgrelid = c.oid AND t.tgfoid = 'backorder_internal.capture()'::regprocedure AND t.tgname ~ '^backorder_capture_\d+_statement$'
 		LOOP
 			EXECUTE format('DROP TRIGGER %I ON %s', leaf.tgname, leaf.name);
 		END LOOP;
@@ -67,13 +67,13 @@ BEGIN
 				FROM backorder.source_watch w
 			UNION ALL SELECT c.source_id, 'stock', 0, c.table_relid, c.table_schema, c.table_name, c.columns, c.names
 				FROM backorder.stock_source c WHERE c.detached_at IS NULL) k
-		CROSS JOIN LATERAL backorder.traced_table(k.source_id, k.role, k.relid, k.table_schema, k.table_name) AS t (relid)
+		CROSS JOIN LATERAL backorder_internal.traced_table(k.source_id, k.role, k.relid, k.table_schema, k.table_name) AS t (relid)
 		JOIN pg_class c ON c.oid = t.relid JOIN pg_namespace n ON n.oid = c.relnamespace
 	LOOP
-		present := backorder.column_names(known.now);
+		present := backorder_internal.column_names(known.now);
 		IF (known.relid, known.table_schema, known.table_name, known.names) IS DISTINCT FROM (known.now, known.nspname::text, known.relname::text, present) THEN
 			IF known.relid <> known.now THEN
-				known.columns := backorder.renumbered(known.columns, known.names, present);
+				known.columns := backorder_internal.renumbered(known.columns, known.names, present);
 			END IF;
 			CASE known.role
 				WHEN 'line' THEN
@@ -104,20 +104,20 @@ BEGIN
 				WHERE p.isleaf AND c.relkind = 'r' AND NOT EXISTS (SELECT FROM pg_trigger t
 					WHERE t.tgrelid = c.oid AND t.tgname = format('backorder_capture_%s_statement', known.source_id))
 			LOOP
-				EXECUTE format('CREATE TRIGGER backorder_capture_%s_statement AFTER TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION backorder.capture(%L, %L)',
+				EXECUTE format('CREATE TRIGGER backorder_capture_%s_statement AFTER TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION backorder_internal.capture(%L, %L)',
 					known.source_id, leaf.name, known.source_id::text, known.role);
 				EXECUTE format('ALTER TRIGGER backorder_capture_%s_statement ON %s DEPENDS ON EXTENSION backorder', known.source_id, leaf.name);
 			END LOOP;
 		END IF;
 	END LOOP;
 END $$;
-COMMENT ON FUNCTION backorder.follow_tables(oid) IS 'Internal: writes down what attached tables and their columns are called now, and gives new partitions their trigger on TRUNCATE; takes it from a detached one.';
+COMMENT ON FUNCTION backorder_internal.follow_tables(oid) IS 'Writes down what attached tables and their columns are called now, and gives new partitions their trigger on TRUNCATE; takes it from a detached one.';
 
-CREATE FUNCTION backorder.follow_ddl() RETURNS event_trigger
+CREATE FUNCTION backorder_internal.follow_ddl() RETURNS event_trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'bo_follow_ddl';
-COMMENT ON FUNCTION backorder.follow_ddl() IS 'Event trigger: follows new names of attached tables and their partitions.';
+COMMENT ON FUNCTION backorder_internal.follow_ddl() IS 'Event trigger: follows new names of attached tables and their partitions.';
 
-CREATE FUNCTION backorder.follow_drop() RETURNS event_trigger
+CREATE FUNCTION backorder_internal.follow_drop() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	gone record;
@@ -131,13 +131,12 @@ BEGIN
 		JOIN backorder.source s ON s.line_schema = o.schema_name AND s.line_table = o.object_name
 		WHERE o.object_type = 'table' AND s.detached_at IS NULL AND backorder.source_relation(s.source_id) IS NULL
 	LOOP
-		INSERT INTO backorder.event (tenant, aggregatetype, aggregateid, type, payload, source_id, generation)
-		SELECT gone.tenant, 'source', format('%I.%I', gone.line_schema, gone.line_table), 'detached',
+		PERFORM backorder_internal.put_event(gone.tenant, 'source', format('%I.%I', gone.line_schema, gone.line_table), 'detached',
 			jsonb_build_object('source', format('%I.%I', gone.line_schema, gone.line_table), 'orders', count(DISTINCT l.order_key), 'lines', count(*)),
-			gone.source_id, max(i.generation)
-		FROM backorder.installation i LEFT JOIN backorder.order_line l ON l.tenant = gone.tenant AND l.source_id = gone.source_id AND l.allocated + l.backordered > 0;
-		DELETE FROM backorder.source_import i WHERE i.tenant = gone.tenant AND i.source_id = gone.source_id;
-		PERFORM backorder.end_source(gone.source_id);
+			gone.source_id)
+		FROM backorder.order_line l WHERE l.tenant = gone.tenant AND l.source_id = gone.source_id AND l.allocated + l.backordered > 0;
+		DELETE FROM backorder_internal.source_import i WHERE i.tenant = gone.tenant AND i.source_id = gone.source_id;
+		PERFORM backorder_internal.end_source(gone.source_id);
 		UPDATE backorder.source s SET detached_at = now() WHERE s.tenant = gone.tenant AND s.source_id = gone.source_id;
 		DELETE FROM backorder.source_watch w WHERE w.tenant = gone.tenant AND w.source_id = gone.source_id;
 		DELETE FROM backorder.parked p WHERE p.tenant = gone.tenant AND p.source_id = gone.source_id;
@@ -152,7 +151,7 @@ BEGIN
 			AND (s.header_schema IS NULL OR (s.header_schema, s.header_table) <> (o.schema_name, o.object_name))
 			AND NOT EXISTS (SELECT FROM backorder.source_watch w WHERE w.source_id = s.source_id AND (w.table_schema, w.table_name) = (o.schema_name, o.object_name))
 	LOOP
-		PERFORM backorder.note_source(gone.source_id);
+		PERFORM backorder_internal.note_source(gone.source_id);
 	END LOOP;
 	-- The same of tables of stock.
 	FOR gone IN
@@ -160,11 +159,10 @@ BEGIN
 		JOIN backorder.stock_source c ON c.table_schema = o.schema_name AND c.table_name = o.object_name
 		WHERE o.object_type = 'table' AND c.detached_at IS NULL AND to_regclass(format('%I.%I', c.table_schema, c.table_name)) IS NULL
 	LOOP
-		INSERT INTO backorder.event (tenant, aggregatetype, aggregateid, type, payload, source_id, generation)
-		SELECT gone.tenant, 'source', format('%I.%I', gone.table_schema, gone.table_name), 'detached',
-			jsonb_build_object('source', format('%I.%I', gone.table_schema, gone.table_name), 'stock', count(s.item)), gone.source_id, max(i.generation)
-		FROM backorder.installation i LEFT JOIN backorder.stock s ON s.counted_by = gone.source_id;
-		PERFORM backorder.end_stock_source(gone.source_id);
+		PERFORM backorder_internal.put_event(gone.tenant, 'source', format('%I.%I', gone.table_schema, gone.table_name), 'detached',
+			jsonb_build_object('source', format('%I.%I', gone.table_schema, gone.table_name), 'stock', count(*)), gone.source_id)
+		FROM backorder.stock s WHERE s.stock_source_id = gone.source_id;
+		PERFORM backorder_internal.end_stock_source(gone.source_id);
 	END LOOP;
 	FOR gone IN
 		SELECT DISTINCT c.source_id
@@ -173,15 +171,15 @@ BEGIN
 		JOIN backorder.stock_source c ON t.address_names[3] = format('backorder_capture_%s', c.source_id)
 		WHERE t.object_type = 'trigger' AND c.detached_at IS NULL
 	LOOP
-		PERFORM backorder.note_stock(gone.source_id);
+		PERFORM backorder_internal.note_stock(gone.source_id);
 	END LOOP;
 EXCEPTION WHEN OTHERS THEN
 	RAISE WARNING 'backorder could not follow the drop of a table: %', SQLERRM USING ERRCODE = SQLSTATE, HINT = 'See backorder.verify().';
 END $$;
-COMMENT ON FUNCTION backorder.follow_drop() IS 'Event trigger: ends the open lines of an attached table that was dropped.';
+COMMENT ON FUNCTION backorder_internal.follow_drop() IS 'Event trigger: ends the open lines of an attached table that was dropped.';
 
 CREATE EVENT TRIGGER backorder_ddl ON ddl_command_end WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE', 'ALTER SCHEMA')
-	EXECUTE FUNCTION backorder.follow_ddl();
+	EXECUTE FUNCTION backorder_internal.follow_ddl();
 COMMENT ON EVENT TRIGGER backorder_ddl IS 'Follows new names of attached tables and their partitions.';
-CREATE EVENT TRIGGER backorder_drop ON sql_drop EXECUTE FUNCTION backorder.follow_drop();
+CREATE EVENT TRIGGER backorder_drop ON sql_drop EXECUTE FUNCTION backorder_internal.follow_drop();
 COMMENT ON EVENT TRIGGER backorder_drop IS 'Ends the open lines of an attached table that was dropped.';

@@ -11,9 +11,9 @@ BEGIN
 	LOCK TABLE backorder.order_line, backorder.allocation, backorder.stock_movement, backorder.purchase_order, backorder.event IN SHARE ROW EXCLUSIVE MODE;
 	FOR numbered IN
 		SELECT * FROM (VALUES
-			('backorder.source_id_seq'::regclass,
+			('backorder_internal.source_id_seq'::regclass,
 				greatest((SELECT max(s.source_id)::bigint FROM backorder.source s), (SELECT max(s.source_id)::bigint FROM backorder.stock_source s))),
-			('backorder.line_id_seq',
+			('backorder_internal.line_id_seq',
 				greatest((SELECT max(l.line_id) FROM backorder.order_line l), (SELECT max(a.line_id) FROM backorder.allocation a),
 					(SELECT max(m.line_id) FROM backorder.stock_movement m))),
 			(pg_get_serial_sequence('backorder.stock_movement', 'movement_id')::regclass,
@@ -37,9 +37,9 @@ BEGIN
 		END IF;
 	END LOOP;
 	-- Its transaction numbers are not the publisher's.
-	INSERT INTO backorder.installation (generation)
+	INSERT INTO backorder_internal.installation (generation)
 	SELECT greatest(extract(epoch FROM clock_timestamp())::bigint,
-		(SELECT max(i.generation) + 1 FROM backorder.installation i), (SELECT max(e.generation) + 1 FROM backorder.event e),
+		(SELECT max(i.generation) + 1 FROM backorder_internal.installation i), (SELECT max(e.generation) + 1 FROM backorder.event e),
 		(SELECT max(c.generation) + 1 FROM backorder.event_consumer c));
 END $$;
 COMMENT ON FUNCTION backorder.take_over() IS 'On a logical subscriber that the application will now write to, after DROP SUBSCRIPTION: sets the extension''s sequences behind every number that was replicated, and begins a new generation of events. Returns the sequences.';

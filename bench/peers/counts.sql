@@ -10,8 +10,8 @@ SELECT count(*) FROM backorder.supply y
 FULL JOIN (SELECT tenant, po_id, po_line_no AS line_no, sum(quantity) FROM backorder.stock_movement WHERE po_id IS NOT NULL GROUP BY 1, 2, 3) m USING (tenant, po_id, line_no);
 SELECT count(*) FROM backorder.supply y
 FULL JOIN (SELECT l.* FROM backorder.purchase_order_line l JOIN backorder.purchase_order o USING (tenant, po_id)) p USING (tenant, po_id, line_no);
-SELECT count(*), count(expected) FROM backorder.expected_promise;
-SELECT count(*), count(w.told), sum(n.waits) FROM backorder.waiting_order w
+SELECT count(*), count(expected) FROM backorder_internal.expected_promise;
+SELECT count(*), count(w.last_notified), sum(n.waits) FROM backorder.waiting_order w
 FULL JOIN (SELECT tenant, source_id, order_key, sum(backordered) AS waits FROM backorder.order_line GROUP BY 1, 2, 3 HAVING sum(backordered) > 0) n USING (tenant, source_id, order_key);
 SELECT count(*) FROM (SELECT DISTINCT tenant, source_id, order_key FROM backorder.order_line) l JOIN backorder.sales_order o USING (tenant, source_id, order_key);
 SELECT count(*) FROM (SELECT DISTINCT tenant, source_id FROM backorder.order_line) l JOIN backorder.source s USING (tenant, source_id);

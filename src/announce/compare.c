@@ -103,7 +103,7 @@ bo_push_change(JsonbParseState **lines, const Comparison *c)
 	json_end(lines);
 }
 
-/* What is told of a line that waits; told() in SQL says the same. */
+/* What is told of a line that waits; backorder_internal.notified() says the same. */
 void
 bo_push_notified(JsonbParseState **last_notified, const LineState *line)
 {

@@ -48,7 +48,8 @@ bo_check_table(Oid relid, LOCKMODE lock)
 		bo_refuse(psprintf("cannot attach \"%s\": it is temporary or unlogged", name), "Attach a permanent table.");
 	if (rel->rd_rel->relispartition)
 		bo_refuse(psprintf("cannot attach \"%s\": it is a partition", name), "Attach the partitioned table.");
-	if (IsCatalogNamespace(RelationGetNamespace(rel)) || RelationGetNamespace(rel) == get_namespace_oid("backorder", false))
+	if (IsCatalogNamespace(RelationGetNamespace(rel)) || RelationGetNamespace(rel) == get_namespace_oid("backorder", false) ||
+		RelationGetNamespace(rel) == get_namespace_oid("backorder_internal", false))
 		bo_refuse(psprintf("cannot attach \"%s\": it is a system table", name), "Attach a table of the application.");
 	/* relhassubclass stays when the last child has gone */
 	if (rel->rd_rel->relkind == RELKIND_RELATION && find_inheritance_children(relid, NoLock) != NIL)

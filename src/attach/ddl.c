@@ -145,7 +145,7 @@ bo_follow_ddl(PG_FUNCTION_ARGS)
 	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_BO_PROTECTED),
-				 errmsg("backorder.follow_ddl() is called by event triggers only"),
+				 errmsg("backorder_internal.follow_ddl() is called by event triggers only"),
 				 errhint("It follows DDL on attached tables.")));
 	if (IsA(data->parsetree, CreateStmt) && ((CreateStmt *) data->parsetree)->partbound == NULL)
 		PG_RETURN_NULL();		/* a new table that is no partition concerns nobody */

@@ -94,9 +94,9 @@ bo_create_triggers(const char *table, int32 source_id, const char *role)
 {
 	drop_triggers(table, source_id);
 	run_ddl(psprintf("CREATE TRIGGER backorder_capture_%d AFTER INSERT OR UPDATE OR DELETE ON %s "
-					 "FOR EACH ROW EXECUTE FUNCTION backorder.capture('%d', '%s')", source_id, table, source_id, role));
+					 "FOR EACH ROW EXECUTE FUNCTION backorder_internal.capture('%d', '%s')", source_id, table, source_id, role));
 	run_ddl(psprintf("CREATE TRIGGER backorder_capture_%d_statement AFTER TRUNCATE ON %s "
-					 "FOR EACH STATEMENT EXECUTE FUNCTION backorder.capture('%d', '%s')", source_id, table, source_id, role));
+					 "FOR EACH STATEMENT EXECUTE FUNCTION backorder_internal.capture('%d', '%s')", source_id, table, source_id, role));
 	/* So DROP EXTENSION takes them along. */
 	run_ddl(psprintf("ALTER TRIGGER backorder_capture_%d ON %s DEPENDS ON EXTENSION backorder", source_id, table));
 	run_ddl(psprintf("ALTER TRIGGER backorder_capture_%d_statement ON %s DEPENDS ON EXTENSION backorder", source_id, table));

@@ -32,7 +32,7 @@
 
 /*
  * What this library and the SQL objects expect of each other, as
- * backorder.interface() says it (sql/05-interface.sql): grows where either
+ * backorder_internal.interface() says it (sql/05-interface.sql): grows where either
  * could not go on with the other as it was.  A library knows that of the release
  * before too, so that orders are written between its installation and
  * ALTER EXTENSION UPDATE.

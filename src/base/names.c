@@ -38,18 +38,33 @@ names_changed(Datum arg, int cacheid, uint32 hashvalue)
 	nfound = 0;
 }
 
+/* The tables and sequences that no user reads or writes.  They lie in a schema of their own. */
+static const char *const internal_relations[] = {"commit_work", "statement_work", "installation", "source_id_seq", "line_id_seq"};
+
+/* The schema of a table or sequence of the extension. */
+static const char *
+relation_schema(const char *name)
+{
+	for (int i = 0; i < (int) lengthof(internal_relations); i++)
+		if (strcmp(name, internal_relations[i]) == 0)
+			return "backorder_internal";
+	return "backorder";
+}
+
 /* OID of a table or sequence of the extension, whose name is a literal. */
 Oid
 bo_relation(const char *name)
 {
+	const char *schema;
 	Oid			relid;
 
 	for (int i = 0; i < nfound; i++)
 		if (found[i].name == name)
 			return found[i].relid;
-	relid = get_relname_relid(name, get_namespace_oid("backorder", false));
+	schema = relation_schema(name);
+	relid = get_relname_relid(name, get_namespace_oid(schema, false));
 	if (!OidIsValid(relid))
-		elog(ERROR, "relation backorder.%s does not exist", name);
+		elog(ERROR, "relation %s.%s does not exist", schema, name);
 	if (nfound < (int) lengthof(found))
 	{
 		found[nfound].name = name;
@@ -58,7 +73,7 @@ bo_relation(const char *name)
 	return relid;
 }
 
-/* OID of a function of the extension without arguments. */
+/* OID of a function without arguments.  Users call none of those that the library looks for: all are internal. */
 Oid
 bo_function(const char *name)
 {
@@ -66,7 +81,7 @@ bo_function(const char *name)
 
 	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
 						   CStringGetDatum(name), PointerGetDatum(noargs),
-						   ObjectIdGetDatum(get_namespace_oid("backorder", false)));
+						   ObjectIdGetDatum(get_namespace_oid("backorder_internal", false)));
 }
 
 Oid

@@ -33,7 +33,7 @@ bool		bo_writing = false;
 /*
  * A new library meets the objects of before until ALTER EXTENSION UPDATE; a
  * session keeps the library that it loaded, and meets those that come after.
- * backorder.interface() says what the objects expect; no version does, as
+ * backorder_internal.interface() says what the objects expect; no version does, as
  * most of them change nothing that the library sees.
  */
 static bool interface_fits = false;
@@ -60,7 +60,7 @@ check_interface(void)
 	int32		found;
 
 	if (!OidIsValid(function))
-		elog(ERROR, "function backorder.interface() does not exist");
+		elog(ERROR, "function backorder_internal.interface() does not exist");
 	interface_hash = GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(function));
 	interface_fits = true;		/* an invalidation meanwhile clears it again */
 	bo_pin();

@@ -453,12 +453,12 @@ bo_capture(PG_FUNCTION_ARGS)
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_BO_PROTECTED),
-				 errmsg("backorder.capture() is called by triggers only"),
+				 errmsg("backorder_internal.capture() is called by triggers only"),
 				 errhint("Use backorder.attach() to watch a table.")));
 	if (!TRIGGER_FIRED_AFTER(trigdata->tg_event))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("backorder.capture() must be fired AFTER"),
+				 errmsg("backorder_internal.capture() must be fired AFTER"),
 				 errhint("Create capture triggers with backorder.attach() only.")));
 	table = captured_table(trigdata, &mapping);
 	if (table == NULL)

@@ -69,7 +69,7 @@ bo_statement_work(PG_FUNCTION_ARGS)
 	if (!CALLED_AS_TRIGGER(fcinfo) || RelationGetRelid(trigdata->tg_relation) != bo_relation("statement_work"))
 		ereport(ERROR,
 				(errcode(ERRCODE_BO_PROTECTED),
-				 errmsg("backorder.statement_work() is called by its own trigger only"),
+				 errmsg("backorder_internal.statement_work() is called by its own trigger only"),
 				 errhint("Use backorder.flush() to settle pending orders now.")));
 	bo_statement_work_fired();
 	(void) bo_settle_pending();
@@ -108,7 +108,7 @@ bo_commit_work(PG_FUNCTION_ARGS)
 	if (!CALLED_AS_TRIGGER(fcinfo) || RelationGetRelid(trigdata->tg_relation) != bo_relation("commit_work"))
 		ereport(ERROR,
 				(errcode(ERRCODE_BO_PROTECTED),
-				 errmsg("backorder.commit_work() is called by its own trigger only"),
+				 errmsg("backorder_internal.commit_work() is called by its own trigger only"),
 				 errhint("Use backorder.flush() to settle pending orders now.")));
 	if (bo_commit_work_fired(trigdata))
 		bo_run_commit_work();
@@ -122,7 +122,7 @@ bo_lock_pending(PG_FUNCTION_ARGS)
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_BO_PROTECTED),
-				 errmsg("backorder.lock_pending() is called by triggers only"),
+				 errmsg("backorder_internal.lock_pending() is called by triggers only"),
 				 errhint("Use backorder.flush() to settle pending orders now.")));
 	if (!bo_writing)
 		bo_lock_orders(bo_pending_orders());

@@ -141,7 +141,7 @@ append_expression(StringInfo s, Mapping *mapping, MappedColumn column, const cha
 	if (cannot_fail(mapping, expression, type))
 		appendStringInfo(s, ", (%s)::%s", expression, type);
 	else
-		appendStringInfo(s, ", CASE WHEN backorder.evaluating('%s', %s::text) THEN (%s)::%s END", name,
+		appendStringInfo(s, ", CASE WHEN backorder_internal.evaluating('%s', %s::text) THEN (%s)::%s END", name,
 						 bo_column_ref("line", &mapping->line, mapping->line.key[0]), expression, type);
 	appendStringInfo(s, " AS mapped_%s", name);
 }

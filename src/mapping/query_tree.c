@@ -125,7 +125,7 @@ find_call(Node *node, void *context)
 bool
 bo_calls_functions(Query *query)
 {
-	Oid			ours = get_namespace_oid("backorder", false);
+	Oid			ours = get_namespace_oid("backorder_internal", false);
 
 	return find_call((Node *) query->targetList, &ours) || find_call((Node *) query->jointree, &ours);
 }
@@ -191,7 +191,7 @@ find_setting(Node *node, void *context)
 bool
 bo_depends_on_settings(Node *expressions)
 {
-	Oid			ours = get_namespace_oid("backorder", false);
+	Oid			ours = get_namespace_oid("backorder_internal", false);
 
 	return find_setting(expressions, &ours);
 }

@@ -139,7 +139,7 @@ plain_column(const MappedTable *table, const char *expression, Oid *type)
 static char *
 marked(const char *column, const char *expression, const char *type, const char *item)
 {
-	return psprintf("CASE WHEN backorder.evaluating('%s', %s) THEN (%s)::%s END", column, item, expression, type);
+	return psprintf("CASE WHEN backorder_internal.evaluating('%s', %s) THEN (%s)::%s END", column, item, expression, type);
 }
 
 /* False where the table does not exist any more. */

@@ -41,8 +41,8 @@ find_row(OneRow *table, Relation rel, TupleTableSlot *row)
 	if (!table_scan_getnextslot(scan, ForwardScanDirection, row))
 		ereport(ERROR,
 				(errcode(ERRCODE_BO_PROTECTED),
-				 errmsg("table backorder.%s is empty", table->name),
-				 errhint("Its one row is part of the extension: INSERT INTO backorder.%s DEFAULT VALUES.", table->name)));
+				 errmsg("table backorder_internal.%s is empty", table->name),
+				 errhint("Its one row is part of the extension: INSERT INTO backorder_internal.%s DEFAULT VALUES.", table->name)));
 	table_endscan(scan);
 	table->relid = RelationGetRelid(rel);
 	table->tid = row->tts_tid;

@@ -18,7 +18,7 @@ bo_own_trigger(FunctionCallInfo fcinfo, const char *function, const char *table,
 		 RelationGetRelid(trigdata->tg_relation) != bo_relation(other)))
 		ereport(ERROR,
 				(errcode(ERRCODE_BO_PROTECTED),
-				 errmsg("backorder.%s() is called by its own triggers only", function),
+				 errmsg("backorder_internal.%s() is called by its own triggers only", function),
 				 errhint("Insert into backorder.%s.", table)));
 	return trigdata;
 }

@@ -24,7 +24,7 @@ PG_FUNCTION_INFO_V1(bo_wanted_purchases);
  * only where lines wait, as what is available is never negative.
  */
 static const char *const positions_sql =
-	"SELECT p.item, p.location, p.position, p.drafted, p.reorder_point, p.order_up_to FROM backorder.inventory_position p "
+	"SELECT p.item, p.location, p.position, p.drafted, p.reorder_point, p.order_up_to FROM backorder_internal.inventory_position p "
 	"WHERE p.tenant = $1 AND ($2 IS NULL OR p.item = $2) AND ($3 IS NULL OR p.location = $3) "
 	"AND (p.backordered > 0 OR p.reorder_point > 0)";
 

@@ -55,7 +55,7 @@ promise_line(SettleState *st, Line *line, const SupplyProfile *profile, Qty upto
 /*
  * Days from arrival to shipping.  Read after the stock row is locked and with
  * the latest snapshot whatever the isolation level: who changes it locks the
- * row too (policies_changed() in sql/60-capture.sql).
+ * row too (policies_changed() in sql/72-policy.sql).
  */
 static void
 read_handling_time(Stock *stock)

@@ -282,7 +282,7 @@ bo_heap_lock_stock(BoHeap *heap, int first, int n, BoStockKeyFunc key_of, BoStoc
 			ExecClearTuple(slot);
 			for (int k = 0; k < heap->table->ncolumns; k++)
 			{
-				slot->tts_isnull[k] = strcmp(heap->table->columns[k].name, "counted_by") == 0;
+				slot->tts_isnull[k] = strcmp(heap->table->columns[k].name, "stock_source_id") == 0;
 				slot->tts_values[k] = k < KEY_COLUMNS ? search.keys[k].sk_argument :
 					heap->table->columns[k].type == NUMERICOID ? NumericGetDatum(qty_zero) : (Datum) 0;
 			}

@@ -62,11 +62,11 @@ Table		bo_heap_tables[] = {
 			[LINE_PROMISED_AT] = {"promised_at", DATEOID},
 			{"first_shipped", NUMERICOID}, {"folded", NUMERICOID}
 	}},
-	[BO_TABLE_STOCK] = {.name = "stock",.nchecks = 7,.remember = true,.nullable = {"available", "counted_by"},.columns = {
+	[BO_TABLE_STOCK] = {.name = "stock",.nchecks = 7,.remember = true,.nullable = {"available", "stock_source_id"},.columns = {
 			{"tenant", TEXTOID}, {"item", TEXTOID}, {"location", TEXTOID}, {"on_hand", NUMERICOID}, {"unavailable", NUMERICOID},
 			{"allocated", NUMERICOID}, {"backordered", NUMERICOID}, {"backordered_held", NUMERICOID}, {"on_order", NUMERICOID},
-			{"available", NUMERICOID}, {"surplus", NUMERICOID}, {"promises_stale", BOOLOID},
-			{"counted_by", INT4OID}, {"version", INT8OID}
+			{"available", NUMERICOID}, {"promises_stale", BOOLOID},
+			{"stock_source_id", INT4OID}, {"version", INT8OID}
 	}},
 	[BO_TABLE_SALES_ORDER] = {.name = "sales_order",.columns = {
 			{"tenant", TEXTOID}, {"source_id", INT4OID}, {"order_key", TEXTOID}, {"revision", INT8OID}
@@ -88,7 +88,7 @@ Table		bo_heap_tables[] = {
 			{"for_backorders", NUMERICOID}, {"for_reorder", NUMERICOID}, {"for_rounding", NUMERICOID}, {"applied_at", TIMESTAMPTZOID}
 	}},
 	[BO_TABLE_WAITING_ORDER] = {.name = "waiting_order",.nullable = {"customer"},.columns = {
-			{"tenant", TEXTOID}, {"source_id", INT4OID}, {"order_key", TEXTOID}, {"customer", TEXTOID}, {"since", TIMESTAMPTZOID}, {"told", JSONBOID}
+			{"tenant", TEXTOID}, {"source_id", INT4OID}, {"order_key", TEXTOID}, {"customer", TEXTOID}, {"since", TIMESTAMPTZOID}, {"last_notified", JSONBOID}
 	}},
 };
 

@@ -235,8 +235,8 @@ take_stock_row(int i, ItemPointer tid, const Datum *values, void *arg)
 		.backordered = qty_copy(values[6]),
 		.backordered_held = qty_copy(values[7]),
 		.on_order = qty_copy(values[8]),
-		.promises_stale = DatumGetBool(values[11]),
-		.stock_source_id = DatumGetInt32(values[12]) /* 0 for NULL */
+		.promises_stale = DatumGetBool(values[10]),
+		.stock_source_id = DatumGetInt32(values[11]) /* 0 for NULL */
 	};
 
 	locking->func(i, &counters, locking->arg);

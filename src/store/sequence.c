@@ -55,7 +55,7 @@ bo_check_line_id(int64 line_id)
 	if (line_id > drawn)
 		ereport(ERROR,
 				(errcode(ERRCODE_BO_RESTORING),
-				 errmsg("recorded order lines have numbers that backorder.line_id_seq has not given yet"),
+				 errmsg("recorded order lines have numbers that backorder_internal.line_id_seq has not given yet"),
 				 errdetail("A line has number %lld: rows were restored or replicated, and the sequence was not.", (long long) line_id),
 				 errhint("Restore data alone with --disable-triggers. On a subscriber call backorder.take_over() before orders are written.")));
 }

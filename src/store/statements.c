@@ -39,7 +39,7 @@ const RowsKind bo_rows_kinds[] = {
 	[BO_ROWS_STOCK] = {"given_stock", {
 			{"tid", TIDOID}, {"tenant", TEXTOID}, {"item", TEXTOID}, {"location", TEXTOID}, {"on_hand", NUMERICOID}, {"unavailable", NUMERICOID},
 			{"allocated", NUMERICOID}, {"backordered", NUMERICOID}, {"backordered_held", NUMERICOID}, {"on_order", NUMERICOID},
-			{"promises_stale", BOOLOID}, {"counted_by", INT4OID}
+			{"promises_stale", BOOLOID}, {"stock_source_id", INT4OID}
 	}},
 	[BO_ROWS_SUPPLY] = {"given_supply", {
 			{"tenant", TEXTOID}, {"po_id", INT8OID}, {"line_no", INT4OID}, {"item", TEXTOID}, {"location", TEXTOID},
@@ -61,10 +61,10 @@ const RowsKind bo_rows_kinds[] = {
 			{"tenant", TEXTOID}, {"source_id", INT4OID}, {"order_key", TEXTOID}, {"n", INT4OID}
 	}},
 	[BO_ROWS_LAST_NOTIFIED] = {"given_told", {
-			{"tid", TIDOID}, {"customer", TEXTOID}, {"told", JSONBOID}
+			{"tid", TIDOID}, {"customer", TEXTOID}, {"last_notified", JSONBOID}
 	}},
 	[BO_ROWS_FIRST_NOTIFIED] = {"given_first_told", {
-			{"tenant", TEXTOID}, {"source_id", INT4OID}, {"order_key", TEXTOID}, {"customer", TEXTOID}, {"since", TIMESTAMPTZOID}, {"told", JSONBOID}
+			{"tenant", TEXTOID}, {"source_id", INT4OID}, {"order_key", TEXTOID}, {"customer", TEXTOID}, {"since", TIMESTAMPTZOID}, {"last_notified", JSONBOID}
 	}},
 	[BO_ROWS_DRAFTS] = {"given_drafts", {
 			{"tenant", TEXTOID}, {"supplier", TEXTOID}, {"location", TEXTOID}
@@ -84,7 +84,7 @@ const RowsKind bo_rows_kinds[] = {
 #define PURCHASE_DIFFERENCES(rows) \
 	"SELECT k.tenant, k.po_id, k.line_no, coalesce(p.status IN ('placed', 'closed'), false), p.status, l.item, p.location, " \
 	"l.ordered - l.cancelled, " \
-	"coalesce(l.expected_at, y.expected_at, backorder.lead_time_date(p.tenant, p.supplier, l.item, p.placed_at)), " \
+	"coalesce(l.expected_at, y.expected_at, backorder_internal.lead_time_date(p.tenant, p.supplier, l.item, p.placed_at)), " \
 	"p.status = 'closed', y.item, y.location " \
 	"FROM (" rows ") k " \
 	"LEFT JOIN backorder.purchase_order_line l ON l.tenant = k.tenant AND l.po_id = k.po_id AND l.line_no = k.line_no " \
@@ -103,9 +103,6 @@ const RowsKind bo_rows_kinds[] = {
 	"FROM (SELECT DISTINCT tenant, po_id FROM given ORDER BY tenant, po_id) k " \
 	"WHERE p.tenant = k.tenant AND p.po_id = k.po_id RETURNING p.tenant, p.po_id, p.status) " \
 	"SELECT g.po_id, g.line_no, v.status FROM given g LEFT JOIN revised v ON v.tenant = g.tenant AND v.po_id = g.po_id "
-
-/* What events are written with. */
-#define GENERATION "(SELECT max(i.generation) FROM backorder.installation i)"
 
 #define IMPORT_COLUMNS "i.state, i.recheck, i.position, i.recorded_position, i.added_at, i.phase, i.line_ids <> '{}'"
 
@@ -147,13 +144,13 @@ const Statement bo_statements[] = {
 		"WHERE NOT EXISTS (SELECT FROM backorder.stock s WHERE s.tenant = g.tenant AND s.item = g.item AND s.location = g.location) "
 	"ON CONFLICT DO NOTHING"},
 	[BO_LOCK_STOCK] = {BO_ROWS_STOCK_KEYS, 0, {0},
-		"SELECT g.n, s.ctid, s.on_hand, s.unavailable, s.allocated, s.backordered, s.backordered_held, s.on_order, s.promises_stale, s.counted_by "
+		"SELECT g.n, s.ctid, s.on_hand, s.unavailable, s.allocated, s.backordered, s.backordered_held, s.on_order, s.promises_stale, s.stock_source_id "
 		"FROM given_places g JOIN backorder.stock s ON s.tenant = g.tenant AND s.item = g.item AND s.location = g.location "
 	"ORDER BY g.n FOR NO KEY UPDATE OF s"},
 	[BO_WRITE_STOCK] = {BO_ROWS_STOCK, 0, {0},
 		"UPDATE backorder.stock s SET on_hand = g.on_hand, unavailable = g.unavailable, allocated = g.allocated, "
 		"backordered = g.backordered, backordered_held = g.backordered_held, on_order = g.on_order, "
-		"promises_stale = g.promises_stale, counted_by = g.counted_by, version = s.version + 1 "
+		"promises_stale = g.promises_stale, stock_source_id = g.stock_source_id, version = s.version + 1 "
 	"FROM given_stock g WHERE s.ctid = g.tid"},
 	[BO_READ_STALE_STOCK] = {-1, 1, {TEXTOID},
 		"SELECT s.tenant, s.item, s.location FROM backorder.stock s WHERE s.promises_stale AND ($1 IS NULL OR s.item = $1) "
@@ -288,11 +285,11 @@ const Statement bo_statements[] = {
 	[BO_LOCK_WAITING] = {BO_ROWS_TOUCHED, 0, {0},
 		"INSERT INTO backorder.waiting_order (tenant, source_id, order_key) "
 		"SELECT g.tenant, g.source_id, g.order_key FROM given_touched g "
-	"ON CONFLICT (tenant, source_id, order_key) DO UPDATE SET told = excluded.told WHERE false"},
+	"ON CONFLICT (tenant, source_id, order_key) DO UPDATE SET last_notified = excluded.last_notified WHERE false"},
 
 	/* announce: what touched orders were told, and their lines */
 	[BO_READ_LAST_NOTIFIED] = {BO_ROWS_TOUCHED, 0, {0},
-		"SELECT g.n, w.customer, w.told, w.ctid, (SELECT count(*) FROM backorder.waiting_order v "
+		"SELECT g.n, w.customer, w.last_notified, w.ctid, (SELECT count(*) FROM backorder.waiting_order v "
 		"WHERE v.tenant = g.tenant AND v.source_id = g.source_id AND v.order_key = g.order_key) FROM given_touched g JOIN backorder.waiting_order w "
 	"ON w.tenant = g.tenant AND w.source_id = g.source_id AND w.order_key = g.order_key"},
 	/* by LineColumn */
@@ -302,11 +299,11 @@ const Statement bo_statements[] = {
 		"l.requested_at, l.first_promised_at, l.promised_at FROM given_touched g JOIN backorder.order_line l "
 	"ON l.tenant = g.tenant AND l.source_id = g.source_id AND l.order_key = g.order_key"},
 	[BO_NOTIFY_FIRST] = {BO_ROWS_FIRST_NOTIFIED, 0, {0},
-		"INSERT INTO backorder.waiting_order (tenant, source_id, order_key, customer, since, told) "
-	"SELECT g.tenant, g.source_id, g.order_key, g.customer, g.since, g.told FROM given_first_told g"},
+		"INSERT INTO backorder.waiting_order (tenant, source_id, order_key, customer, since, last_notified) "
+	"SELECT g.tenant, g.source_id, g.order_key, g.customer, g.since, g.last_notified FROM given_first_told g"},
 	/* Rows that are locked: they are where they were read. */
 	[BO_NOTIFY] = {BO_ROWS_LAST_NOTIFIED, 0, {0},
-		"UPDATE backorder.waiting_order w SET told = g.told, customer = g.customer FROM given_told g "
+		"UPDATE backorder.waiting_order w SET last_notified = g.last_notified, customer = g.customer FROM given_told g "
 	"WHERE w.ctid = g.tid"},
 	[BO_FORGET_ORDERS] = {BO_ROWS_LAST_NOTIFIED, 0, {0},
 	"DELETE FROM backorder.waiting_order w USING given_told g WHERE w.ctid = g.tid"},
@@ -317,7 +314,7 @@ const Statement bo_statements[] = {
 		"s.order_key, s.line_key, s.header_key, s.item, s.quantity, s.live, s.shipped, s.picked, s.cancelled, s.location, s.customer, "
 		"s.priority, s.queued_at, s.requested_at, s.held, s.line_columns, s.header_columns, s.timing, s.overship, s.detached_at IS NOT NULL, "
 		"s.joins, s.line_key_expressions, s.on_error, s.line_names, s.header_names, "
-		"EXISTS (SELECT FROM backorder.source_import i WHERE i.source_id = s.source_id AND i.state IN ('waiting', 'importing')) "
+		"EXISTS (SELECT FROM backorder_internal.source_import i WHERE i.source_id = s.source_id AND i.state IN ('waiting', 'importing')) "
 	"FROM backorder.source s WHERE s.source_id = $1"},
 	[BO_ADD_SOURCE] = {-1, 32, {TEXTOID, INT4OID, SOURCE_TYPES},
 		"INSERT INTO backorder.source (tenant, source_id, " SOURCE_COLUMNS ") "
@@ -353,53 +350,52 @@ const Statement bo_statements[] = {
 	[BO_DETACH_STOCK_SOURCE] = {-1, 1, {INT4OID},
 	"UPDATE backorder.stock_source SET detached_at = now() WHERE source_id = $1"},
 	[BO_READ_ATTACHED_STOCK] = {-1, 1, {INT4OID},
-	"SELECT s.item, s.location, s.tenant FROM backorder.stock s WHERE s.counted_by = $1"},
+	"SELECT s.item, s.location, s.tenant FROM backorder.stock s WHERE s.stock_source_id = $1"},
 	[BO_RELEASE_ATTACHED_STOCK] = {-1, 1, {INT4OID},
-	"UPDATE backorder.stock SET counted_by = NULL, version = version + 1 WHERE counted_by = $1"},
+	"UPDATE backorder.stock SET stock_source_id = NULL, version = version + 1 WHERE stock_source_id = $1"},
 	[BO_FOLLOW_TABLES] = {-1, 1, {OIDOID},
-	"SELECT backorder.follow_tables($1)"},
+	"SELECT backorder_internal.follow_tables($1)"},
 	[BO_PARK] = {-1, 5, {TEXTOID, INT4OID, TEXTOID, TEXTOID, TEXTOID},
 		"WITH parked AS (INSERT INTO backorder.parked AS p (tenant, source_id, order_key, sqlstate, message) VALUES ($1, $2, $3, $4, $5) "
 		"ON CONFLICT (tenant, source_id, order_key) DO UPDATE SET sqlstate = $4, message = $5, parked_at = now() "
 		"WHERE p.message <> $5 RETURNING p.*) "
-		"INSERT INTO backorder.event (tenant, aggregatetype, aggregateid, type, payload, source_id, generation) "
-		"SELECT p.tenant, CASE WHEN p.order_key = '' THEN 'source' ELSE 'order' END, "
+		"SELECT backorder_internal.put_event(p.tenant, CASE WHEN p.order_key = '' THEN 'source' ELSE 'order' END, "
 		"CASE WHEN p.order_key = '' THEN n.name ELSE p.order_key END, 'parked', "
 		"jsonb_build_object('source', n.name, 'order', nullif(p.order_key, ''), 'sqlstate', p.sqlstate, 'message', p.message), "
-		"p.source_id, " GENERATION " FROM parked p JOIN (SELECT s.source_id, format('%I.%I', s.line_schema, s.line_table) AS name "
+		"p.source_id) FROM parked p JOIN (SELECT s.source_id, format('%I.%I', s.line_schema, s.line_table) AS name "
 	"FROM backorder.source s) n USING (source_id)"},
 	[BO_UNPARK] = {BO_ROWS_ORDERS, 0, {0},
 		"DELETE FROM backorder.parked p USING given_orders g "
 	"WHERE p.tenant = g.tenant AND p.source_id = g.source_id AND p.order_key = g.order_key"},
 	[BO_MEND] = {-1, 1, {INT4OID},
-	"SELECT m.item, m.location, m.order_source, m.order_key FROM backorder.mend($1) m"},
+	"SELECT m.item, m.location, m.order_source, m.order_key FROM backorder_internal.mend($1) m"},
 	[BO_DETACH_SOURCE] = {-1, 1, {INT4OID},
 	"UPDATE backorder.source SET detached_at = now() WHERE source_id = $1"},
 	/* imports */
 	[BO_READ_IMPORT] = {-1, 1, {INT4OID},
-	"SELECT " IMPORT_COLUMNS " FROM backorder.source_import i WHERE i.source_id = $1"},
+	"SELECT " IMPORT_COLUMNS " FROM backorder_internal.source_import i WHERE i.source_id = $1"},
 	[BO_LOCK_IMPORT] = {-1, 1, {INT4OID},
-	"SELECT " IMPORT_COLUMNS " FROM backorder.source_import i WHERE i.source_id = $1 FOR UPDATE"},
+	"SELECT " IMPORT_COLUMNS " FROM backorder_internal.source_import i WHERE i.source_id = $1 FOR UPDATE"},
 	[BO_ADD_IMPORT] = {-1, 4, {INT4OID, TEXTOID, BOOLOID, INT8OID},
-		"INSERT INTO backorder.source_import (tenant, source_id, state, recheck, total) "
+		"INSERT INTO backorder_internal.source_import (tenant, source_id, state, recheck, total) "
 		"SELECT s.tenant, s.source_id, $2, $3, $4 FROM backorder.source s WHERE s.source_id = $1 "
 		"ON CONFLICT (tenant, source_id) DO UPDATE SET state = $2, recheck = $3, total = $4, phase = 'table', position = NULL, "
 		"recorded_position = NULL, ranked_item = NULL, ranked_location = NULL, "
 		"line_ids = CASE WHEN $2 IN ('outdated', 'resyncing') THEN '{}' ELSE source_import.line_ids END, "
 	"orders = 0, lines = 0, started_at = NULL, updated_at = NULL, finished_at = NULL"},
 	[BO_READ_IMPORT_BEGIN] = {-1, 1, {INT4OID},
-	"SELECT i.xmin, i.cmin FROM backorder.source_import i WHERE i.source_id = $1"},
+	"SELECT i.xmin, i.cmin FROM backorder_internal.source_import i WHERE i.source_id = $1"},
 	[BO_STEP_IMPORT] = {-1, 8, {INT4OID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID, TEXTOID, TEXTOID},
-		"UPDATE backorder.source_import SET state = $2, phase = $7, "
+		"UPDATE backorder_internal.source_import SET state = $2, phase = $7, "
 		"line_ids = CASE WHEN $2 = 'imported' THEN '{}' ELSE line_ids + coalesce($8::int8multirange, '{}') END, position = coalesce($3, position), "
 		"recorded_position = coalesce($4, recorded_position), orders = orders + $5, lines = lines + $6, "
 		"started_at = coalesce(started_at, clock_timestamp()), updated_at = clock_timestamp(), "
 		"finished_at = CASE WHEN $2 = 'imported' THEN clock_timestamp() END WHERE source_id = $1 "
 	"RETURNING state"},
 	[BO_FORGET_IMPORT] = {-1, 1, {INT4OID},
-	"DELETE FROM backorder.source_import WHERE source_id = $1"},
+	"DELETE FROM backorder_internal.source_import WHERE source_id = $1"},
 	[BO_RANK_IMPORTED] = {-1, 2, {INT4OID, INT4OID},
-	"SELECT backorder.rank_imported($1, $2)"},
+	"SELECT backorder_internal.rank_imported($1, $2)"},
 	[BO_UNSEE_ORDERS] = {-1, 2, {TEXTOID, INT4OID},
 	"UPDATE backorder.sales_order SET revision = 0 WHERE tenant = $1 AND source_id = $2"},
 	[BO_READ_RECORDED_ORDERS] = {-1, 6, {TEXTOID, INT4OID, TEXTOID, TEXTOID, INT8OID, BOOLOID},

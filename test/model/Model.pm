@@ -353,7 +353,7 @@ sub log_D
 		$stocks{"$r->{item}|$r->{location}"} = 1;
 		$self->end_line($r, undef);
 	}
-	$self->deal(\%stocks);
+	$self->allocate(\%stocks);
 	return;
 }
 
@@ -428,7 +428,7 @@ sub imported
 	return;
 }
 
-# A batch of an import: orders up to a position, or at its end stock from one place to another that is dealt by rank.
+# A batch of an import: orders up to a position, or at its end stock from one place to another that is allocated by rank.
 sub log_B
 {
 	my ($self, $shop, $state, $phase, $position, $item, $location, $to_item, $to_location) = @_;
@@ -601,7 +601,7 @@ sub settle
 	$self->ranks(\@changes, \@fresh, $with{whole});
 	$self->{pending} = {};
 	$self->{moves} = [];
-	$self->deal(\%stocks, \%overshipped, \%counted);
+	$self->allocate(\%stocks, \%overshipped, \%counted);
 	delete @{ $self->{counted} }{ grep { !%{ $self->{bins}{$_} // {} } } keys %counted } if $with{anew};
 	return;
 }
@@ -796,7 +796,7 @@ sub compare
 }
 
 # Serves the touched stock, or takes back from the lowest ranks.
-sub deal
+sub allocate
 {
 	my ($self, $stocks, $overshipped, $counted) = @_;
 

@@ -581,8 +581,8 @@ sub look
 		"backorder.explain('$order', '$shop.lines')",
 		"backorder.available_from('$item', ${\ $self->quantity}, '${\ $self->location}')",
 		"n FROM backorder.attach_preview('$shop.lines', item => 'item', quantity => 'quantity + 1', order_key => 'order_id', line_key => 'line_no', shipped => 'shipped') n",
-		"n FROM backorder.mapped_lines(${\ (1 + $self->random(3))}) n",
-		"n FROM backorder.wanted_purchases('$item', NULL, '') n",
+		"n FROM backorder_internal.mapped_lines(${\ (1 + $self->random(3))}) n",
+		"n FROM backorder_internal.wanted_purchases('$item', NULL, '') n",
 		map { "v FROM backorder.$_" } "backlog v WHERE item = '$item'", "shortage v WHERE item = '$item'", "pegging v WHERE item = '$item'",
 			"order_status v WHERE order_key = '$order'", "availability v WHERE item = '$item'", "purchases v WHERE item = '$item'",
 			map { "$_ v" } qw(unsourced aging fill_rate import_progress inventory_position)) . '; END $$';
@@ -591,7 +591,7 @@ sub look
 sub take_events { my $self = shift; return 'INSERT INTO model.taken SELECT id FROM backorder.take_events(' . (5 + $self->random(200)) . ')' }
 sub repromise { my $self = shift; return $self->flush, q{SELECT model.did('Q') FROM (SELECT backorder.repromise()) r} }
 sub flush { return q{SELECT model.did('S', '', true)} }
-sub set_constraints { return 'SET CONSTRAINTS ALL IMMEDIATE', q{SELECT model.did('S')}, 'SET CONSTRAINTS backorder.commit_work DEFERRED' }
+sub set_constraints { return 'SET CONSTRAINTS ALL IMMEDIATE', q{SELECT model.did('S')}, 'SET CONSTRAINTS backorder_internal.commit_work DEFERRED' }
 
 sub lock_stock
 {

@@ -158,7 +158,7 @@ SELECT model.attach_stock();
 -- In the order of names these fire before the extension's own.
 CREATE TRIGGER a_model_log AFTER INSERT OR UPDATE OR DELETE ON backorder.purchase_order FOR EACH ROW EXECUTE FUNCTION model.log_purchase_order();
 CREATE TRIGGER a_model_log AFTER INSERT OR UPDATE OR DELETE ON backorder.purchase_order_line FOR EACH ROW EXECUTE FUNCTION model.log_purchase_order_line();
-CREATE TRIGGER a_model_log AFTER UPDATE ON backorder.source_import FOR EACH ROW EXECUTE FUNCTION model.log_import();
+CREATE TRIGGER a_model_log AFTER UPDATE ON backorder_internal.source_import FOR EACH ROW EXECUTE FUNCTION model.log_import();
 
 INSERT INTO backorder.supplier (supplier, lead_time) VALUES ('north', 30000), ('south', 20000), ('west', NULL);
 INSERT INTO backorder.supplier_item (supplier, item, rank, minimum_quantity, order_multiple, maximum_quantity, lead_time)

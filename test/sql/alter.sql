@@ -9,6 +9,7 @@ CREATE VIEW public.alter_recorded AS
 SELECT l.order_key, l.line_key, l.item, trim_scale(l.ordered) AS ordered, trim_scale(l.shipped) AS shipped, l.line_id - min(l.line_id) OVER () AS nth
 FROM backorder.order_line l JOIN backorder.source s USING (tenant, source_id) WHERE s.line_schema = 'alter_app' AND l.live ORDER BY l.line_id;
 GRANT SELECT ON public.alter_recorded TO regress_backorder_app;
+GRANT USAGE ON SCHEMA backorder TO regress_backorder_app;
 GRANT EXECUTE ON FUNCTION backorder.attach, backorder.resync TO regress_backorder_app;
 SET ROLE regress_backorder_app;
 SET search_path = alter_app, public;

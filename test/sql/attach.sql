@@ -139,7 +139,7 @@ INSERT INTO again VALUES (4, 'at E', 1);
 SELECT count(*) FROM recorded WHERE line_table = 'again';
 ROLLBACK;
 
--- Detached: its open lines leave, their stock is dealt to others, what was shipped and the ledger stay.
+-- Detached: its open lines leave, their stock is allocated to others, what was shipped and the ledger stay.
 CREATE TABLE other (id integer PRIMARY KEY, item text, qty integer);
 SELECT backorder.attach('other', 'item', 'qty') > 0 AS attached;
 INSERT INTO other VALUES (1, 'c33', 10), (2, 'at E', 3);
@@ -251,7 +251,7 @@ DROP TABLE body;
 SELECT source_, why FROM backorder.explain('7701');
 UPDATE head SET state = 'paid';
 SELECT check_name, regexp_replace(object, '\d+', 'N') AS object, expected, actual FROM backorder.verify();
-SELECT try(format('SELECT backorder.mapped_lines(%s)', source_id)) FROM backorder.source WHERE line_schema = 'attach' AND line_table = 'body';
+SELECT try(format('SELECT backorder_internal.mapped_lines(%s)', source_id)) FROM backorder.source WHERE line_schema = 'attach' AND line_table = 'body';
 SELECT backorder.detach_source(source_id) FROM backorder.source WHERE line_schema = 'attach' AND line_table = 'body';
 SET CONSTRAINTS ALL IMMEDIATE;
 SELECT count(*) FROM recorded WHERE item = 'at I';

@@ -11,7 +11,7 @@ CREATE INDEX ON bin (sku);
 CREATE TABLE line (id integer PRIMARY KEY, sku text, qty integer, shipped integer NOT NULL DEFAULT 0, picked integer NOT NULL DEFAULT 0, priority integer);
 CREATE VIEW stock AS
 SELECT s.item, s.location, s.on_hand, s.unavailable, s.allocated, s.backordered, c.table_name AS kept_by
-FROM backorder.stock s LEFT JOIN backorder.stock_source c ON c.source_id = s.counted_by WHERE s.item LIKE 'as%';
+FROM backorder.stock s LEFT JOIN backorder.stock_source c ON c.source_id = s.stock_source_id WHERE s.item LIKE 'as%';
 CREATE VIEW ledger AS
 SELECT item, location, kind, quantity, unavailable, po_id, line_id IS NOT NULL AS of_line, reason, movement_id FROM backorder.stock_movement WHERE item LIKE 'as%';
 CREATE VIEW recorded AS
@@ -431,6 +431,7 @@ ALTER TABLE bin FORCE ROW LEVEL SECURITY;
 CREATE POLICY own ON bin TO regress_backorder_shop USING (id IN (2, 11));
 GRANT USAGE ON SCHEMA held_by_shop TO regress_backorder_shop;
 GRANT SELECT, INSERT, UPDATE ON bin TO regress_backorder_shop;
+GRANT USAGE ON SCHEMA backorder TO regress_backorder_shop;
 GRANT EXECUTE ON FUNCTION backorder.attach_stock, backorder.detach_stock, backorder.resync_stock TO regress_backorder_shop;
 SET ROLE regress_backorder_shop;
 UPDATE bin SET qty = qty + 1 WHERE id = 11;
@@ -545,12 +546,12 @@ INSERT INTO as_other.shelf VALUES ('as shelf', 6);
 SELECT backorder.attach_stock('as_other.shelf', 'sku', 'n') > 0 AS attached;
 DROP SCHEMA as_other CASCADE;
 RESET ROLE;
-SELECT item, location, on_hand, counted_by FROM backorder.stock WHERE on_hand > 0 AND item IN ('AS PART', 'as shelf') ORDER BY 1, 2;
+SELECT item, location, on_hand, stock_source_id FROM backorder.stock WHERE on_hand > 0 AND item IN ('AS PART', 'as shelf') ORDER BY 1, 2;
 SELECT * FROM backorder.verify();
 
 -- A forged trigger.
 SELECT source_id AS forged FROM backorder.stock_source WHERE table_name = 'bin' \gset
-CREATE TRIGGER forged AFTER INSERT ON plain FOR EACH ROW EXECUTE FUNCTION backorder.capture(:'forged', 'stock');
+CREATE TRIGGER forged AFTER INSERT ON plain FOR EACH ROW EXECUTE FUNCTION backorder_internal.capture(:'forged', 'stock');
 INSERT INTO plain VALUES ('as A', 1);
 \echo :SQLSTATE
 DROP TRIGGER forged ON plain;
@@ -572,10 +573,10 @@ CREATE TABLE renamed (code text, n integer, day date, there integer);
 INSERT INTO renamed VALUES ('as code', 4711, '2026-01-01', 4);
 SELECT backorder.attach_stock('renamed', 'code', 'there') > 0 AS attached;
 SELECT backorder.attach_stock('renamed', 'n', 'there') > 0 AS attached;
-SELECT item, on_hand, counted_by IS NOT NULL AS counted FROM backorder.stock WHERE item IN ('as code', '4711', '2026-01-01') ORDER BY item COLLATE "C";
+SELECT item, on_hand, stock_source_id IS NOT NULL AS counted FROM backorder.stock WHERE item IN ('as code', '4711', '2026-01-01') ORDER BY item COLLATE "C";
 SELECT backorder.attach_stock('renamed', 'day', 'there') > 0 AS attached;
 UPDATE renamed SET there = 5;
-SELECT item, on_hand, counted_by IS NOT NULL AS counted FROM backorder.stock WHERE item IN ('as code', '4711', '2026-01-01') ORDER BY item COLLATE "C";
+SELECT item, on_hand, stock_source_id IS NOT NULL AS counted FROM backorder.stock WHERE item IN ('as code', '4711', '2026-01-01') ORDER BY item COLLATE "C";
 SELECT * FROM backorder.verify();
 
 SELECT count(backorder.detach(backorder.source_relation(source_id))) AS detached FROM backorder.source WHERE line_schema = 'held_by_shop' AND detached_at IS NULL;

@@ -323,7 +323,7 @@ SELECT order_key, line_key, "a/b" FROM recorded WHERE item = 'ca part' ORDER BY 
 
 -- Direct use of the internal triggers is refused.
 CREATE TABLE other (id integer PRIMARY KEY);
-CREATE TRIGGER forged AFTER INSERT ON other FOR EACH ROW EXECUTE FUNCTION backorder.capture('1');
+CREATE TRIGGER forged AFTER INSERT ON other FOR EACH ROW EXECUTE FUNCTION backorder_internal.capture('1');
 INSERT INTO other VALUES (1);
 \echo :SQLSTATE
 SELECT count(*) FROM other;

@@ -21,12 +21,12 @@ INSERT INTO parcel SELECT i, i, 1, 1 FROM generate_series(1, 5) i;
 -- Tables of the extension that this transaction has read or written.
 CREATE VIEW touched AS
 SELECT relname FROM pg_stat_xact_all_tables
-WHERE schemaname = 'backorder' AND relname NOT IN ('source', 'source_watch') AND coalesce(seq_scan, 0) + coalesce(idx_scan, 0) + n_tup_ins + n_tup_upd + n_tup_del > 0;
+WHERE schemaname IN ('backorder', 'backorder_internal') AND relname NOT IN ('source', 'source_watch') AND coalesce(seq_scan, 0) + coalesce(idx_scan, 0) + n_tup_ins + n_tup_upd + n_tup_del > 0;
 CREATE VIEW looks AS
 SELECT s.line_table, sum(o.revision) AS looks FROM backorder.sales_order o JOIN backorder.source s USING (tenant, source_id) WHERE s.line_schema = 'cost' GROUP BY 1;
 CREATE VIEW written AS
 SELECT relname, n_tup_ins AS ins, n_tup_upd AS upd, n_tup_del AS del FROM pg_stat_xact_all_tables
-WHERE schemaname = 'backorder' AND relname IN ('sales_order', 'order_line', 'stock', 'event', 'allocation', 'stock_movement') AND n_tup_ins + n_tup_upd + n_tup_del > 0 ORDER BY 1;
+WHERE schemaname IN ('backorder', 'backorder_internal') AND relname IN ('sales_order', 'order_line', 'stock', 'event', 'allocation', 'stock_movement') AND n_tup_ins + n_tup_upd + n_tup_del > 0 ORDER BY 1;
 -- Rows of the application's tables that were found by an index: what the mapping query reads, and nothing else here.
 CREATE VIEW read AS
 SELECT relname, idx_tup_fetch AS rows FROM pg_stat_xact_all_tables WHERE schemaname = 'cost' AND relname IN ('header', 'now_header', 'parcel') AND idx_tup_fetch > 0 ORDER BY 1;

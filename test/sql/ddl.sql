@@ -4,6 +4,7 @@ CREATE ROLE regress_backorder_app;
 CREATE SCHEMA ddl;
 GRANT USAGE, CREATE ON SCHEMA ddl TO regress_backorder_app;
 CREATE SCHEMA ddl_other AUTHORIZATION regress_backorder_app;
+GRANT USAGE ON SCHEMA backorder TO regress_backorder_app;
 GRANT EXECUTE ON FUNCTION backorder.attach TO regress_backorder_app;
 CREATE VIEW ddl.recorded AS
 SELECT s.line_table, l.order_key, l.line_key, l.item, l.ordered, l.allocated || '/' || l.backordered AS has
@@ -199,7 +200,7 @@ SELECT e.aggregateid, e.payload ->> 'source' AS source FROM backorder.event e JO
 SELECT backorder.detach('ddl_there.moving');
 DROP SCHEMA ddl_there CASCADE;
 
-SELECT backorder.follow_ddl();
+SELECT backorder_internal.follow_ddl();
 \echo :SQLSTATE
 -- What cannot be followed is said, and no DDL fails of it.
 ALTER TABLE backorder.source_watch RENAME TO away;

@@ -142,7 +142,7 @@ SELECT type FROM backorder.event e JOIN backorder.source s USING (tenant, source
 UPDATE seen SET id = (SELECT max(id) FROM backorder.event);
 
 -- What each waiting order was last told.
-SELECT w.order_key, w.customer, t.value - 'location' AS told FROM backorder.waiting_order w JOIN backorder.source s USING (tenant, source_id), jsonb_each(w.told) t
+SELECT w.order_key, w.customer, t.value - 'location' AS told FROM backorder.waiting_order w JOIN backorder.source s USING (tenant, source_id), jsonb_each(w.last_notified) t
 WHERE s.line_schema = 'events' ORDER BY w.order_key::integer, t.key::bigint;
 
 -- take_events: what is older than every transaction still running, in order.
@@ -216,11 +216,11 @@ SELECT * FROM backorder.verify();
 
 -- What somebody else wrote there is no reason to fail: what cannot be read was not told.
 INSERT INTO line VALUES (17, 1, 'ev odd', 2);
-UPDATE backorder.waiting_order SET told = '{"1": [5], "2": 3, "3": {"ordered": "many", "line": 7, "promised_at": null}, "x": {}}' WHERE order_key = '17' AND told::text LIKE '%ev odd%';
-SELECT count(*) AS dealt FROM backorder.receive('ev odd', 1);
-SELECT told - (SELECT line_id::text FROM backorder.order_line WHERE item = 'ev odd') AS others FROM backorder.waiting_order WHERE order_key = '17' AND told::text LIKE '%ev odd%';
-UPDATE backorder.waiting_order SET told = '[1, 2]' WHERE order_key = '17' AND told::text LIKE '%ev odd%';
-SELECT count(*) AS dealt FROM backorder.receive('ev odd', 1);
+UPDATE backorder.waiting_order SET last_notified = '{"1": [5], "2": 3, "3": {"ordered": "many", "line": 7, "promised_at": null}, "x": {}}' WHERE order_key = '17' AND last_notified::text LIKE '%ev odd%';
+SELECT count(*) AS allocated FROM backorder.receive('ev odd', 1);
+SELECT last_notified - (SELECT line_id::text FROM backorder.order_line WHERE item = 'ev odd') AS others FROM backorder.waiting_order WHERE order_key = '17' AND last_notified::text LIKE '%ev odd%';
+UPDATE backorder.waiting_order SET last_notified = '[1, 2]' WHERE order_key = '17' AND last_notified::text LIKE '%ev odd%';
+SELECT count(*) AS allocated FROM backorder.receive('ev odd', 1);
 SELECT e.type FROM backorder.event e JOIN backorder.source s USING (tenant, source_id)
 WHERE s.line_schema = 'events' AND e.aggregateid = '17' ORDER BY e.id;
 SELECT * FROM backorder.verify();

@@ -233,7 +233,7 @@ CALL backorder.import('line', 0);
 CALL backorder.import('line', NULL);
 CALL backorder.import(NULL);
 CREATE ROLE imports_other;
-GRANT USAGE ON SCHEMA imports TO imports_other;
+GRANT USAGE ON SCHEMA imports, backorder TO imports_other;
 SET ROLE imports_other;
 CALL backorder.import('line');
 RESET ROLE;

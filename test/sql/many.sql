@@ -43,7 +43,7 @@ UNION ALL SELECT tenant, 'stock', concat_ws(' ', item, location, on_hand, unavai
 UNION ALL SELECT tenant, 'movement', concat_ws(' ', item, location, kind, quantity, count(*)) FROM backorder.stock_movement GROUP BY tenant, item, location, kind, quantity
 UNION ALL SELECT tenant, 'allocation', concat_ws(' ', order_key, line_key, a.quantity, a.cause, count(*)) FROM backorder.allocation a JOIN backorder.order_line USING (tenant, line_id) GROUP BY tenant, order_key, line_key, a.quantity, a.cause
 UNION ALL SELECT tenant, 'event', concat_ws(' ', aggregateid, type, payload - 'source') FROM backorder.event
-UNION ALL SELECT tenant, 'waiting', concat_ws(' ', order_key, customer, (SELECT jsonb_agg(t.value ORDER BY t.value ->> 'line') FROM jsonb_each(told) t)) FROM backorder.waiting_order;
+UNION ALL SELECT tenant, 'waiting', concat_ws(' ', order_key, customer, (SELECT jsonb_agg(t.value ORDER BY t.value ->> 'line') FROM jsonb_each(last_notified) t)) FROM backorder.waiting_order;
 CREATE VIEW differences AS
 SELECT what, says, count(*) FILTER (WHERE tenant = 'rows') AS rows, count(*) FILTER (WHERE tenant = 'query') AS query FROM compared WHERE tenant IN ('rows', 'query')
 GROUP BY what, says HAVING count(*) FILTER (WHERE tenant = 'rows') <> count(*) FILTER (WHERE tenant = 'query');
@@ -129,7 +129,7 @@ INSERT INTO line VALUES (5003, 1, 'none', NULL, 2);
 SET CONSTRAINTS ALL IMMEDIATE;
 DELETE FROM line WHERE header_id = 5003;
 COMMIT;
-SELECT w.order_key, w.customer, t.value ->> 'line' AS line, t.value ->> 'backordered' AS waits FROM backorder.waiting_order w, jsonb_each(w.told) t
+SELECT w.order_key, w.customer, t.value ->> 'line' AS line, t.value ->> 'backordered' AS waits FROM backorder.waiting_order w, jsonb_each(w.last_notified) t
 WHERE w.tenant = 'rows' AND w.order_key::integer > 5000 ORDER BY 1, 3;
 SELECT aggregateid, type, l ->> 'line' AS line, l ->> 'backordered' AS waits FROM backorder.event, jsonb_array_elements(payload -> 'lines') l
 WHERE tenant = 'rows' AND aggregateid::integer > 5000 ORDER BY id;

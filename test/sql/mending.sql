@@ -45,7 +45,7 @@ SELECT * FROM tamper($$UPDATE backorder.order_line SET allocated = allocated - 1
 SELECT * FROM tamper($$UPDATE backorder.order_line SET ordered = ordered + 5 WHERE tenant = 'mending'$$);
 SELECT * FROM tamper($$UPDATE backorder.order_line SET customer = 'x', priority = 7, held = NOT held, requested_at = '2026-01-01' WHERE tenant = 'mending'$$);
 SELECT * FROM tamper($$UPDATE backorder.order_line SET promised_at = '2099-11-30' WHERE tenant = 'mending'$$);
-SELECT * FROM tamper($$UPDATE backorder.waiting_order SET told = '{}' WHERE tenant = 'mending'$$);
+SELECT * FROM tamper($$UPDATE backorder.waiting_order SET last_notified = '{}' WHERE tenant = 'mending'$$);
 SELECT * FROM tamper($$DELETE FROM backorder.waiting_order WHERE tenant = 'mending'$$);
 SELECT * FROM tamper($$INSERT INTO backorder.waiting_order (tenant, source_id, order_key) SELECT tenant, source_id, '99' FROM backorder.source WHERE tenant = 'mending'$$);
 SELECT * FROM tamper($$DELETE FROM backorder.sales_order WHERE tenant = 'mending'$$);
@@ -56,7 +56,7 @@ SELECT * FROM tamper($$DELETE FROM backorder.allocation WHERE tenant = 'mending'
 SELECT * FROM tamper($$DELETE FROM backorder.stock_movement WHERE tenant = 'mending'$$);
 SELECT * FROM tamper($$UPDATE backorder.order_line SET item = 'B' WHERE tenant = 'mending' AND item = 'A'$$);
 SELECT * FROM tamper($$INSERT INTO backorder.order_line (tenant, line_id, source_id, queued_at, order_key, line_key, item, ordered, allocated)
-	SELECT 'mending', nextval('backorder.line_id_seq'), source_id, now(), '7', '7', 'A', 2, 1 FROM backorder.source WHERE tenant = 'mending'$$);
+	SELECT 'mending', nextval('backorder_internal.line_id_seq'), source_id, now(), '7', '7', 'A', 2, 1 FROM backorder.source WHERE tenant = 'mending'$$);
 -- On hand written up, and sold: it was there.
 BEGIN;
 UPDATE backorder.stock SET on_hand = 50 WHERE tenant = 'mending' AND item = 'A';

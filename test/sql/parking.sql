@@ -71,7 +71,7 @@ SELECT * FROM backorder.verify();
 INSERT INTO line VALUES (8, 8, 1, 'pk A', 'x');
 DELETE FROM line WHERE id = 8;
 TABLE parked;
--- In a function that deals stock the pending orders are settled first: what is dealt is returned all the same.
+-- In a function that allocates stock the pending orders are settled first: what is allocated is returned all the same.
 BEGIN;
 INSERT INTO line VALUES (9, 9, 1, 'pk A', 'x'), (10, 10, 1, 'pk B', '2');
 SELECT order_key, quantity FROM backorder.receive('pk B', 2);

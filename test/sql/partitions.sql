@@ -2,6 +2,7 @@
 SET client_min_messages = warning;
 CREATE ROLE regress_backorder_app;
 CREATE SCHEMA parts AUTHORIZATION regress_backorder_app;
+GRANT USAGE ON SCHEMA backorder TO regress_backorder_app;
 GRANT EXECUTE ON FUNCTION backorder.attach TO regress_backorder_app;
 CREATE VIEW public.parts_recorded AS
 SELECT l.order_key, l.line_key, l.item, l.ordered, l.shipped, l.allocated || '/' || l.backordered AS has, l.line_id - min(l.line_id) OVER () AS nth

@@ -61,7 +61,7 @@ TABLE plan;
 -- C19: 250, at most 100 (floored to 96) at a time, at least 24, in twelves: 96 + 96 + 60 in one draft.
 INSERT INTO backorder.supplier_item (supplier, item, minimum_quantity, order_multiple, maximum_quantity) VALUES ('cord', 'c19', 24, 12, 100);
 INSERT INTO orders VALUES (19, 'c19', 250);
-SELECT item_, supplier_, n, quantity FROM backorder.wanted_purchases('c19', NULL, '') ORDER BY n;
+SELECT item_, supplier_, n, quantity FROM backorder_internal.wanted_purchases('c19', NULL, '') ORDER BY n;
 SELECT * FROM plan WHERE item = 'c19';
 SELECT count(DISTINCT po_id) AS drafts FROM draft WHERE item = 'c19';
 
@@ -227,7 +227,7 @@ CREATE TABLE number AS SELECT q, 'pl n ' || q AS item FROM unnest(ARRAY[1, 4, 25
 INSERT INTO backorder.supplier_item (supplier, item, order_multiple, maximum_quantity) SELECT 'cord', item, 4, CASE WHEN q = 9997 THEN 9999 END FROM number;
 INSERT INTO orders SELECT 100 + row_number() OVER (ORDER BY q), item, q FROM number;
 SELECT q, s.backordered = q AS waits, w.n, w.quantity, w.for_backorders, w.for_rounding, w.quantity = ceil(q / 4) * 4 AND w.for_rounding = w.quantity - q AS exact
-FROM number JOIN backorder.wanted_purchases(NULL, NULL, '') w ON w.item_ = item JOIN backorder.stock s USING (item) WHERE s.tenant = '' ORDER BY q, w.n;
+FROM number JOIN backorder_internal.wanted_purchases(NULL, NULL, '') w ON w.item_ = item JOIN backorder.stock s USING (item) WHERE s.tenant = '' ORDER BY q, w.n;
 DELETE FROM orders WHERE item LIKE 'pl n %';
 SELECT count(*) FROM backorder.stock s JOIN number USING (item) WHERE s.backordered <> 0;
 DELETE FROM backorder.supplier_item WHERE item LIKE 'pl n %';

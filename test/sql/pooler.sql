@@ -6,6 +6,7 @@ CREATE ROLE regress_backorder_clerk;
 CREATE ROLE regress_backorder_web;
 CREATE SCHEMA pooler AUTHORIZATION regress_backorder_shop;
 GRANT USAGE ON SCHEMA pooler TO regress_backorder_clerk, regress_backorder_web;
+GRANT USAGE ON SCHEMA backorder TO regress_backorder_shop;
 GRANT EXECUTE ON FUNCTION backorder.attach TO regress_backorder_shop;
 SET ROLE regress_backorder_shop;
 CREATE TABLE pooler.header (id integer PRIMARY KEY, state text NOT NULL DEFAULT 'open', at timestamptz DEFAULT '2026-01-01 00:00+00');

@@ -52,7 +52,7 @@ SELECT count(*) FROM backorder.order_line l JOIN backorder.source s USING (tenan
 SELECT message FROM backorder.attach_preview('line', 'sku', 'amount', tenant => 'other');
 -- Only its owner's.
 CREATE ROLE regress_backorder_reader;
-GRANT USAGE ON SCHEMA preview TO regress_backorder_reader;
+GRANT USAGE ON SCHEMA preview, backorder TO regress_backorder_reader;
 GRANT SELECT ON line TO regress_backorder_reader;
 SET ROLE regress_backorder_reader;
 SELECT message FROM backorder.attach_preview('line', 'sku', 'amount');

@@ -148,7 +148,7 @@ SELECT backorder.repromise('pr I');
 SELECT order_key, promised FROM recorded WHERE item = 'pr I' ORDER BY line_id;
 SELECT promises_stale FROM backorder.stock WHERE item = 'pr I';
 SELECT order_key, type FROM events WHERE order_key BETWEEN '71' AND '75' ORDER BY id;
--- Joining at the end and being dealt stock are no re-promise.
+-- Joining at the end and being allocated stock are no re-promise.
 INSERT INTO line VALUES (76, 1, 'pr I', 1);
 SELECT count(*) FROM backorder.receive_purchase_line(600000001, 61, 1);
 SELECT order_key, "a/b", promised FROM recorded WHERE item = 'pr I' ORDER BY line_id;
@@ -165,21 +165,21 @@ SELECT * FROM backorder.verify();
 
 -- Today is the day in backorder.timezone, whatever the session's is.
 SET backorder.timezone = 'Pacific/Kiritimati';
-SELECT backorder.today() AS today_there \gset
+SELECT backorder_internal.today() AS today_there \gset
 SET timezone = 'Pacific/Kiritimati';
 SET backorder.timezone = 'Etc/GMT+12';
-SELECT backorder.today() < :'today_there' AS earlier;
+SELECT backorder_internal.today() < :'today_there' AS earlier;
 SET backorder.timezone = 'nowhere';
 \echo :SQLSTATE
-SELECT backorder.day_of('2030-01-01 11:59+00'), backorder.day_of('2030-01-01 12:00+00'), backorder.day_of(NULL);
+SELECT backorder_internal.day_of('2030-01-01 11:59+00'), backorder_internal.day_of('2030-01-01 12:00+00'), backorder_internal.day_of(NULL);
 -- It may be written in all the ways that TimeZone may.
 SET backorder.timezone = '-7';
-SELECT backorder.day_of('2030-01-01 06:59+00'), backorder.day_of('2030-01-01 07:00+00'), backorder.today() = (now() AT TIME ZONE INTERVAL '-7:00')::date AS same;
+SELECT backorder_internal.day_of('2030-01-01 06:59+00'), backorder_internal.day_of('2030-01-01 07:00+00'), backorder_internal.today() = (now() AT TIME ZONE INTERVAL '-7:00')::date AS same;
 SET backorder.timezone = 'INTERVAL ''+14:00''';
-SELECT backorder.day_of('2030-01-01 09:59+00'), backorder.day_of('2030-01-01 10:00+00'), backorder.today() = (now() AT TIME ZONE INTERVAL '+14:00')::date AS same;
+SELECT backorder_internal.day_of('2030-01-01 09:59+00'), backorder_internal.day_of('2030-01-01 10:00+00'), backorder_internal.today() = (now() AT TIME ZONE INTERVAL '+14:00')::date AS same;
 RESET timezone;
 RESET backorder.timezone;
-SELECT backorder.today() = backorder.day_of(now()) AS same;
+SELECT backorder_internal.today() = backorder_internal.day_of(now()) AS same;
 SET backorder.repromise_limit = 0;
 \echo :SQLSTATE
 

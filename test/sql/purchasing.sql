@@ -92,7 +92,7 @@ SELECT backorder.place_purchase_order(po_id, at => '2090-01-01 12:00+00') FROM g
 SELECT po, line_no, item, expected_at FROM purchases WHERE po BETWEEN 2 AND 4 ORDER BY po, line_no;
 SELECT placed_at = '2090-01-01 12:00+00' AS placed_then FROM backorder.purchase_order WHERE po_id = 500000002;
 SELECT backorder.place_purchase_order(500000005);
-SELECT expected_at - backorder.today() BETWEEN 29 AND 30 AS from_today FROM purchases WHERE po = 5;
+SELECT expected_at - backorder_internal.today() BETWEEN 29 AND 30 AS from_today FROM purchases WHERE po = 5;
 
 -- Plain SQL does the same work: inserted as placed, with its lines, in one statement or several.
 INSERT INTO orders VALUES (11, 'pu E', 5), (12, 'pu E', 5);

@@ -42,7 +42,7 @@ UPDATE backorder.supplier SET name = 'Two', supplier = 'r2' WHERE tenant = 'refs
 DELETE FROM backorder.supplier WHERE tenant = 'refs' AND supplier IN ('r2', 'r4');
 SELECT supplier, item FROM backorder.supplier_item WHERE tenant = 'refs';
 -- Nothing refers to what is there as to something that is gone.
-SELECT * FROM backorder.supplier_references('refs', 'r1 renamed');
+SELECT * FROM backorder_internal.supplier_references('refs', 'r1 renamed');
 
 -- Purchase orders that are deleted take their lines along.
 DELETE FROM backorder.purchase_order WHERE tenant = 'refs' AND po_id = 700000001;

@@ -6,6 +6,7 @@ CREATE ROLE regress_backorder_app;
 CREATE ROLE regress_backorder_buyer;
 CREATE SCHEMA roles AUTHORIZATION regress_backorder_owner;
 GRANT USAGE ON SCHEMA roles TO PUBLIC;
+GRANT USAGE ON SCHEMA backorder TO regress_backorder_owner, regress_backorder_app;
 SET search_path = roles;
 
 SET ROLE regress_backorder_owner;
@@ -38,6 +39,7 @@ SET ROLE regress_backorder_owner;
 SELECT backorder.detach_source(1);
 \echo :SQLSTATE
 RESET ROLE;
+REVOKE ALL ON SCHEMA backorder FROM regress_backorder_owner, regress_backorder_app;
 REVOKE ALL ON FUNCTION backorder.attach, backorder.detach, backorder.detach_source, backorder.resync FROM regress_backorder_owner, regress_backorder_app;
 SELECT count(*) FROM backorder.receive('ro A', 5);
 
@@ -45,7 +47,7 @@ CREATE VIEW recorded AS
 SELECT l.order_key, l.line_key, l.item, l.customer, l.ordered, l.shipped, l.allocated || '/' || l.backordered AS "a/b", l.line_id
 FROM backorder.order_line l JOIN backorder.source s USING (tenant, source_id) WHERE s.line_schema = 'roles';
 
--- The application's role writes orders and sees nothing of it.
+-- The application's role writes orders and sees nothing of it, even where it may name what it does not see.
 SET ROLE regress_backorder_app;
 INSERT INTO header (id, customer) VALUES (1, 'Ann'), (2, 'Bob');
 INSERT INTO line VALUES (1, 1, 'a', 3), (2, 1, 'a', 3), (2, 2, 'b', 1);
@@ -53,6 +55,9 @@ UPDATE line SET quantity = 2 WHERE (order_id, no) = (1, 1);
 UPDATE line SET shipped = 1 WHERE (order_id, no) = (1, 1);
 SELECT * FROM roles.secret;
 \echo :SQLSTATE
+RESET ROLE;
+GRANT USAGE ON SCHEMA backorder TO regress_backorder_app;
+SET ROLE regress_backorder_app;
 SELECT * FROM backorder.order_line;
 \echo :SQLSTATE
 SELECT backorder.receive('ro A', 100);
@@ -61,6 +66,9 @@ SELECT backorder.flush();
 \echo :SQLSTATE
 INSERT INTO backorder.stock_movement (item, kind, quantity) VALUES ('ro A', 'receipt', 100);
 \echo :SQLSTATE
+RESET ROLE;
+REVOKE USAGE ON SCHEMA backorder FROM regress_backorder_app;
+SET ROLE regress_backorder_app;
 BEGIN;
 INSERT INTO line VALUES (1, 2, 'b', 9);
 SET CONSTRAINTS ALL IMMEDIATE;
@@ -116,6 +124,7 @@ COMMIT;
 SELECT current_user = session_user AS same, count(*) FROM recorded WHERE order_key = '3';
 
 -- A buyer may be given the stock functions without the tables.
+GRANT USAGE ON SCHEMA backorder TO regress_backorder_buyer;
 GRANT EXECUTE ON FUNCTION backorder.receive TO regress_backorder_buyer;
 SET ROLE regress_backorder_buyer;
 SELECT order_key, item, quantity FROM backorder.receive('ro A', 4);
@@ -126,12 +135,13 @@ SELECT order_key, line_key, item, ordered, shipped, "a/b" FROM recorded ORDER BY
 
 -- Nothing is granted to PUBLIC but the capture trigger's function, the one that mapping queries call, and to name them.
 SELECT p.oid::regprocedure FROM pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
-WHERE p.pronamespace = 'backorder'::regnamespace AND a.grantee = 0 ORDER BY p.proname;
+WHERE p.pronamespace IN ('backorder'::regnamespace, 'backorder_internal'::regnamespace) AND a.grantee = 0 ORDER BY p.proname;
 SELECT c.oid::regclass, a.privilege_type FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault(CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner))) a
-WHERE c.relnamespace = 'backorder'::regnamespace AND c.relkind IN ('r', 'v', 'S') AND a.grantee = 0 ORDER BY c.relname, 2;
-SELECT a.privilege_type FROM pg_namespace n, aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a WHERE n.nspname = 'backorder' AND a.grantee = 0;
+WHERE c.relnamespace IN ('backorder'::regnamespace, 'backorder_internal'::regnamespace) AND c.relkind IN ('r', 'v', 'S') AND a.grantee = 0 ORDER BY c.relname, 2;
+SELECT n.nspname, a.privilege_type FROM pg_namespace n, aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a
+WHERE n.nspname IN ('backorder', 'backorder_internal') AND a.grantee = 0;
 -- Each function that runs as its owner pins its search_path.
-SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace = 'backorder'::regnamespace AND prosecdef
+SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace IN ('backorder'::regnamespace, 'backorder_internal'::regnamespace) AND prosecdef
 	AND NOT EXISTS (SELECT FROM unnest(proconfig) c WHERE c LIKE 'search_path=pg_catalog, pg_temp%') ORDER BY 1::text;
 
 -- The owner of the tables changes: the mapping runs as the new one.
@@ -145,6 +155,7 @@ ALTER TABLE line OWNER TO regress_backorder_owner;
 
 SELECT * FROM backorder.verify();
 SELECT backorder.detach('line');
+REVOKE ALL ON SCHEMA backorder FROM regress_backorder_buyer;
 REVOKE ALL ON FUNCTION backorder.receive FROM regress_backorder_buyer;
 REVOKE ALL ON DATABASE :DBNAME FROM regress_backorder_app;
 SELECT * FROM backorder.verify();

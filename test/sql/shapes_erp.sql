@@ -82,7 +82,7 @@ UPDATE "tabSales Order Item" SET docstatus = 1 WHERE name = 'r3';
 COMMIT;
 SELECT * FROM shapes.lines('erpnext');
 UPDATE "tabSales Order" SET status = 'On Hold' WHERE name = 'SAL-ORD-1';
-SELECT count(*) AS dealt FROM backorder.receive('NUT', 5, 'Stores - X', tenant => 'erpnext');
+SELECT count(*) AS allocated FROM backorder.receive('NUT', 5, 'Stores - X', tenant => 'erpnext');
 UPDATE "tabSales Order" SET status = 'To Deliver and Bill' WHERE name = 'SAL-ORD-1';
 SELECT * FROM shapes.lines('erpnext');
 -- A delivery note; "update items" writes, deletes and adds rows of a submitted order.

@@ -1,4 +1,4 @@
--- Stock: the movements, the functions on them, and what they deal.
+-- Stock: the movements, the functions on them, and what they allocate.
 
 \set SHOW_CONTEXT never
 CREATE SCHEMA stock;
@@ -17,7 +17,7 @@ SELECT item, location, on_hand, unavailable, allocated, backordered, available F
 INSERT INTO orders VALUES (1, 'st A', 3), (2, 'st A', 3);
 SELECT * FROM backorder.receive('st A', 5);
 SELECT * FROM counters WHERE item = 'st A';
--- held: on hand, not dealt; release deals it.
+-- held: on hand, not allocated; release allocates it.
 SELECT * FROM backorder.receive('st A', 4, held => true);
 SELECT * FROM counters WHERE item = 'st A';
 SELECT order_key, quantity, allocated, backordered, ready FROM backorder.release_stock('st A', 3);
@@ -57,7 +57,7 @@ SELECT order_key, quantity FROM backorder.count_stock('st new', 2);
 SELECT * FROM counters WHERE item IN ('st B', 'st new') ORDER BY item;
 SELECT item, kind, quantity, unavailable, reason FROM backorder.stock_movement WHERE tenant = '' AND item IN ('st B', 'st new') ORDER BY movement_id;
 
--- transfer: dealt where it arrives.
+-- transfer: allocated where it arrives.
 INSERT INTO orders VALUES (21, 'st C', 2, 'east'), (22, 'st C', 2, 'west');
 SELECT order_key, location, quantity FROM backorder.receive('st C', 5, 'west');
 SELECT order_key, location, quantity, ready FROM backorder.transfer('st C', 4, 'west', 'east');
@@ -66,7 +66,7 @@ SELECT * FROM counters WHERE item = 'st C' ORDER BY location;
 SELECT * FROM backorder.transfer('st C', 2, 'west', 'east');
 \echo :SQLSTATE
 
--- Plain SQL does the same: many rows of many items in one statement, dealt together.
+-- Plain SQL does the same: many rows of many items in one statement, allocated together.
 INSERT INTO orders VALUES (31, 'st D', 4), (32, 'st E', 4), (33, 'st D', 1);
 INSERT INTO backorder.stock_movement (item, kind, quantity, unavailable) VALUES
 	('st D', 'receipt', 3, 0), ('st E', 'return', 2, 0), ('st D', 'adjustment', -1, 0), ('st E', 'opening', 3, 1), ('st D', 'hold', 0, 1);
@@ -198,17 +198,17 @@ ROLLBACK;
 SELECT * FROM counters WHERE item = 'st G' AND location = '';
 
 -- Several movements in one call, as the stock functions make them.
-SELECT count(*) FROM backorder.post_movements(ARRAY[
-	backorder.movement('receipt', 'st P', '', 5, 0, 'st p1', NULL, now(), ''),
-	backorder.movement('hold', 'st P', '', 0, 2, 'st p2', NULL, now(), '')]);
+SELECT count(*) FROM backorder_internal.post_movements(ARRAY[
+	backorder_internal.movement('receipt', 'st P', '', 5, 0, 'st p1', NULL, now(), ''),
+	backorder_internal.movement('hold', 'st P', '', 0, 2, 'st p2', NULL, now(), '')]);
 SELECT * FROM counters WHERE item = 'st P';
 
--- What was dealt is collected once, and by whoever began last.
-SELECT * FROM backorder.collected_dealt();
+-- What was allocated is collected once, and by whoever began last.
+SELECT * FROM backorder_internal.collected_allocated();
 BEGIN;
-SELECT backorder.collect_dealt();
+SELECT backorder_internal.collect_allocated();
 SELECT count(*) FROM backorder.receive('st P', 1);
-SELECT backorder.collect_dealt(), backorder.collect_dealt();
+SELECT backorder_internal.collect_allocated(), backorder_internal.collect_allocated();
 ROLLBACK;
 
 SELECT * FROM backorder.verify();

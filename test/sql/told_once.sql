@@ -25,7 +25,7 @@ SELECT t, i, p, 'opening', q FROM unnest('{told at once,told before}'::text[]) t
 -- What both were told, but for the numbers of lines.
 CREATE VIEW compared AS
 SELECT tenant, concat_ws(' ', type, customer, payload - 'source') AS says FROM backorder.event WHERE tenant IN ('told at once', 'told before')
-UNION ALL SELECT tenant, concat_ws(' ', 'waits', order_key, customer, (SELECT jsonb_agg(t.value ORDER BY t.value ->> 'line') FROM jsonb_each(told) t)) FROM backorder.waiting_order WHERE tenant IN ('told at once', 'told before');
+UNION ALL SELECT tenant, concat_ws(' ', 'waits', order_key, customer, (SELECT jsonb_agg(t.value ORDER BY t.value ->> 'line') FROM jsonb_each(last_notified) t)) FROM backorder.waiting_order WHERE tenant IN ('told at once', 'told before');
 CREATE VIEW differences AS
 SELECT says, count(*) FILTER (WHERE tenant = 'told at once') AS at_once, count(*) FILTER (WHERE tenant = 'told before') AS before FROM compared
 GROUP BY says HAVING count(*) FILTER (WHERE tenant = 'told at once') <> count(*) FILTER (WHERE tenant = 'told before');
@@ -79,7 +79,7 @@ SET CONSTRAINTS ALL IMMEDIATE;
 ROLLBACK TO s;
 INSERT INTO line VALUES (7, 2, 'none', '', 3);
 COMMIT;
-SELECT order_key, customer, v ->> 'line' AS line, v ->> 'backordered' AS waits FROM backorder.waiting_order, jsonb_each(told) t (k, v) WHERE tenant = 'told at once' AND order_key = '7';
+SELECT order_key, customer, v ->> 'line' AS line, v ->> 'backordered' AS waits FROM backorder.waiting_order, jsonb_each(last_notified) t (k, v) WHERE tenant = 'told at once' AND order_key = '7';
 
 -- Settled and announced in a subtransaction, and changed after it.
 BEGIN;
@@ -93,7 +93,7 @@ UPDATE line SET quantity = 4 WHERE header_id = 8;
 COMMIT;
 SELECT id - min(id) OVER () AS id, type, l ->> 'line' AS line, l ->> 'backordered' AS waits FROM backorder.event, jsonb_array_elements(payload -> 'lines') l
 WHERE tenant = 'told at once' AND aggregateid = '8' ORDER BY id, l ->> 'line';
-SELECT v ->> 'line' AS line, v ->> 'backordered' AS waits FROM backorder.waiting_order, jsonb_each(told) t (k, v) WHERE tenant = 'told at once' AND order_key = '8';
+SELECT v ->> 'line' AS line, v ->> 'backordered' AS waits FROM backorder.waiting_order, jsonb_each(last_notified) t (k, v) WHERE tenant = 'told at once' AND order_key = '8';
 
 -- Lines that write their order's key in another way are found, and settled, after it: they ship what it was allocated.
 CREATE TABLE spelled_header (order_no numeric PRIMARY KEY, customer text);
@@ -109,6 +109,6 @@ INSERT INTO spelled_header VALUES (1, 'hanna');
 INSERT INTO spelled VALUES (1, 1, 'nail', 5), (1, 2, 'nut', 1);
 COMMIT;
 SELECT order_key, line_key, allocated, backordered FROM backorder.order_line WHERE tenant = 'told spelled' ORDER BY line_key;
-SELECT w.order_key, v ->> 'line' AS line, v ->> 'allocated' AS allocated, v ->> 'backordered' AS waits FROM backorder.waiting_order w, jsonb_each(told) t (k, v) WHERE tenant = 'told spelled' ORDER BY 2;
+SELECT w.order_key, v ->> 'line' AS line, v ->> 'allocated' AS allocated, v ->> 'backordered' AS waits FROM backorder.waiting_order w, jsonb_each(last_notified) t (k, v) WHERE tenant = 'told spelled' ORDER BY 2;
 
 SELECT * FROM backorder.verify();

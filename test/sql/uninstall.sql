@@ -59,8 +59,9 @@ ROLLBACK;
 DROP EXTENSION backorder;
 TABLE shop.description EXCEPT TABLE public.before;
 TABLE public.before EXCEPT TABLE shop.description;
--- The schema is left by PostgreSQL, empty.
+-- The schema of users is left by PostgreSQL, empty; that of the machinery is gone.
 SELECT count(*) FROM pg_depend WHERE refclassid = 'pg_namespace'::regclass AND refobjid = (SELECT oid FROM pg_namespace WHERE nspname = 'backorder');
+SELECT nspname FROM pg_namespace WHERE nspname LIKE 'backorder%';
 INSERT INTO shop.line VALUES (1, 3, 'A', 1);
 UPDATE shop.line SET quantity = quantity + 1;
 DELETE FROM shop.header;

@@ -74,7 +74,7 @@ DO $$
 DECLARE
 	t record;
 BEGIN
-	FOR t IN SELECT tgname, tgrelid::regclass AS relation FROM pg_trigger WHERE tgfoid = 'backorder.capture()'::regprocedure AND tgrelid = 'verify.header'::regclass LOOP
+	FOR t IN SELECT tgname, tgrelid::regclass AS relation FROM pg_trigger WHERE tgfoid = 'backorder_internal.capture()'::regprocedure AND tgrelid = 'verify.header'::regclass LOOP
 		EXECUTE format('DROP TRIGGER %I ON %s', t.tgname, t.relation);
 	END LOOP;
 END $$;
@@ -124,7 +124,7 @@ DELETE FROM backorder.supply WHERE item = 'verify A';
 SELECT * FROM found() WHERE check_name LIKE 'supply%';
 ROLLBACK;
 BEGIN;
-UPDATE backorder.waiting_order SET told = '{}' WHERE order_key = '2' AND source_id = :source_id;
+UPDATE backorder.waiting_order SET last_notified = '{}' WHERE order_key = '2' AND source_id = :source_id;
 DELETE FROM backorder.waiting_order WHERE order_key = '1' AND source_id = :source_id;
 INSERT INTO backorder.waiting_order (source_id, order_key) VALUES (:source_id, '99');
 SELECT * FROM found();
@@ -152,36 +152,36 @@ SELECT * FROM found();
 
 -- The extension's own triggers and row are protected.
 CREATE TABLE mine (id integer);
-CREATE TRIGGER forged AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION backorder.commit_work();
+CREATE TRIGGER forged AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION backorder_internal.commit_work();
 INSERT INTO mine VALUES (1);
 \echo :SQLSTATE
 DROP TRIGGER forged ON mine;
-CREATE TRIGGER forged AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION backorder.statement_work();
+CREATE TRIGGER forged AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION backorder_internal.statement_work();
 INSERT INTO mine VALUES (1);
 \echo :SQLSTATE
 DROP TRIGGER forged ON mine;
-CREATE TRIGGER forged AFTER INSERT ON mine FOR EACH STATEMENT EXECUTE FUNCTION backorder.apply_movements();
+CREATE TRIGGER forged AFTER INSERT ON mine FOR EACH STATEMENT EXECUTE FUNCTION backorder_internal.apply_movements();
 INSERT INTO mine VALUES (1);
 \echo :SQLSTATE
 DROP TRIGGER forged ON mine;
-CREATE TRIGGER forged AFTER INSERT ON mine FOR EACH STATEMENT EXECUTE FUNCTION backorder.apply_purchases();
+CREATE TRIGGER forged AFTER INSERT ON mine FOR EACH STATEMENT EXECUTE FUNCTION backorder_internal.apply_purchases();
 INSERT INTO mine VALUES (1);
 \echo :SQLSTATE
 DROP TRIGGER forged ON mine;
-CREATE TRIGGER forged BEFORE INSERT ON mine FOR EACH ROW EXECUTE FUNCTION backorder.capture('1', 'line');
+CREATE TRIGGER forged BEFORE INSERT ON mine FOR EACH ROW EXECUTE FUNCTION backorder_internal.capture('1', 'line');
 INSERT INTO mine VALUES (1);
 \echo :SQLSTATE
 DROP TRIGGER forged ON mine;
-CREATE TRIGGER forged AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION backorder.capture('2000000000', 'line');
+CREATE TRIGGER forged AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION backorder_internal.capture('2000000000', 'line');
 INSERT INTO mine VALUES (1);
 \echo :SQLSTATE
 DROP TRIGGER forged ON mine;
-SELECT backorder.capture();
+SELECT backorder_internal.capture();
 \echo :SQLSTATE
-SELECT backorder.lock_pending();
+SELECT backorder_internal.lock_pending();
 \echo :SQLSTATE
 BEGIN;
-DELETE FROM backorder.commit_work;
+DELETE FROM backorder_internal.commit_work;
 INSERT INTO line VALUES (1, 9, 'verify A', 1);
 \echo :SQLSTATE
 ROLLBACK;

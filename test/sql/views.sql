@@ -67,7 +67,7 @@ FROM backorder.aging a WHERE tenant = 'views' ORDER BY oldest;
 SELECT * FROM backorder.fill_rate WHERE tenant = 'views' ORDER BY item;
 
 -- inventory_position: what planning starts from.
-SELECT * FROM backorder.inventory_position WHERE tenant = 'views' ORDER BY item;
+SELECT * FROM backorder_internal.inventory_position WHERE tenant = 'views' ORDER BY item;
 
 -- explain: what an order has, waits for, and why.
 SELECT * FROM backorder.explain('1') WHERE source_ = 'line'::regclass;
@@ -120,7 +120,7 @@ ROLLBACK;
 -- available_from: the day for a new order.
 INSERT INTO backorder.item_policy (tenant, item, handling_time) VALUES ('views', 'I', 2);
 SELECT count(*) FROM backorder.receive('I', 5, tenant => 'views');
-SELECT backorder.available_from('I', 5, tenant => 'views') - backorder.today() AS days, backorder.available_from('I', 6, tenant => 'views') AS more;
+SELECT backorder.available_from('I', 5, tenant => 'views') - backorder_internal.today() AS days, backorder.available_from('I', 6, tenant => 'views') AS more;
 INSERT INTO backorder.purchase_order_line (tenant, po_id, line_no, item, ordered, expected_at) VALUES
 	('views', 800000001, 6, 'I', 5, '2099-12-01'), ('views', 800000001, 7, 'I', 5, '2099-12-08');
 SELECT n, backorder.available_from('I', n, tenant => 'views') FROM unnest('{6,10,11,15,16}'::numeric[]) n;
@@ -138,14 +138,14 @@ SELECT count(*) FROM backorder.plan_purchases('J', tenant => 'views');
 UPDATE backorder.purchase_order_line SET expected_at = '2099-12-01' WHERE tenant = 'views' AND item = 'J';
 SELECT backorder.place_purchase_order(po_id, tenant => 'views') FROM backorder.purchases WHERE tenant = 'views' AND item = 'J';
 UPDATE line SET quantity = 2 WHERE order_id = 40;
-SELECT item, surplus, told, purchase_orders #> '{0,open}' AS open FROM backorder.purchase_surplus WHERE tenant = 'views' AND item = 'J';
+SELECT item, surplus, notified, purchase_orders #> '{0,open}' AS open FROM backorder_internal.purchase_surplus WHERE tenant = 'views' AND item = 'J';
 
 -- Every object of the extension has a comment.
-SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace = 'backorder'::regnamespace AND obj_description(p.oid, 'pg_proc') IS NULL ORDER BY 1::text;
-SELECT c.oid::regclass FROM pg_class c WHERE relnamespace = 'backorder'::regnamespace AND relkind IN ('r', 'v', 'S') AND obj_description(c.oid, 'pg_class') IS NULL
+SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace IN ('backorder'::regnamespace, 'backorder_internal'::regnamespace) AND obj_description(p.oid, 'pg_proc') IS NULL ORDER BY 1::text;
+SELECT c.oid::regclass FROM pg_class c WHERE relnamespace IN ('backorder'::regnamespace, 'backorder_internal'::regnamespace) AND relkind IN ('r', 'v', 'S') AND obj_description(c.oid, 'pg_class') IS NULL
 	AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'i') ORDER BY 1::text;
 SELECT a.attrelid::regclass, a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
-WHERE relnamespace = 'backorder'::regnamespace AND relkind = 'r' AND attnum > 0 AND NOT attisdropped AND col_description(a.attrelid, attnum) IS NULL ORDER BY 1::text, 2;
+WHERE relnamespace IN ('backorder'::regnamespace, 'backorder_internal'::regnamespace) AND relkind = 'r' AND attnum > 0 AND NOT attisdropped AND col_description(a.attrelid, attnum) IS NULL ORDER BY 1::text, 2;
 
 SELECT * FROM backorder.verify();
 

@@ -35,7 +35,7 @@ EOS
 is($node->safe_psql('postgres', q{SELECT received, open FROM backorder.purchases WHERE po_id = 1}),
 	'200|800', 'C37: each receipt counted');
 is($node->safe_psql('postgres', q{SELECT on_hand, allocated, backordered FROM backorder.stock WHERE item = 'X'}),
-	'200|200|300', 'C37: each unit dealt');
+	'200|200|300', 'C37: each unit allocated');
 is($node->safe_psql('postgres', q{
 	SELECT count(*) FROM backorder.order_line l, backorder.supply s
 	WHERE l.item = 'X' AND s.item = 'X' AND l.backordered > 0 AND l.promised_at IS DISTINCT FROM s.expected_at}),

@@ -245,7 +245,7 @@ $node->command_ok([ 'pg_dump', '-a', '-Fc', '-f', "$dir/naive.dump", 'postgres' 
 $node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', 'naive', '-f', "$dir/naive.sql" ], 'table by table: psql restores the schema');
 $node->command_checks_all([ 'pg_restore', '-a', '-d', 'naive', "$dir/naive.dump" ], 1, [],
 	[ qr/source 4 does not exist\n.*Restore data alone with --disable-triggers/,
-		qr/recorded order lines have numbers that backorder.line_id_seq has not given yet\n.*\n.*Restore data alone with --disable-triggers/ ],
+		qr/recorded order lines have numbers that backorder_internal.line_id_seq has not given yet\n.*\n.*Restore data alone with --disable-triggers/ ],
 	'table by table: what would be recorded twice is refused');
 is($node->safe_psql('naive', q{
 	SELECT (SELECT count(*) FROM shop.orders), (SELECT count(*) FROM app.requests);

@@ -37,16 +37,16 @@ EOS
 $primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
 
 is($standby->safe_psql('postgres', 'SELECT pg_is_in_recovery()'), 't', 'the standby is one');
-my @views = split(/\n/, $primary->safe_psql('postgres', q{SELECT viewname FROM pg_views WHERE schemaname = 'backorder' ORDER BY viewname}));
+my @views = split(/\n/, $primary->safe_psql('postgres', q{SELECT schemaname || '.' || viewname FROM pg_views WHERE schemaname IN ('backorder', 'backorder_internal') ORDER BY viewname}));
 cmp_ok(scalar @views, '>=', 9, 'there are views');
 foreach my $query (
-	(map { "SELECT to_jsonb(v) - 'age' FROM backorder.$_ v ORDER BY 1" } @views),
+	(map { "SELECT to_jsonb(v) - 'age' FROM $_ v ORDER BY 1" } @views),
 	"SELECT * FROM backorder.explain('1')",
 	"SELECT * FROM backorder.explain('2', 'shop.lines')",
 	"SELECT f FROM backorder.available_from('X', 3) f",
 	"SELECT f FROM backorder.available_from('Z', 1) f",
-	'SELECT * FROM backorder.mapped_lines(1)',
-	'SELECT * FROM backorder.mapped_stock(2)',
+	'SELECT * FROM backorder_internal.mapped_lines(1)',
+	'SELECT * FROM backorder_internal.mapped_stock(2)',
 	'SELECT * FROM backorder.verify()')
 {
 	my ($name) = $query =~ /FROM (\S+)/;
@@ -57,11 +57,11 @@ my %argument = (
 	text => q{'1'}, numeric => 2, integer => 1, bigint => 1, boolean => 'false', date => q{'2024-02-01'}, oid => q{'shop.lines'::regclass},
 	regclass => q{'shop.lines'}, 'timestamp with time zone' => q{'2024-02-01 12:00+00'}, 'text[]' => q{'{a,b}'},
 	'backorder.order_line[]' => '(SELECT array_agg(l ORDER BY l.line_id) FROM backorder.order_line l)',
-	'backorder.source_import' => '(SELECT i FROM backorder.source_import i LIMIT 1)');
+	'backorder_internal.source_import' => '(SELECT i FROM backorder_internal.source_import i LIMIT 1)');
 my @functions = split(/\n/, $primary->safe_psql('postgres', q{
 	SELECT p.oid::regproc || '|' || coalesce((SELECT string_agg(format_type(a.type, NULL), ',' ORDER BY a.n)
 		FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY AS a (type, n)), '')
-	FROM pg_proc p WHERE p.pronamespace = 'backorder'::regnamespace AND p.prokind = 'f' AND p.provolatile <> 'v' ORDER BY 1}));
+	FROM pg_proc p WHERE p.pronamespace IN ('backorder'::regnamespace, 'backorder_internal'::regnamespace) AND p.prokind = 'f' AND p.provolatile <> 'v' ORDER BY 1}));
 cmp_ok(scalar @functions, '>=', 14, 'there are functions that read');
 foreach my $function (@functions)
 {

@@ -41,26 +41,27 @@ my $attach = q{SELECT backorder.attach('shop.lines', item => 'item', quantity =>
 # nobody may do anything by default
 is($node->safe_psql('postgres', q{
 	SELECT c.oid::regclass, p.name FROM pg_class c, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) AS p (name)
-	WHERE c.relnamespace = 'backorder'::regnamespace AND c.relkind IN ('r', 'v') AND has_table_privilege('clerk', c.oid, p.name)
+	WHERE c.relnamespace IN ('backorder'::regnamespace, 'backorder_internal'::regnamespace) AND c.relkind IN ('r', 'v') AND has_table_privilege('clerk', c.oid, p.name)
 	UNION ALL
 	SELECT c.oid::regclass, p.name FROM pg_class c, unnest(ARRAY['SELECT', 'USAGE', 'UPDATE']) AS p (name)
-	WHERE c.relnamespace = 'backorder'::regnamespace AND c.relkind = 'S' AND has_sequence_privilege('clerk', c.oid, p.name)}),
+	WHERE c.relnamespace IN ('backorder'::regnamespace, 'backorder_internal'::regnamespace) AND c.relkind = 'S' AND has_sequence_privilege('clerk', c.oid, p.name)}),
 	'', 'PUBLIC has no right on any table, view or sequence');
 is($node->safe_psql('postgres', q{
 	SELECT p.oid::regprocedure FROM pg_proc p
-	WHERE p.pronamespace = 'backorder'::regnamespace AND has_function_privilege('clerk', p.oid, 'EXECUTE') ORDER BY p.proname}),
-	"backorder.capture()\nbackorder.evaluating(text,text)", 'PUBLIC may execute what triggers and mappings call, and nothing else');
+	WHERE p.pronamespace IN ('backorder'::regnamespace, 'backorder_internal'::regnamespace) AND has_function_privilege('clerk', p.oid, 'EXECUTE') ORDER BY p.proname}),
+	"backorder_internal.capture()\nbackorder_internal.evaluating(text,text)", 'PUBLIC may execute what triggers and mappings call, and nothing else');
 is($node->safe_psql('postgres', q{
-	SELECT has_schema_privilege('clerk', 'backorder', 'USAGE'), has_schema_privilege('clerk', 'backorder', 'CREATE')}),
-	't|f', 'PUBLIC may look names up in the schema, and not create any');
+	SELECT has_schema_privilege('clerk', 'backorder_internal', 'USAGE'), has_schema_privilege('clerk', 'backorder_internal', 'CREATE'),
+		has_schema_privilege('clerk', 'backorder', 'USAGE'), has_schema_privilege('clerk', 'backorder', 'CREATE')}),
+	't|f|f|f', 'PUBLIC may look names up in the schema of the machinery, and not create any; nothing in that of users');
 is($node->safe_psql('postgres', q{
 	SELECT p.oid::regprocedure FROM pg_proc p
-	WHERE p.pronamespace = 'backorder'::regnamespace AND p.prosecdef AND NOT coalesce(p.proconfig, '{}') @> ARRAY['search_path=pg_catalog, pg_temp']}),
+	WHERE p.pronamespace IN ('backorder'::regnamespace, 'backorder_internal'::regnamespace) AND p.prosecdef AND NOT coalesce(p.proconfig, '{}') @> ARRAY['search_path=pg_catalog, pg_temp']}),
 	'', 'every SECURITY DEFINER function pins its search_path');
 refused_ok($node, $attach, '42501', 'attach: not without the right to', '-U', 'keeper');
 
 # attach: the right, and the table's owner
-$node->safe_psql('postgres', q{GRANT EXECUTE ON FUNCTION backorder.attach TO keeper, buyer});
+$node->safe_psql('postgres', q{GRANT USAGE ON SCHEMA backorder TO keeper, buyer; GRANT EXECUTE ON FUNCTION backorder.attach TO keeper, buyer});
 my ($status, $out, $err) = $node->psql('postgres', $attach, extra_params => [ '-U', 'buyer', '-v', 'VERBOSITY=sqlstate' ]);
 ok($status != 0 && $err =~ /ERROR:\s+(OB001|42501)/, 'attach: not another role\'s table') or diag($err);
 is($node->safe_psql('postgres', $attach, extra_params => [ '-U', 'keeper' ]), '1', 'attach: the owner may');
@@ -110,7 +111,7 @@ $node->safe_psql('postgres', $_) foreach (
 is($node->safe_psql('postgres', q{SELECT DISTINCT who FROM shop.seen WHERE who NOT IN ('keeper')}), 'postgres', 'only statements of others ran it as others');
 $node->safe_psql('postgres', q{DELETE FROM shop.seen});
 $node->safe_psql('postgres', $_) foreach (
-	q{SELECT count(*) FROM backorder.source s, backorder.mapped_lines(s.source_id) WHERE s.line_table = 'spied'},
+	q{SELECT count(*) FROM backorder.source s, backorder_internal.mapped_lines(s.source_id) WHERE s.line_table = 'spied'},
 	q{SELECT count(*) FROM backorder.attach_preview('shop.spied', item => 'item', quantity => 'quantity', line_key => 'item', live => $$tags OPERATOR(pg_catalog.=) '{open}'$$)},
 	q{BEGIN; SET LOCAL ROLE keeper; UPDATE shop.spied SET quantity = quantity + 1 WHERE quantity > 0; RESET ROLE; COMMIT},
 	q{SELECT backorder.resync('shop.spied')},
@@ -131,25 +132,28 @@ is($node->safe_psql('postgres', 'SELECT order_key, line_key, item, ordered, back
 $node->safe_psql('postgres', q{INSERT INTO shop.orders VALUES (2); INSERT INTO shop.lines VALUES (2, 1, 'X', 1)});
 is($node->safe_psql('postgres', q{SELECT customer FROM backorder.order_line WHERE order_key = '2'}),
 	'walk-in seen by keeper', 'also when a superuser writes the order');
+refused_ok($node, 'SELECT * FROM backorder.order_line', '42501', 'clerk may not look names up', '-U', 'clerk');
+$node->safe_psql('postgres', 'GRANT USAGE ON SCHEMA backorder TO clerk');
 foreach my $statement (
 	'SELECT * FROM backorder.order_line', 'SELECT * FROM backorder.backlog', 'UPDATE backorder.stock SET on_hand = 100',
 	q{INSERT INTO backorder.stock_movement (item, kind, quantity) VALUES ('X', 'receipt', 5)},
-	'INSERT INTO backorder.commit_work VALUES (true)', q{SELECT backorder.receive('X', 5)}, 'SELECT * FROM backorder.verify()',
-	'SELECT backorder.flush()', q{SELECT backorder.detach('shop.lines')}, q{SELECT nextval('backorder.line_id_seq')},
-	'SELECT * FROM backorder.mapped_lines(1)')
+	'INSERT INTO backorder_internal.commit_work VALUES (true)', q{SELECT backorder.receive('X', 5)}, 'SELECT * FROM backorder.verify()',
+	'SELECT backorder.flush()', q{SELECT backorder.detach('shop.lines')}, q{SELECT nextval('backorder_internal.line_id_seq')},
+	'SELECT * FROM backorder_internal.mapped_lines(1)')
 {
 	refused_ok($node, $statement, '42501', "clerk may not: $statement", '-U', 'clerk');
 }
+$node->safe_psql('postgres', 'REVOKE USAGE ON SCHEMA backorder FROM clerk');
 
 # forged triggers
 $node->safe_psql('postgres', 'CREATE TABLE evil.lines AS SELECT * FROM shop.lines', extra_params => [ '-U', 'clerk' ]);
-my $forge = q{CREATE TRIGGER forged AFTER INSERT ON evil.lines FOR EACH ROW EXECUTE FUNCTION backorder.capture('1')};
+my $forge = q{CREATE TRIGGER forged AFTER INSERT ON evil.lines FOR EACH ROW EXECUTE FUNCTION backorder_internal.capture('1')};
 foreach my $trigger (
 	[ 'row', $forge ],
-	[ 'no argument', q{CREATE TRIGGER forged AFTER INSERT ON evil.lines FOR EACH ROW EXECUTE FUNCTION backorder.capture()} ],
-	[ 'nonsense argument', q{CREATE TRIGGER forged AFTER INSERT ON evil.lines FOR EACH ROW EXECUTE FUNCTION backorder.capture('x', '2')} ],
-	[ 'before', q{CREATE TRIGGER forged BEFORE INSERT ON evil.lines FOR EACH ROW EXECUTE FUNCTION backorder.capture('1')} ],
-	[ 'statement', q{CREATE TRIGGER forged AFTER INSERT ON evil.lines FOR EACH STATEMENT EXECUTE FUNCTION backorder.capture('1')} ])
+	[ 'no argument', q{CREATE TRIGGER forged AFTER INSERT ON evil.lines FOR EACH ROW EXECUTE FUNCTION backorder_internal.capture()} ],
+	[ 'nonsense argument', q{CREATE TRIGGER forged AFTER INSERT ON evil.lines FOR EACH ROW EXECUTE FUNCTION backorder_internal.capture('x', '2')} ],
+	[ 'before', q{CREATE TRIGGER forged BEFORE INSERT ON evil.lines FOR EACH ROW EXECUTE FUNCTION backorder_internal.capture('1')} ],
+	[ 'statement', q{CREATE TRIGGER forged AFTER INSERT ON evil.lines FOR EACH STATEMENT EXECUTE FUNCTION backorder_internal.capture('1')} ])
 {
 	my ($name, $create) = @$trigger;
 	$node->safe_psql('postgres', $create, extra_params => [ '-U', 'clerk' ]);
@@ -162,11 +166,11 @@ $node->safe_psql('postgres', $forge);
 refused_ok($node, q{INSERT INTO evil.lines VALUES (9, 1, 'X', 5, 0)}, 'OB010', 'forged trigger, row: refused with OB010', '-U', 'clerk');
 refused_ok($node, q{INSERT INTO evil.lines VALUES (9, 1, 'X', 5, 0)}, 'OB010', 'forged trigger: refused to a superuser too');
 refused_ok($node, q{TRUNCATE evil.lines; INSERT INTO evil.lines SELECT * FROM shop.lines}, 'OB010', 'forged trigger: also with rows of the real table');
-($status, $out, $err) = $node->psql('postgres', 'SELECT backorder.capture()', extra_params => [ '-U', 'clerk' ]);
+($status, $out, $err) = $node->psql('postgres', 'SELECT backorder_internal.capture()', extra_params => [ '-U', 'clerk' ]);
 isnt($status, 0, 'capture() cannot be called by hand');
 foreach my $function (qw(commit_work apply_movements apply_purchases lock_pending check_purchase_order policy_changed))
 {
-	refused_ok($node, "CREATE TRIGGER forged2 AFTER INSERT ON evil.lines FOR EACH ROW EXECUTE FUNCTION backorder.$function()",
+	refused_ok($node, "CREATE TRIGGER forged2 AFTER INSERT ON evil.lines FOR EACH ROW EXECUTE FUNCTION backorder_internal.$function()",
 		'42501', "$function() cannot be put on a table of one's own", '-U', 'clerk');
 }
 $node->safe_psql('postgres', 'DROP TABLE evil.lines');
@@ -197,7 +201,7 @@ $node->safe_psql('postgres', $fakes, extra_params => [ '-U', 'clerk' ]);
 $node->safe_psql('postgres', 'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA evil TO PUBLIC');
 
 my @shadowed = split(/\n/, $node->safe_psql('postgres', q{
-	SELECT relname FROM pg_class WHERE relnamespace = 'backorder'::regnamespace AND relkind IN ('r', 'v') ORDER BY relname}));
+	SELECT relname FROM pg_class WHERE relnamespace IN ('backorder'::regnamespace, 'backorder_internal'::regnamespace) AND relkind IN ('r', 'v') ORDER BY relname}));
 my $shadow = join("\n", map { "CREATE TEMP TABLE $_ (nothing pg_catalog.int4);" } @shadowed, qw(orders lines line header new_rows old_rows))
 	. "\nSET search_path = pg_temp, evil, pg_catalog;\n";
 

@@ -90,11 +90,11 @@ $subscriber->safe_psql('postgres', q{
 	SELECT setval('shop.orders_id_seq', (SELECT max(id) FROM shop.orders))});
 refused_ok($subscriber, 'UPDATE shop.lines SET quantity = quantity + 1 WHERE order_id = 5', 'OB011', 'not taken over: an order is refused');
 my %highest = map { split(/\|/) } split(/\n/, $publisher->safe_psql('postgres', q{
-	SELECT format('%I.%I', schemaname, sequencename), last_value FROM pg_sequences WHERE schemaname = 'backorder'}));
+	SELECT format('%I.%I', schemaname, sequencename), last_value FROM pg_sequences WHERE schemaname IN ('backorder', 'backorder_internal')}));
 my %set = map { split(/\|/) } split(/\n/, $subscriber->safe_psql('postgres', 'SELECT * FROM backorder.take_over()'));
 is(join(' ', sort keys %set), join(' ', sort keys %highest), 'taken over: every sequence is set');
 is(join(' ', grep { $set{$_} > $highest{$_} } sort keys %set), '', 'taken over: to no more than the publisher gave');
-is($set{'backorder.source_id_seq'}, 2, 'taken over: a table of stock has its number out of one sequence with those of lines');
+is($set{'backorder_internal.source_id_seq'}, 2, 'taken over: a table of stock has its number out of one sequence with those of lines');
 is($subscriber->safe_psql('postgres', q{
 	UPDATE shop.shelf SET n = 7; SELECT on_hand, allocated FROM backorder.stock WHERE item = 'S1'}), '7|2', 'taken over: its stock is followed');
 is($subscriber->safe_psql('postgres', q{SELECT backorder.resync('shop.lines')}), '4', 'orders only: resync() records them');

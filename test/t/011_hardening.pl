@@ -17,6 +17,7 @@ $node->safe_psql('postgres', <<'EOS');
 CREATE ROLE keeper LOGIN;	-- owns the tables
 CREATE ROLE clerk LOGIN;	-- writes orders
 GRANT CREATE ON DATABASE postgres TO keeper;
+GRANT USAGE ON SCHEMA backorder TO keeper;
 GRANT EXECUTE ON FUNCTION backorder.attach, backorder.detach, backorder.resync TO keeper;
 EOS
 my @keeper = (extra_params => [ '-U', 'keeper' ]);
@@ -167,7 +168,7 @@ my %arguments = (
 my @functions = split(/\n/, $node->safe_psql('postgres', q{
 	SELECT p.oid::regproc || '|' || string_agg(format_type(a.type, NULL), ',' ORDER BY a.n)
 	FROM pg_proc p, unnest(p.proargtypes::oid[]) WITH ORDINALITY AS a (type, n)
-	WHERE p.pronamespace = 'backorder'::regnamespace AND p.prokind = 'f' AND p.prorettype <> 'trigger'::regtype
+	WHERE p.pronamespace IN ('backorder'::regnamespace, 'backorder_internal'::regnamespace) AND p.prokind = 'f' AND p.prorettype <> 'trigger'::regtype
 	GROUP BY p.oid ORDER BY 1}));
 foreach my $kind (sort keys %arguments)
 {
@@ -241,22 +242,28 @@ $node->safe_psql('postgres', q{SET row_security = off; INSERT INTO private.guard
 is($node->safe_psql('postgres', q{SELECT order_key, ordered FROM backorder.order_line WHERE item = 'R' ORDER BY order_key}),
 	"1|6\n2|1\n3|2", 'row level security: the mapping sees every row, also with row_security off');
 is($node->safe_psql('postgres', q{SELECT backorder.resync('private.guarded')}, @keeper), '0', 'row level security: resync() too');
-is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid WHERE c.relnamespace = 'backorder'::regnamespace}),
+is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid WHERE c.relnamespace IN ('backorder'::regnamespace, 'backorder_internal'::regnamespace)}),
 	'0', 'the extension has no policies of its own');
 consistent_ok($node, 'row level security');
 
-# What lies in wait under our names makes CREATE EXTENSION fail.
+# What lies in wait under our names makes CREATE EXTENSION fail; so does the schema of the machinery itself.
 foreach my $object (
-	'TABLE backorder.stock (item text)', 'VIEW backorder.backlog AS SELECT 1 AS one', 'SEQUENCE backorder.line_id_seq', 'TYPE backorder.dealt AS (one integer)',
-	q{FUNCTION backorder.capture() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'},
-	q{FUNCTION backorder.today() RETURNS date LANGUAGE sql AS 'SELECT NULL::date'})
+	'TABLE backorder.stock (item text)', 'VIEW backorder.backlog AS SELECT 1 AS one', 'TYPE backorder.allocated AS (one integer)',
+	q{FUNCTION backorder.flush() RETURNS bigint LANGUAGE sql AS 'SELECT 1::bigint'},
+	q{FUNCTION backorder.source_relation(integer) RETURNS regclass LANGUAGE sql AS 'SELECT NULL::regclass'},
+	'SCHEMA backorder_internal', 'SCHEMA backorder_internal CREATE SEQUENCE line_id_seq')
 {
 	my ($name) = $object =~ /^(\w+ [\w.]+)/;
 	$node->safe_psql('postgres', 'CREATE DATABASE trap');
 	$node->safe_psql('trap', "CREATE SCHEMA backorder; CREATE $object");
 	my ($status, $out, $err) = $node->psql('trap', 'CREATE EXTENSION backorder', extra_params => [ '-v', 'VERBOSITY=sqlstate' ]);
-	like($err, qr/ERROR:\s+(42P07|42723|42710)/, "CREATE EXTENSION fails where there is a $name");
+	like($err, qr/ERROR:\s+(42P07|42723|42710|42P06)/, "CREATE EXTENSION fails where there is a $name");
 	$node->safe_psql('postgres', 'DROP DATABASE trap');
 }
+# Also where it lies there alone, and whoever owns it.
+$node->safe_psql('postgres', 'CREATE DATABASE trap OWNER keeper');
+$node->safe_psql('trap', 'CREATE SCHEMA backorder_internal', @keeper);
+refused_ok($node, "\\c trap\nCREATE EXTENSION backorder", '42P06', 'CREATE EXTENSION fails where a role has made a schema backorder_internal');
+$node->safe_psql('postgres', 'DROP DATABASE trap');
 
 done_testing();

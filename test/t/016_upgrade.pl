@@ -19,8 +19,8 @@ create_shop($old);
 fill_shop($old);
 $old->safe_psql('postgres', 'ALTER TABLE shop.lines RENAME quantity TO qty');
 # The pair of tables that hold no configuration are moved with the rest.
-my $rest = q{SELECT max(generation) FROM backorder.installation; SELECT count(*) FROM backorder.commit_work; SELECT count(*) FROM backorder.statement_work;
-	SELECT tgname, tgenabled, tgrelid::regclass FROM pg_trigger WHERE NOT tgisinternal AND tgfoid::regproc::text LIKE 'backorder.%' ORDER BY tgrelid::regclass::text, 1;
+my $rest = q{SELECT max(generation) FROM backorder_internal.installation; SELECT count(*) FROM backorder_internal.commit_work; SELECT count(*) FROM backorder_internal.statement_work;
+	SELECT tgname, tgenabled, tgrelid::regclass FROM pg_trigger WHERE NOT tgisinternal AND tgfoid::regproc::text LIKE 'backorder_internal.%' ORDER BY tgrelid::regclass::text, 1;
 	SELECT evtname, evtenabled FROM pg_event_trigger ORDER BY 1;
 	SELECT classid::regclass, count(*) FROM pg_depend d JOIN pg_extension e ON d.refobjid = e.oid
 	WHERE e.extname = 'backorder' AND refclassid = 'pg_extension'::regclass AND deptype IN ('e', 'x') AND classid <> 'pg_type'::regclass GROUP BY 1 ORDER BY classid::regclass::text};

@@ -34,8 +34,8 @@ note($text);
 # the ranks, by the model alone.
 ($status, $text) = random_run('--operations', 600, '--blocks', 1, '--seed', 1, '--sabotage', 'counter');
 ok($status == 1 && $text =~ /verify\(\): stock\.on_hand/ && $text =~ /model has: stock/, 'a counter that is wrong is found') or diag($text);
-($status, $text) = random_run('--operations', 2000, '--blocks', 1, '--seed', 1, '--sabotage', 'deal');
-ok($status == 1 && $text !~ /verify\(\)/ && $text =~ /model has: line/, 'stock dealt to the wrong line is found') or diag($text);
+($status, $text) = random_run('--operations', 2000, '--blocks', 1, '--seed', 1, '--sabotage', 'allocate');
+ok($status == 1 && $text !~ /verify\(\)/ && $text =~ /model has: line/, 'stock allocated to the wrong line is found') or diag($text);
 
 ($status, $text) = random_run('--operations', 1000, '--blocks', 1, '--seed', 1, '--sabotage', 'lost', '--shrink');
 like($text, qr/^FAILED with --seed 1 /m, 'a failing run prints its seed');

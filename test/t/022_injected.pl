@@ -147,7 +147,7 @@ my $anew = IPC::Run::start([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $no
 $node->poll_query_until('postgres', q{SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory')}) or BAIL_OUT('no lock');
 my (undef, undef, $later_err) = $node->psql('postgres', <<'EOS');
 SET backorder.debug_point = 'loading wait 1';
-SELECT count(*) FROM backorder.source s, backorder.mapped_lines(s.source_id) WHERE s.line_table = 'later';
+SELECT count(*) FROM backorder.source s, backorder_internal.mapped_lines(s.source_id) WHERE s.line_table = 'later';
 UPDATE shop.later SET quantity = 2 WHERE order_no = 2;
 EOS
 $anew->finish;

@@ -85,7 +85,7 @@ EOS
 	$fresh =~ s/^(?=-- sql\/90-)/$added/m or BAIL_OUT('no privileges');
 	# The event triggers do not look at tables that are half changed: the library would not know the objects then.
 	%new = (%old, "backorder--$to.sql" => $fresh, "backorder--$current--$to.sql" => <<"EOS");
-CREATE OR REPLACE FUNCTION backorder.interface() RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT 99';
+CREATE OR REPLACE FUNCTION backorder_internal.interface() RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT 99';
 ALTER TABLE backorder.stock ADD COLUMN next_note text CHECK (next_note <> '');
 $replace
 $added
@@ -101,18 +101,18 @@ CREATE FUNCTION pg_temp.rights(acl aclitem[]) RETURNS text LANGUAGE sql AS
 	$$ SELECT coalesce((SELECT string_agg(a::text, ' ' ORDER BY a::text) FROM unnest(acl) a), 'default') $$;
 WITH extension AS (SELECT * FROM pg_extension WHERE extname = 'backorder'),
 member AS (SELECT classid, objid FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND refobjid = (SELECT oid FROM extension) AND deptype = 'e'),
-class AS (SELECT c.*, c.oid::regclass::text AS name FROM pg_class c WHERE relnamespace = 'backorder'::regnamespace AND relkind <> 't'),
+class AS (SELECT c.*, c.oid::regclass::text AS name FROM pg_class c WHERE relnamespace IN ('backorder'::regnamespace, 'backorder_internal'::regnamespace) AND relkind <> 't'),
 line (what, name, content) AS (
 SELECT 'extension', extname::text, to_jsonb(e) - '{oid,extowner,extnamespace,extconfig,extcondition}'::text[] FROM extension e
 UNION ALL SELECT 'dumped', c.oid::regclass::text, to_jsonb(c.condition) FROM extension, unnest(extconfig, extcondition) AS c (oid, condition)
 UNION ALL SELECT 'member', pg_describe_object(classid, objid, 0), 'true' FROM member
 UNION ALL SELECT 'rights of', pg_describe_object(classoid, objoid, objsubid), to_jsonb(privtype::text || pg_temp.rights(initprivs))
 	FROM pg_init_privs WHERE (classoid, objoid) IN (TABLE member)
-UNION ALL SELECT 'schema', nspname::text, to_jsonb(pg_temp.rights(nspacl)) FROM pg_namespace WHERE nspname = 'backorder'
+UNION ALL SELECT 'schema', nspname::text, to_jsonb(pg_temp.rights(nspacl)) FROM pg_namespace WHERE nspname IN ('backorder', 'backorder_internal')
 UNION ALL SELECT 'function', p.oid::regprocedure::text, jsonb_build_array(pg_get_functiondef(p.oid), proowner::regrole, pg_temp.rights(proacl), obj_description(p.oid, 'pg_proc'))
-	FROM pg_proc p WHERE pronamespace = 'backorder'::regnamespace
+	FROM pg_proc p WHERE pronamespace IN ('backorder'::regnamespace, 'backorder_internal'::regnamespace)
 UNION ALL SELECT 'type', t.oid::regtype::text, jsonb_build_array(typtype, typowner::regrole, pg_temp.rights(typacl), obj_description(t.oid, 'pg_type'))
-	FROM pg_type t WHERE typnamespace = 'backorder'::regnamespace
+	FROM pg_type t WHERE typnamespace IN ('backorder'::regnamespace, 'backorder_internal'::regnamespace)
 UNION ALL SELECT 'class', name, jsonb_build_array(relkind, relpersistence, reloptions, relreplident, relrowsecurity, relforcerowsecurity, relispartition, relowner::regrole,
 		pg_temp.rights(relacl), obj_description(oid, 'pg_class'), CASE relkind WHEN 'v' THEN pg_get_viewdef(oid) WHEN 'i' THEN pg_get_indexdef(oid) END)
 	FROM class
@@ -199,8 +199,8 @@ EOS
 	foreach my $forgotten (
 		'GRANT EXECUTE ON FUNCTION backorder.flush() TO PUBLIC', 'ALTER TABLE backorder.stock ALTER on_hand DROP DEFAULT',
 		'COMMENT ON VIEW backorder.backlog IS NULL', 'ALTER EXTENSION backorder DROP VIEW backorder.backlog',
-		'ALTER TABLE backorder.stock DROP CONSTRAINT stock_on_hand_check', 'ALTER TABLE backorder.commit_work ENABLE TRIGGER commit_work',
-		'ALTER FUNCTION backorder.told RESET ALL', 'CREATE INDEX ON backorder.event (type)', 'ALTER TABLE backorder.supply RESET (fillfactor); ALTER TABLE backorder.stock RESET (fillfactor)',
+		'ALTER TABLE backorder.stock DROP CONSTRAINT stock_on_hand_check', 'ALTER TABLE backorder_internal.commit_work ENABLE TRIGGER commit_work',
+		'ALTER FUNCTION backorder_internal.notified RESET ALL', 'CREATE INDEX ON backorder.event (type)', 'ALTER TABLE backorder.supply RESET (fillfactor); ALTER TABLE backorder.stock RESET (fillfactor)',
 		q{UPDATE pg_extension SET extconfig[1] = extconfig[2], extconfig[2] = extconfig[1]; UPDATE pg_extension SET extcondition[1] = 'WHERE false' WHERE extname = 'backorder'})
 	{
 		isnt(catalog($node, 'calm', "$forgotten;"), $fresh, "$name: seen: $forgotten");
@@ -216,10 +216,10 @@ EOS
 	consistent_ok($node, "$name, restored", 'again');
 
 	# Sessions meet objects that their library does not know, and go on when it does.
-	my $interface = $node->safe_psql('calm', 'SELECT backorder.interface()');
+	my $interface = $node->safe_psql('calm', 'SELECT backorder_internal.interface()');
 	foreach my $other ([ $interface + 1, 'Connect again' ], [ 0, 'ALTER EXTENSION backorder UPDATE' ])
 	{
-		my $define = q{CREATE OR REPLACE FUNCTION backorder.interface() RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT %d'};
+		my $define = q{CREATE OR REPLACE FUNCTION backorder_internal.interface() RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT %d'};
 
 		$node->safe_psql('calm', sprintf($define, $other->[0]));
 		$idle->query("\\set VERBOSITY verbose\nEXECUTE w;");

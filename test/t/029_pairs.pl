@@ -133,7 +133,7 @@ BEGIN
 	FOR entry IN
 		SELECT c.oid, c.oid::regclass::text AS name, c.relname, c.relkind
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-		WHERE n.nspname IN ('shop', 'backorder') AND c.relkind IN ('r', 'S') AND c.relname NOT IN ('installation', 'commit_work', 'statement_work')
+		WHERE n.nspname IN ('shop', 'backorder', 'backorder_internal') AND c.relkind IN ('r', 'S') AND c.relname NOT IN ('installation', 'commit_work', 'statement_work')
 		ORDER BY c.relkind, c.oid
 	LOOP
 		IF entry.relkind = 'S' THEN
@@ -164,7 +164,7 @@ CREATE FUNCTION seed.state() RETURNS SETOF text LANGUAGE plpgsql STABLE AS $$ BE
 		UNION ALL SELECT 'shop.lines', to_jsonb(l) FROM shop.lines l
 		UNION ALL SELECT 'shop.parts', to_jsonb(p) FROM shop.parts p
 		UNION ALL SELECT 'column', to_jsonb(format_type(atttypid, atttypmod)) FROM pg_attribute WHERE attrelid = 'shop.lines'::regclass AND attname = 'quantity'
-		UNION ALL SELECT 'triggers', jsonb_build_array(tgrelid::regclass, count(*)) FROM pg_trigger WHERE tgfoid = 'backorder.capture()'::regprocedure GROUP BY tgrelid
+		UNION ALL SELECT 'triggers', jsonb_build_array(tgrelid::regclass, count(*)) FROM pg_trigger WHERE tgfoid = 'backorder_internal.capture()'::regprocedure GROUP BY tgrelid
 		UNION ALL SELECT 'source', to_jsonb(s) - ARRAY['source_id', 'line_relid', 'header_relid', 'attached_at']
 			|| jsonb_build_object('detached_at', detached_at IS NOT NULL) FROM backorder.source s
 		UNION ALL SELECT 'parked', to_jsonb(p) - ARRAY['source_id', 'parked_at'] FROM backorder.parked p
@@ -173,7 +173,7 @@ CREATE FUNCTION seed.state() RETURNS SETOF text LANGUAGE plpgsql STABLE AS $$ BE
 			'rank', CASE WHEN backordered > 0 THEN row_number() OVER (PARTITION BY item, backordered > 0 ORDER BY priority DESC, queued_at, line_id) END)
 			FROM backorder.order_line l
 		UNION ALL SELECT 'waiting_order', jsonb_build_array(seed.source(source_id), order_key, customer,
-			(SELECT jsonb_agg(value ORDER BY value) FROM jsonb_each(told))) FROM backorder.waiting_order
+			(SELECT jsonb_agg(value ORDER BY value) FROM jsonb_each(last_notified))) FROM backorder.waiting_order
 		UNION ALL SELECT 'stock', to_jsonb(s) - 'version' FROM backorder.stock s
 		UNION ALL SELECT 'supply', to_jsonb(s) || jsonb_build_object('po_id', seed.po(po_id)) FROM backorder.supply s
 		UNION ALL SELECT 'movement', to_jsonb(m) - ARRAY['movement_id', 'line_id', 'occurred_at', 'applied_at'] || jsonb_build_object('line', seed.line(line_id))
@@ -189,7 +189,7 @@ CREATE FUNCTION seed.state() RETURNS SETOF text LANGUAGE plpgsql STABLE AS $$ BE
 END $$;
 EOS
 
-my $tables = join(', ', split(/\n/, $node->safe_psql('postgres', q{SELECT oid::regclass FROM pg_class WHERE relkind = 'r' AND relnamespace IN ('shop'::regnamespace, 'backorder'::regnamespace)})));
+my $tables = join(', ', split(/\n/, $node->safe_psql('postgres', q{SELECT oid::regclass FROM pg_class WHERE relkind = 'r' AND relnamespace IN ('shop'::regnamespace, 'backorder'::regnamespace, 'backorder_internal'::regnamespace)})));
 
 # ---------- sessions ----------
 

@@ -1,8 +1,8 @@
 -- Who gets what: the lines of an item are served by rank.
 
 \set SHOW_CONTEXT never
-CREATE SCHEMA dealing;
-SET search_path = dealing;
+CREATE SCHEMA allocating;
+SET search_path = allocating;
 
 -- Each row is an order of its own.
 CREATE TABLE orders (
@@ -19,7 +19,7 @@ SELECT backorder.attach('orders', 'item', 'quantity', priority => 'priority', he
 CREATE VIEW recorded AS
 SELECT l.item, l.order_key, l.line_key, l.allocated || '/' || l.backordered AS "a/b", l.line_id
 FROM backorder.order_line l JOIN backorder.source s USING (tenant, source_id)
-WHERE s.line_schema = 'dealing';
+WHERE s.line_schema = 'allocating';
 CREATE VIEW stock AS SELECT item, on_hand, allocated, backordered, available FROM backorder.stock WHERE tenant = '';
 
 -- C1: two lines of 1 wait; of a receipt of 1 the first gets 1, the second nothing.
@@ -172,7 +172,7 @@ SELECT * FROM backorder.verify();
 
 -- Nothing stays attached.
 SELECT count(backorder.detach(backorder.source_relation(source_id))) AS detached FROM backorder.source
-WHERE line_schema = 'dealing' AND detached_at IS NULL;
+WHERE line_schema = 'allocating' AND detached_at IS NULL;
 SELECT * FROM backorder.verify();
 SET client_min_messages = warning;
-DROP SCHEMA dealing CASCADE;
+DROP SCHEMA allocating CASCADE;

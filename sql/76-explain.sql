@@ -1,0 +1,100 @@
+-- explain(): per line of an order what it has and waits for, and why.
+
+CREATE FUNCTION backorder.explain(order_key text, source regclass DEFAULT NULL)
+RETURNS TABLE (source_ regclass, line text, item text, location text, ordered numeric, shipped numeric, has numeric, waits_for numeric,
+	rank bigint, ahead numeric, next_supply text, promised_at date, why text)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	p_order_key CONSTANT text := order_key;
+	p_source CONSTANT regclass := source;
+	other record;
+	said boolean;
+BEGIN
+	IF NOT EXISTS (SELECT FROM backorder.source s JOIN backorder.sales_order o ON o.tenant = s.tenant AND o.source_id = s.source_id
+		WHERE o.order_key = p_order_key AND (p_source IS NULL OR backorder.source_relation(s.source_id) = p_source)) THEN
+		RAISE EXCEPTION 'order "%" is not recorded', p_order_key USING ERRCODE = 'OB009',
+			HINT = 'An order is recorded when a transaction that writes its lines commits; see backorder.sales_order.';
+	END IF;
+	RETURN QUERY
+	SELECT backorder.source_relation(l.source_id), l.line_key, l.item, l.location, l.ordered, l.shipped, l.allocated, l.backordered,
+		q.rank, q.ahead, u.supply, l.promised_at,
+		CASE
+			WHEN o.detached_at IS NOT NULL THEN 'its table was detached; what was shipped stays'
+			WHEN l.deleted THEN 'deleted by the application; what was shipped stays'
+			WHEN NOT l.live THEN 'not live any more; what was shipped stays'
+			WHEN l.backordered = 0 AND l.allocated > 0 THEN 'all of it is allocated'
+			WHEN l.backordered = 0 THEN 'nothing is open'
+			WHEN l.held THEN 'held: not served until the hold ends'
+			WHEN l.promised_at IS NOT NULL AND l.promised_at < backorder_internal.today() THEN format('late: was promised for %s', l.promised_at)
+			WHEN l.promised_at IS NOT NULL THEN concat_ws('; ', CASE WHEN q.ahead > 0 THEN format('%s ahead of it', trim_scale(q.ahead)) END,
+				format('covered by placed purchase orders by %s', l.promised_at))
+			WHEN s.promises_stale THEN 'the promise is to be made: repromise() finishes it'
+			WHEN s.on_order = 0 AND EXISTS (SELECT FROM backorder.unsourced n WHERE n.tenant = l.tenant AND n.item = l.item AND n.location = l.location)
+				THEN 'nothing is on order, and there is no supplier to plan with'
+			WHEN s.on_order = 0 THEN 'nothing is on order'
+			WHEN q.ahead + l.backordered > s.on_order THEN format('%s on order, %s ahead: supply does not reach', trim_scale(s.on_order), trim_scale(q.ahead))
+			ELSE (
+				-- What covers its last unit: supply in the order in which promises use it up.
+				SELECT CASE WHEN c.expected_at IS NULL THEN format('covered by purchase order %s, which has no date', c.po_id)
+					ELSE format('covered by purchase order %s, which is overdue since %s', c.po_id, c.expected_at) END
+				FROM (SELECT n.po_id, n.line_no, n.expected_at, sum(n.open) OVER (ORDER BY n.expected_at NULLS LAST, n.po_id, n.line_no) AS upto
+					FROM backorder.supply n
+					WHERE n.tenant = l.tenant AND n.item = l.item AND n.location = l.location AND n.open > 0) c
+				WHERE c.upto >= q.ahead + l.backordered ORDER BY c.expected_at NULLS LAST, c.po_id, c.line_no LIMIT 1)
+		END || CASE WHEN EXISTS (SELECT FROM backorder.parked p WHERE p.tenant = l.tenant AND p.source_id = l.source_id AND p.order_key IN ('', p_order_key))
+			THEN '; parked: as it was before it could not be read' ELSE '' END
+	FROM backorder.source o
+	JOIN backorder.order_line l ON l.tenant = o.tenant AND l.source_id = o.source_id AND l.order_key = p_order_key
+	JOIN backorder.stock s ON s.tenant = l.tenant AND s.item = l.item AND s.location = l.location
+	LEFT JOIN LATERAL (
+		SELECT count(*) + 1 AS rank, coalesce(sum(a.backordered), 0) AS ahead
+		FROM backorder.order_line a
+		WHERE a.tenant = l.tenant AND a.item = l.item AND a.location = l.location AND a.backordered > 0 AND NOT a.held
+			AND (- a.priority, a.queued_at, a.line_id) < (- l.priority, l.queued_at, l.line_id)
+	) q ON l.backordered > 0 AND NOT l.held
+	LEFT JOIN LATERAL (
+		SELECT format('%s of purchase order %s on %s%s', trim_scale(n.open), n.po_id, coalesce(n.expected_at::text, 'an unknown day'),
+			CASE WHEN n.expected_at < backorder_internal.today() THEN ', overdue' END) AS supply
+		FROM backorder.supply n
+		WHERE n.tenant = l.tenant AND n.item = l.item AND n.location = l.location AND n.open > 0
+		ORDER BY n.expected_at NULLS LAST, n.po_id, n.line_no LIMIT 1
+	) u ON l.backordered > 0
+	WHERE p_source IS NULL OR backorder.source_relation(o.source_id) = p_source
+	ORDER BY l.source_id, l.line_id;
+	said := FOUND;
+	-- Of an order that is nothing to wait for and was never shipped no line is recorded: what its table says.
+	FOR other IN
+		SELECT s.tenant, s.source_id, backorder.source_relation(s.source_id) AS relation,
+			(SELECT p.message FROM backorder.parked p
+			WHERE p.tenant = s.tenant AND p.source_id = s.source_id AND p.order_key IN ('', p_order_key) ORDER BY p.order_key LIMIT 1) AS parked
+		FROM backorder.source s
+		JOIN backorder.sales_order o ON o.tenant = s.tenant AND o.source_id = s.source_id AND o.order_key = p_order_key
+		WHERE s.detached_at IS NULL AND (p_source IS NULL OR backorder.source_relation(s.source_id) = p_source)
+			AND NOT EXISTS (SELECT FROM backorder.order_line l WHERE l.tenant = s.tenant AND l.source_id = s.source_id AND l.order_key = p_order_key)
+		ORDER BY s.source_id
+	LOOP
+		said := true;
+		source_ := other.relation;
+		why := coalesce('parked: ' || other.parked, 'its table does not exist any more');
+		IF other.parked IS NULL AND other.relation IS NOT NULL THEN
+			RETURN QUERY
+			SELECT other.relation, m.line_key, m.item, m.location, m.quantity, m.shipped, 0::numeric, 0::numeric, NULL::bigint, NULL::numeric, NULL::text, NULL::date,
+				CASE
+					WHEN NOT m.live THEN 'not live: nothing is wanted, and nothing was shipped'
+					WHEN m.item IS NULL THEN 'not stocked: it has no item'
+					WHEN m.quantity > 0 THEN 'not recorded yet'
+					ELSE 'no quantity: nothing is wanted'
+				END
+			FROM backorder_internal.mapped_lines(other.source_id, p_order_key) m ORDER BY m.line_key;
+			CONTINUE WHEN FOUND;
+			why := 'its table has no line of it any more, and nothing was shipped';
+		END IF;
+		RETURN NEXT;
+	END LOOP;
+	IF NOT said THEN
+		why := 'the table that it is in was detached';
+		RETURN NEXT;
+	END IF;
+END $$;
+COMMENT ON FUNCTION backorder.explain(text, regclass) IS 'Per line of an order: what it has and waits for, its rank and the quantity ahead, the next supply of its item, its promise, and why. Of an order of which nothing is recorded, as one that is not live, what its table says.';
