@@ -45,6 +45,7 @@
 #ifdef BO_DEBUG_POINTS
 extern void bo_debug_init(void);
 extern void bo_debug_point(const char *name);
+extern char *bo_debug_stock_rule;
 #define BO_POINT(name) bo_debug_point(name)
 #else
 #define BO_POINT(name) ((void) 0)
