@@ -37,26 +37,72 @@ SELECT p.tenant, p.item, p.location, p.reorder_point - p.position - p.drafted AS
 FROM backorder_internal.inventory_position p
 WHERE p.position + p.drafted < p.reorder_point
 	AND NOT EXISTS (
-		SELECT FROM backorder.supplier_item i JOIN backorder.supplier s ON s.tenant = i.tenant AND s.supplier = i.supplier
-		WHERE i.tenant = p.tenant AND i.item = p.item AND i.active AND s.active
-			AND (i.maximum_quantity IS NULL OR i.maximum_quantity >= i.order_multiple));
+		SELECT FROM backorder_internal.purchase_candidate c JOIN backorder.supplier s ON s.tenant = c.tenant AND s.supplier = c.supplier
+		WHERE c.tenant = p.tenant AND c.item = p.item AND s.active);
 COMMENT ON VIEW backorder.unsourced IS 'What should be bought and cannot be planned, and why: unknown (nothing but orders knows the item), no supplier, no active supplier.';
+
+-- Supply in the order in which waiting lines use it up.  Lines take theirs by rank, one after the other: a line
+-- covers the units from since to upto of its queue, a supply the units from since to upto of what is to come.
+-- Whoever lays lines against supply in SQL reads these two views; verify() counts for itself.
+CREATE VIEW backorder_internal.dated_supply AS
+SELECT s.tenant, s.item, s.location, s.po_id, s.line_no, s.expected_at, s.open, sum(s.open) OVER w - s.open AS since, sum(s.open) OVER w AS upto
+FROM backorder.supply s WHERE s.open > 0
+WINDOW w AS (PARTITION BY s.tenant, s.item, s.location ORDER BY s.expected_at NULLS LAST, s.po_id, s.line_no);
+COMMENT ON VIEW backorder_internal.dated_supply IS 'Open supply, counted up per item and location in the order in which it is used up.';
+COMMENT ON COLUMN backorder_internal.dated_supply.tenant IS 'Company or stock pool.';
+COMMENT ON COLUMN backorder_internal.dated_supply.item IS 'The item.';
+COMMENT ON COLUMN backorder_internal.dated_supply.location IS 'The location.';
+COMMENT ON COLUMN backorder_internal.dated_supply.po_id IS 'The purchase order.';
+COMMENT ON COLUMN backorder_internal.dated_supply.line_no IS 'Its line.';
+COMMENT ON COLUMN backorder_internal.dated_supply.expected_at IS 'Day of arrival; NULL where unknown.';
+COMMENT ON COLUMN backorder_internal.dated_supply.open IS 'What is still to come.';
+COMMENT ON COLUMN backorder_internal.dated_supply.since IS 'The open supply before it.';
+COMMENT ON COLUMN backorder_internal.dated_supply.upto IS 'The open supply before it, and its own.';
+
+CREATE VIEW backorder_internal.queued_line AS
+SELECT l.tenant, l.item, l.location, l.source_id, l.order_key, l.line_key, l.customer, l.backordered, l.promised_at,
+	sum(l.backordered) OVER w - l.backordered AS since, sum(l.backordered) OVER w AS upto
+FROM backorder.order_line l WHERE l.backordered > 0 AND NOT l.held
+WINDOW w AS (PARTITION BY l.tenant, l.item, l.location ORDER BY l.priority DESC, l.queued_at, l.line_id);
+COMMENT ON VIEW backorder_internal.queued_line IS 'Waiting lines that may be served, counted up per item and location by rank.';
+COMMENT ON COLUMN backorder_internal.queued_line.tenant IS 'Company or stock pool.';
+COMMENT ON COLUMN backorder_internal.queued_line.item IS 'The item.';
+COMMENT ON COLUMN backorder_internal.queued_line.location IS 'The location.';
+COMMENT ON COLUMN backorder_internal.queued_line.source_id IS 'The attached table.';
+COMMENT ON COLUMN backorder_internal.queued_line.order_key IS 'Key of the order.';
+COMMENT ON COLUMN backorder_internal.queued_line.line_key IS 'Key of the line.';
+COMMENT ON COLUMN backorder_internal.queued_line.customer IS 'The customer.';
+COMMENT ON COLUMN backorder_internal.queued_line.backordered IS 'What the line waits for.';
+COMMENT ON COLUMN backorder_internal.queued_line.promised_at IS 'The date promised now.';
+COMMENT ON COLUMN backorder_internal.queued_line.since IS 'What lines before it wait for.';
+COMMENT ON COLUMN backorder_internal.queued_line.upto IS 'What lines before it and the line itself wait for.';
 
 CREATE VIEW backorder.pegging AS
 SELECT w.tenant, w.item, w.location, w.source_id, w.order_key, w.line_key, w.customer, u.po_id, u.line_no, u.expected_at,
-	least(w.upto, u.upto) - greatest(w.upto - w.backordered, u.upto - u.open) AS quantity
-FROM (
-	SELECT l.tenant, l.item, l.location, l.source_id, l.order_key, l.line_key, l.customer, l.backordered,
-		sum(l.backordered) OVER (PARTITION BY l.tenant, l.item, l.location ORDER BY l.priority DESC, l.queued_at, l.line_id) AS upto
-	FROM backorder.order_line l WHERE l.backordered > 0 AND NOT l.held
-) w
-JOIN (
-	SELECT s.tenant, s.item, s.location, s.po_id, s.line_no, s.expected_at, s.open,
-		sum(s.open) OVER (PARTITION BY s.tenant, s.item, s.location ORDER BY s.expected_at NULLS LAST, s.po_id, s.line_no) AS upto
-	FROM backorder.supply s WHERE s.open > 0
-) u ON u.tenant = w.tenant AND u.item = w.item AND u.location = w.location
-	AND w.upto > u.upto - u.open AND u.upto > w.upto - w.backordered;
+	least(w.upto, u.upto) - greatest(w.since, u.since) AS quantity
+FROM backorder_internal.queued_line w
+JOIN backorder_internal.dated_supply u ON u.tenant = w.tenant AND u.item = w.item AND u.location = w.location
+	AND w.upto > u.since AND u.upto > w.since;
 COMMENT ON VIEW backorder.pegging IS 'Which waiting line is covered by which placed purchase order line, and how much of it.';
+
+CREATE VIEW backorder_internal.expected_promise AS
+SELECT w.tenant, w.item, w.location, w.source_id, w.order_key, w.line_key, w.promised_at,
+	u.expected_at + coalesce(p.handling_time, 0) AS expected
+FROM backorder_internal.queued_line w
+JOIN backorder.stock s ON s.tenant = w.tenant AND s.item = w.item AND s.location = w.location AND NOT s.promises_stale
+LEFT JOIN backorder.item_policy p ON p.tenant = w.tenant AND p.item = w.item AND p.location = w.location
+LEFT JOIN backorder_internal.dated_supply u ON u.tenant = w.tenant AND u.item = w.item AND u.location = w.location
+	AND w.upto > u.since AND w.upto <= u.upto
+WHERE u.expected_at >= backorder_internal.today() OR u.expected_at IS NULL;
+COMMENT ON VIEW backorder_internal.expected_promise IS 'The promise that each waiting line should have, from supply and queue. Lines that reach into supply whose day has passed keep what they had and are left out.';
+COMMENT ON COLUMN backorder_internal.expected_promise.tenant IS 'Company or stock pool.';
+COMMENT ON COLUMN backorder_internal.expected_promise.item IS 'The item.';
+COMMENT ON COLUMN backorder_internal.expected_promise.location IS 'The location.';
+COMMENT ON COLUMN backorder_internal.expected_promise.source_id IS 'The attached table.';
+COMMENT ON COLUMN backorder_internal.expected_promise.order_key IS 'Key of the order.';
+COMMENT ON COLUMN backorder_internal.expected_promise.line_key IS 'Key of the line.';
+COMMENT ON COLUMN backorder_internal.expected_promise.promised_at IS 'The date promised now.';
+COMMENT ON COLUMN backorder_internal.expected_promise.expected IS 'The date that should be promised; NULL where supply does not reach.';
 
 CREATE VIEW backorder.order_status AS
 SELECT l.tenant, l.source_id, backorder.source_relation(l.source_id) AS source, l.order_key, max(l.customer) AS customer, count(*) AS lines,
@@ -125,15 +171,13 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 		FROM (SELECT) AS one
 		LEFT JOIN backorder.stock s ON s.tenant = $4 AND s.item = $1 AND s.location = $3
 		LEFT JOIN backorder.item_policy p ON p.tenant = $4 AND p.item = $1 AND p.location = $3
-	), dated AS (
-		SELECT s.expected_at, sum(s.open) OVER (ORDER BY s.expected_at NULLS LAST, s.po_id, s.line_no) AS upto
-		FROM backorder.supply s WHERE s.tenant = $4 AND s.item = $1 AND s.location = $3 AND s.open > 0
 	)
 	SELECT CASE
 		WHEN p.waiting = 0 AND p.available >= $2 THEN t.day + p.handling
 		ELSE (SELECT CASE WHEN d.expected_at >= t.day THEN d.expected_at + p.handling END
-			FROM dated d
-			WHERE d.upto >= p.waiting + $2 - CASE WHEN p.waiting = 0 THEN p.available ELSE 0 END
+			FROM backorder_internal.dated_supply d
+			WHERE d.tenant = $4 AND d.item = $1 AND d.location = $3
+				AND d.upto >= p.waiting + $2 - CASE WHEN p.waiting = 0 THEN p.available ELSE 0 END
 			ORDER BY d.upto LIMIT 1)
 		END
 	FROM place p, today t
