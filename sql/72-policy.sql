@@ -37,6 +37,7 @@ BEGIN
 	PERFORM FROM backorder.stock s
 	JOIN generate_subscripts(places, 1) AS g (n) ON s.tenant = places[g.n][1] AND s.item = places[g.n][2] AND s.location = places[g.n][3]
 	ORDER BY s.tenant, s.item, s.location FOR NO KEY UPDATE OF s;
+	-- Not settled here: a settling of these rows, or repromise(), sees the mark under the same lock and makes the promises.
 	UPDATE backorder.stock s SET promises_stale = true, version = s.version + 1
 	FROM generate_subscripts(places, 1) AS g (n)
 	WHERE s.tenant = places[g.n][1] AND s.item = places[g.n][2] AND s.location = places[g.n][3]
