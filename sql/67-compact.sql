@@ -230,4 +230,13 @@ BEGIN
 	allocations := backorder_internal.compact_ledger(p_before, p_tenant, items, locations);
 	events := backorder_internal.compact_events(p_before, p_tenant);
 END $$;
-COMMENT ON FUNCTION backorder.compact(timestamptz, text, integer) IS 'Folds what was applied before a moment: movements into one opening per item and location, ledger rows into their lines; removes lines that the application deleted, orders without lines, and events that every consumer has taken. Returns the movements folded and the openings they became, the ledger rows folded, and the lines, orders and events removed. Folded movements lose their references. places: so many items and locations at most, so that orders wait for less; call it again until nothing is left.';
+COMMENT ON FUNCTION backorder.compact(timestamptz, text, integer) IS 'Folds what was applied before a moment: movements into one opening per item and location, ledger rows into their lines. Removes lines that the application deleted, orders without lines, and events that every consumer has taken. Folded movements lose their references.
+before: the moment.
+tenant: company or stock pool.
+places: so many items and locations at most, so that orders wait for less; NULL: all. Call it again until nothing is left.
+movements: how many movements were folded.
+openings: how many openings they became.
+allocations: how many ledger rows were folded.
+lines: how many lines are gone.
+orders: how many orders are gone.
+events: how many events are gone.';

@@ -57,11 +57,21 @@ CREATE FUNCTION backorder_internal.wanted_purchases(item text, location text, te
 RETURNS TABLE (item_ text, location_ text, supplier_ text, n integer, quantity numeric, unit_cost numeric,
 	for_backorders numeric, for_reorder numeric, for_rounding numeric)
 LANGUAGE c STABLE SET enable_nestloop = off SET jit = off AS 'MODULE_PATHNAME', 'bo_wanted_purchases';
-COMMENT ON FUNCTION backorder_internal.wanted_purchases(text, text, text) IS 'Which quantities planning would have in drafts now; NULL for all items or locations.';
+COMMENT ON FUNCTION backorder_internal.wanted_purchases(text, text, text) IS 'Which quantities planning would have in drafts now; NULL for all items or locations.
+item: the item; NULL: all.
+location: the location; NULL: all.
+tenant: company or stock pool.
+item_, location_, supplier_: what, where and from whom.
+n: which line of the item.
+quantity, unit_cost, for_backorders, for_reorder, for_rounding: as in the line of the draft.';
 
 CREATE FUNCTION backorder_internal.write_drafts(item text, supplier text, location text, tenant text) RETURNS void
 LANGUAGE c SET enable_nestloop = off SET jit = off AS 'MODULE_PATHNAME', 'bo_write_drafts';
-COMMENT ON FUNCTION backorder_internal.write_drafts(text, text, text, text) IS 'Makes the planner''s drafts ask for what is wanted.';
+COMMENT ON FUNCTION backorder_internal.write_drafts(text, text, text, text) IS 'Makes the planner''s drafts ask for what is wanted.
+item: the item; NULL: all.
+supplier: the supplier; NULL: all.
+location: the location; NULL: all.
+tenant: company or stock pool.';
 
 CREATE FUNCTION backorder.plan_purchases(item text DEFAULT NULL, supplier text DEFAULT NULL, location text DEFAULT NULL, tenant text DEFAULT '')
 RETURNS SETOF backorder.purchase_order_line
@@ -112,7 +122,11 @@ BEGIN
 		ORDER BY l.line_no;
 	END LOOP;
 END $$;
-COMMENT ON FUNCTION backorder.plan_purchases(text, text, text, text) IS 'Consolidates what is short, and what fell below its reorder point, into one draft per supplier and location. Running it again changes only what is still as planned. Returns the drafts'' lines.';
+COMMENT ON FUNCTION backorder.plan_purchases(text, text, text, text) IS 'Consolidates what is short, and what fell below its reorder point, into one draft per supplier and location. Running it again changes only what is still as planned. Returns the drafts'' lines.
+item: the item; NULL: all.
+supplier: the supplier; NULL: all.
+location: where the goods will arrive; NULL: all.
+tenant: company or stock pool.';
 
 CREATE TABLE backorder_internal.surplus_notice (
 	tenant text COLLATE "C" NOT NULL DEFAULT '',

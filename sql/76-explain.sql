@@ -119,4 +119,19 @@ BEGIN
 		RETURN NEXT;
 	END IF;
 END $$;
-COMMENT ON FUNCTION backorder.explain(text, regclass) IS 'Per line of an order: what it has and waits for, its rank and the quantity ahead, the next supply of its item, its promise, and why. Of an order of which nothing is recorded, as one that is not live, what its table says.';
+COMMENT ON FUNCTION backorder.explain(text, regclass) IS 'Per line of an order: what it has and waits for, and why. Of an order of which nothing is recorded, as one that is not live, it says what its table says.
+order_key: key of the order.
+source: its table; NULL: all that have an order of that key.
+source_: the table.
+line: key of the line.
+item: the item.
+location: where it is taken from.
+ordered: ordered quantity.
+shipped: cumulative shipped quantity.
+has: stock allocated to the line.
+waits_for: what it waits for.
+rank: its place in the queue, from 1.
+ahead: what lines before it wait for.
+next_supply: the next arrival of the item.
+promised_at: the date promised now.
+why: the reason, in words.';

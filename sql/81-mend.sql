@@ -65,4 +65,7 @@ BEGIN
 		WHERE l.tenant = own AND l.source_id = $1 GROUP BY 1 HAVING sum(l.backordered) > 0) n ON n.order_key = w.order_key
 	WHERE w.last_notified IS DISTINCT FROM n.last_notified;
 END $$;
-COMMENT ON FUNCTION backorder_internal.mend(integer) IS 'Makes counters and ledger of a source''s tenant agree, for resync(); returns places to settle and orders to announce.';
+COMMENT ON FUNCTION backorder_internal.mend(integer) IS 'Makes counters and ledger of a source''s tenant agree, for resync(); returns places to settle and orders to announce.
+source_id: the source.
+item, location: a stock row to settle.
+order_source, order_key: an order to announce.';
