@@ -140,17 +140,22 @@ bo_source_identity(int32 source_id)
 	SpiScope	spi;
 	Mapping    *mapping = palloc0(sizeof(Mapping));
 	MemoryContext cx = CurrentMemoryContext;
+	SPITupleTable *row;
+	bool		isnull;
 
 	bo_spi_begin(&spi);
 	bo_read_source(source_id);
+	row = SPI_tuptable;
 	MemoryContextSwitchTo(cx);
 	mapping->source_id = source_id;
-	mapping->tenant = bo_result_text(SPI_tuptable, 0, 1);
-	mapping->detached = bo_result_bool(SPI_tuptable, 0, 28);
-	mapping->park = strcmp(bo_result_text(SPI_tuptable, 0, 31), "park") == 0;
-	mapping->line.name = quote_qualified_identifier(bo_result_text(SPI_tuptable, 0, 3), bo_result_text(SPI_tuptable, 0, 4));
-	mapping->line.relid = bo_resolve_table(DatumGetObjectId(bo_result(SPI_tuptable, 0, 5, &(bool) {0})), bo_result_text(SPI_tuptable, 0, 3), bo_result_text(SPI_tuptable, 0, 4), source_id);
-	mapping->header.relid = bo_resolve_table(DatumGetObjectId(bo_result(SPI_tuptable, 0, 8, &(bool) {0})), bo_result_text(SPI_tuptable, 0, 6), bo_result_text(SPI_tuptable, 0, 7), source_id);
+	mapping->tenant = bo_result_text(row, 0, SOURCE_TENANT);
+	mapping->detached = bo_result_bool(row, 0, SOURCE_DETACHED);
+	mapping->park = strcmp(bo_result_text(row, 0, SOURCE_ON_ERROR), "park") == 0;
+	mapping->line.name = quote_qualified_identifier(bo_result_text(row, 0, SOURCE_LINE_SCHEMA), bo_result_text(row, 0, SOURCE_LINE_TABLE));
+	mapping->line.relid = bo_resolve_table(DatumGetObjectId(bo_result(row, 0, SOURCE_LINE_RELID, &isnull)),
+										   bo_result_text(row, 0, SOURCE_LINE_SCHEMA), bo_result_text(row, 0, SOURCE_LINE_TABLE), source_id);
+	mapping->header.relid = bo_resolve_table(DatumGetObjectId(bo_result(row, 0, SOURCE_HEADER_RELID, &isnull)),
+											 bo_result_text(row, 0, SOURCE_HEADER_SCHEMA), bo_result_text(row, 0, SOURCE_HEADER_TABLE), source_id);
 	bo_spi_end(&spi);
 	return mapping;
 }
