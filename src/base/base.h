@@ -106,6 +106,10 @@ extern ErrorData *bo_try_any(void (*func) (void *arg), void *arg);
 extern ErrorData *bo_try_reading(void (*func) (void *arg), void *arg);
 extern bool bo_is_trying(void);
 
+/* relation_change.c */
+typedef void (*BoRelationFunc) (Oid relid);
+extern void bo_on_relation_change(BoRelationFunc func);
+
 /* names.c */
 extern void bo_names_init(void);
 extern Oid	bo_owner(void);

@@ -17,7 +17,6 @@
 #include "utils/datum.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -56,7 +55,7 @@ typedef struct CapturedTable
 static HTAB *captured_tables;
 
 static void
-relation_changed(Datum arg, Oid relid)
+relation_changed(Oid relid)
 {
 	HASH_SEQ_STATUS seq;
 	CapturedTable *table;
@@ -73,7 +72,7 @@ bo_capture_init(void)
 	HASHCTL		ctl = {.keysize = sizeof(Oid),.entrysize = sizeof(CapturedTable)};
 
 	captured_tables = hash_create("backorder captured tables", 16, &ctl, HASH_ELEM | HASH_BLOBS);
-	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	bo_on_relation_change(relation_changed);
 }
 
 /* The number in a partition of a column of the attached table. */

@@ -36,7 +36,7 @@ static uint32 loads;			/* of mappings, so far */
 
 /* Invalidation only sets flags; relid InvalidOid means everything. */
 static void
-relation_changed(Datum arg, Oid relid)
+relation_changed(Oid relid)
 {
 	HASH_SEQ_STATUS seq;
 	Mapping    *mapping;
@@ -52,7 +52,7 @@ relation_changed(Datum arg, Oid relid)
 static void
 schema_changed(Datum arg, int cacheid, uint32 hash)
 {
-	relation_changed(arg, InvalidOid);
+	relation_changed(InvalidOid);
 }
 
 void
@@ -61,7 +61,7 @@ bo_mapping_init(void)
 	HASHCTL		ctl = {.keysize = sizeof(int32),.entrysize = sizeof(Mapping)};
 
 	mappings = hash_create("backorder mappings", 16, &ctl, HASH_ELEM | HASH_BLOBS);
-	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	bo_on_relation_change(relation_changed);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, schema_changed, (Datum) 0);
 }
 

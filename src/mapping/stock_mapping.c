@@ -66,7 +66,7 @@ static HTAB *sources;			/* by source_id */
 /* ---------- loading ---------- */
 
 static void
-relation_changed(Datum arg, Oid relid)
+relation_changed(Oid relid)
 {
 	HASH_SEQ_STATUS seq;
 	StockSource *source;
@@ -81,7 +81,7 @@ relation_changed(Datum arg, Oid relid)
 static void
 schema_changed(Datum arg, int cacheid, uint32 hash)
 {
-	relation_changed(arg, InvalidOid);
+	relation_changed(InvalidOid);
 }
 
 void
@@ -90,7 +90,7 @@ bo_stock_source_init(void)
 	HASHCTL		ctl = {.keysize = sizeof(int32),.entrysize = sizeof(StockSource)};
 
 	sources = hash_create("backorder stock sources", 16, &ctl, HASH_ELEM | HASH_BLOBS);
-	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	bo_on_relation_change(relation_changed);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, schema_changed, (Datum) 0);
 }
 

@@ -12,7 +12,6 @@
 #include "utils/datum.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
@@ -22,7 +21,7 @@
 #include "pending/transaction.h"
 
 static void
-relation_changed(Datum arg, Oid relid)
+relation_changed(Oid relid)
 {
 	if (bo_notes != NULL)
 	{
@@ -34,7 +33,7 @@ relation_changed(Datum arg, Oid relid)
 void
 bo_notes_init(void)
 {
-	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	bo_on_relation_change(relation_changed);
 }
 
 /* ---------- notes ---------- */
