@@ -62,7 +62,7 @@ bo_attach_source(Attachment *a)
 	args[29] = CStringGetTextDatum(a->on_error);
 	args[30] = args[23];
 	args[31] = args[26];
-	source_id = bo_source_of_table(a->line.relid, &old_tenant, &detached);
+	source_id = bo_source_of_table(a->line.relid, SOURCE_OF_ORDERS, &old_tenant, &detached);
 	if (source_id != 0)
 	{
 		a->again = !detached;

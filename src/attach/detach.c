@@ -67,7 +67,7 @@ detach(int32 source_id)
 Datum
 bo_detach(PG_FUNCTION_ARGS)
 {
-	detach(bo_attached_argument(fcinfo));
+	detach(bo_attached_argument(fcinfo, SOURCE_OF_ORDERS));
 	PG_RETURN_VOID();
 }
 
@@ -97,7 +97,7 @@ end_source(int32 source_id)
 	(void) bo_run_statement(BO_RELEASE_ATTACHED_STOCK, NULL, &arg, false);
 	(void) bo_run_statement(BO_DETACH_STOCK_SOURCE, NULL, &arg, false);
 	bo_spi_end(&spi);
-	bo_stock_forget(source_id);
+	bo_mapping_forget(source_id);
 }
 
 /* Detaches a source; relid InvalidOid: its table is gone. */
@@ -145,6 +145,6 @@ bo_end_stock_source(PG_FUNCTION_ARGS)
 Datum
 bo_detach_stock(PG_FUNCTION_ARGS)
 {
-	detach_stock_source(bo_attached_stock_argument(fcinfo), PG_GETARG_OID(0));
+	detach_stock_source(bo_attached_argument(fcinfo, SOURCE_OF_STOCK), PG_GETARG_OID(0));
 	PG_RETURN_VOID();
 }

@@ -152,7 +152,7 @@ bo_end_source(PG_FUNCTION_ARGS)
 Datum
 bo_resync(PG_FUNCTION_ARGS)
 {
-	Mapping    *mapping = bo_mapping(bo_attached_argument(fcinfo));
+	Mapping    *mapping = bo_mapping(bo_attached_argument(fcinfo, SOURCE_OF_ORDERS));
 	SettleRequest request = {0};
 	SpiScope	spi;
 
@@ -201,5 +201,5 @@ bo_reconcile_stock(int32 source_id, bool anew)
 Datum
 bo_resync_stock(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT64(bo_reconcile_stock(bo_attached_stock_argument(fcinfo), false));
+	PG_RETURN_INT64(bo_reconcile_stock(bo_attached_argument(fcinfo, SOURCE_OF_STOCK), false));
 }

@@ -68,14 +68,17 @@ column_is_virtual(Oid relid, AttrNumber attnum)
 static Oid
 plain_column_type(Mapping *mapping, const char *expression)
 {
-	const MappedTable *tables[] = {&mapping->line, &mapping->header};
-	static const char *const sides[] = {"line", "header"};
+	const MappedTable *table = &mapping->line;
+	AttrNumber	attnum = bo_plain_column("line", table, expression);
 
-	for (int side = 0; side < 2; side++)
-		for (int i = 0; i < tables[side]->natts; i++)
-			if (tables[side]->alias[i] != NULL && strcmp(expression, bo_column_ref(sides[side], tables[side], i + 1)) == 0)
-				return column_is_virtual(tables[side]->relid, i + 1) ? InvalidOid : get_atttype(tables[side]->relid, i + 1);
-	return InvalidOid;
+	if (attnum == InvalidAttrNumber)
+	{
+		table = &mapping->header;
+		attnum = bo_plain_column("header", table, expression);
+	}
+	if (attnum == InvalidAttrNumber || column_is_virtual(table->relid, attnum))
+		return InvalidOid;
+	return get_atttype(table->relid, attnum);
 }
 
 /* Can reading this expression, cast to what the column is, not fail? */
@@ -438,23 +441,21 @@ analyze_query(Mapping *mapping)
 }
 
 /*
- * Builds the mapping of a table of order lines from the source's row; entry is
- * the Mapping.  False where the table does not exist any more.
+ * Builds the mapping of a table of order lines from the source's row.  False
+ * where the table does not exist any more.
  */
 bool
-bo_mapping_build(void *entry, int32 source_id)
+bo_mapping_build(Mapping *mapping)
 {
-	Mapping    *mapping = entry;
 	Building	b = {.mapping = mapping};
 	SpiScope	spi;
 	MemoryContext old;
 	bool		exists;
 
 	bo_spi_begin(&spi);
-	bo_read_source(source_id);
+	bo_read_source(mapping->source_id, SOURCE_OF_ORDERS);
 	BO_POINT("loading");
 	old = MemoryContextSwitchTo(mapping->cx);
-	mapping->source_id = source_id;
 	b.row = SPI_tuptable;
 	read_row(&b);
 	exists = resolve_line_table(&b);

@@ -71,7 +71,7 @@ report_evaluation(Mapping *mapping, MemoryContext cx)
 				 errdetail("%s", detail),
 				 errdetail_log("%s", error->message),
 				 errhint("Attach the table again with a mapping that fits the columns it has now, or detach it with backorder.%s().",
-						 mapping->of_stock ? "detach_stock" : "detach")));
+						 mapping->kind == SOURCE_OF_STOCK ? "detach_stock" : "detach")));
 	if (evaluating_order[0] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_BO_EVALUATION),
@@ -79,7 +79,7 @@ report_evaluation(Mapping *mapping, MemoryContext cx)
 				 errdetail("%s", detail),
 				 errdetail_log("%s", error->message),
 				 errhint("Attach the table again with another query, or correct the row.")));
-	if (mapping->of_stock)
+	if (mapping->kind == SOURCE_OF_STOCK)
 		ereport(ERROR,
 				(errcode(ERRCODE_BO_EVALUATION),
 				 errmsg("mapping \"%s\" of table %s failed for item %s", evaluating_column, mapping->line.name, evaluating_order),
