@@ -134,7 +134,7 @@ bo_attach(PG_FUNCTION_ARGS)
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
 	CommandCounterIncrement();
-	bo_follow_tables();
+	bo_follow_tables(NULL);
 	CommandCounterIncrement();
 	bo_mapping_forget(source_id);
 	mapping = bo_mapping(source_id);

@@ -138,7 +138,7 @@ bo_attach_stock(PG_FUNCTION_ARGS)
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
 	CommandCounterIncrement();
-	bo_follow_tables();
+	bo_follow_tables(NULL);
 	CommandCounterIncrement();
 	bo_mapping_forget(source_id);
 	say_hints(source_id);

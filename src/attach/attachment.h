@@ -81,8 +81,7 @@ extern bool bo_has_index(Oid relid, const IndexStart *starts, int n);
 extern char *bo_arg_text(FunctionCallInfo fcinfo, int arg);
 
 /* triggers.c */
-extern void bo_follow_tables(void);
-extern void bo_run_follow_tables(void *arg);
+extern void bo_follow_tables(void *arg);
 extern Datum bo_name_array(List *names);
 extern void bo_release_watched(int32 source_id);
 

@@ -85,14 +85,7 @@ end_source(int32 source_id)
 	n = bo_run_statement(BO_READ_ATTACHED_STOCK, NULL, &arg, true);
 	PopActiveSnapshot();
 	for (uint64 i = 0; i < n; i++)
-	{
-		StockKey   *key = palloc(sizeof(StockKey));
-
-		key->item = bo_result_text(SPI_tuptable, i, 1);
-		key->location = bo_result_text(SPI_tuptable, i, 2);
-		key->tenant = bo_result_text(SPI_tuptable, i, 3);
-		stock_keys = lappend(stock_keys, key);
-	}
+		stock_keys = lappend(stock_keys, bo_stock_key(bo_result_text(SPI_tuptable, i, 3), bo_result_text(SPI_tuptable, i, 1), bo_result_text(SPI_tuptable, i, 2)));
 	bo_lock_stock_keys(stock_keys);
 	(void) bo_run_statement(BO_RELEASE_ATTACHED_STOCK, NULL, &arg, false);
 	(void) bo_run_statement(BO_DETACH_STOCK_SOURCE, NULL, &arg, false);

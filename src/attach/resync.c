@@ -60,20 +60,12 @@ mend(Mapping *mapping, SettleRequest *request)
 	MemoryContextSwitchTo(cx);
 	for (uint64 i = 0; i < n; i++)
 	{
-		char	   *item;
+		char	   *item = bo_result_text(rows, i, 1);
 
-		item = bo_result_text(rows, i, 1);
 		if (item == NULL)
 			bo_announce_later(mapping->tenant, bo_result_int32(rows, i, 3), bo_result_text(rows, i, 4), false);
 		else
-		{
-			StockKey   *key = palloc(sizeof(StockKey));
-
-			key->tenant = mapping->tenant;
-			key->item = item;
-			key->location = bo_result_text(rows, i, 2);
-			request->stock_keys = lappend(request->stock_keys, key);
-		}
+			request->stock_keys = lappend(request->stock_keys, bo_stock_key(mapping->tenant, item, bo_result_text(rows, i, 2)));
 	}
 	request->repromise = request->stock_keys != NIL;
 	bo_spi_end(&spi);

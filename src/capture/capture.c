@@ -494,6 +494,6 @@ bo_capture(PG_FUNCTION_ARGS)
 		bo_queue_statement_work();
 	/* Under SET CONSTRAINTS ... IMMEDIATE: when all rows of the statement are noted. */
 	if (bo_orders_pending() > 0)
-		bo_queue_commit_work_at(true);
+		bo_queue_commit_work_at_end();
 	PG_RETURN_POINTER(NULL);
 }

@@ -94,6 +94,7 @@ extern Bitmapset *bo_mapping_columns_read(Mapping *mapping, Oid relid);
 /* key.c */
 extern char *bo_key_parts_text(const Datum *values, const bool *nulls, const Oid *types, int n);
 extern char *bo_value_text(Datum value, Oid type);
+extern Datum bo_native_array(Datum *values, int n, Oid type);
 extern bool bo_key_depends_on_settings(Oid type);
 extern bool bo_has_key_variants(const MappedTable *table, AttrNumber attnum, int32 *scale);
 
@@ -101,7 +102,6 @@ extern bool bo_has_key_variants(const MappedTable *table, AttrNumber attnum, int
 extern char *bo_column_ref(const char *side, const MappedTable *table, AttrNumber attnum);
 extern AttrNumber bo_plain_column(const char *side, const MappedTable *table, const char *expression);
 extern Datum bo_row_of_table(TupleTableSlot *slot, Relation rel, Oid relid);
-extern char *bo_equals(Oid left, Oid right);
 extern char *bo_alias(const char *side, const MappedTable *table);
 extern char *bo_from_clause(const MappedTable *line, const MappedTable *header, const char *joins);
 

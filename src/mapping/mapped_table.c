@@ -165,29 +165,29 @@ bo_aliased(const char *side, const MappedTable *table)
 	return psprintf("%s AS %s", table->name, bo_alias(side, table));
 }
 
-/* "=" for two types: the type's own where they are the same, wherever it lives. */
+/* An operator, wherever it lives. */
+char *
+bo_operator_name(Oid opr)
+{
+	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(opr));
+	Form_pg_operator form;
+	char	   *name;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for operator %u", opr);
+	form = (Form_pg_operator) GETSTRUCT(tuple);
+	name = psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(form->oprnamespace)), NameStr(form->oprname));
+	ReleaseSysCache(tuple);
+	return name;
+}
+
+/* "=" for two types: the type's own where they are the same. */
 char *
 bo_equals(Oid left, Oid right)
 {
-	if (left == right)
-	{
-		Oid			opr = lookup_type_cache(left, TYPECACHE_EQ_OPR)->eq_opr;
+	Oid			opr = left == right ? lookup_type_cache(left, TYPECACHE_EQ_OPR)->eq_opr : InvalidOid;
 
-		if (OidIsValid(opr))
-		{
-			HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(opr));
-			Form_pg_operator form;
-			char	   *text;
-
-			if (!HeapTupleIsValid(tuple))
-				elog(ERROR, "cache lookup failed for operator %u", opr);
-			form = (Form_pg_operator) GETSTRUCT(tuple);
-			text = psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(form->oprnamespace)), NameStr(form->oprname));
-			ReleaseSysCache(tuple);
-			return text;
-		}
-	}
-	return "=";
+	return OidIsValid(opr) ? bo_operator_name(opr) : "=";
 }
 
 /* FROM line, header if there is one, and joins if there are any (text of bo_prepare_joins). */

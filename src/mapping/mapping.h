@@ -182,6 +182,7 @@ extern Oid	bo_resolve_table(Oid cached, char *schema, char *name, int32 source_i
 /* read.c */
 extern void bo_mapping_read(Mapping *mapping, MappingScope scope, List *keys,
 							MappedLineFunc func, void *arg);
+extern Datum bo_order_key_array(Mapping *mapping, List *keys, int k);
 extern List *bo_mapping_stock_keys(Mapping *mapping, List *keys);
 extern void bo_mapping_evaluate(Mapping *mapping, const char *what, void (*func) (void *arg), void *arg);
 extern MappedLine *bo_mapped_line(Mapping *mapping, const Datum *values, const bool *nulls, char *order_key);
@@ -199,6 +200,8 @@ extern bool bo_header_key(Mapping *mapping, Datum *values);
 /* mapped_table.c */
 extern void bo_mapped_table(MappedTable *table, Oid relid, ArrayType *columns, ArrayType *names);
 extern AttrNumber bo_mapped_column(const MappedTable *table, const char *name);
+extern char *bo_operator_name(Oid opr);
+extern char *bo_equals(Oid left, Oid right);
 extern AttrNumber bo_partition_column(Oid relid, const MappedTable *table, AttrNumber attnum);
 extern char *bo_aliased(const char *side, const MappedTable *table);
 

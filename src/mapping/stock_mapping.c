@@ -200,14 +200,10 @@ static bool
 key_array(Mapping *mapping, List *keys, bool location, Oid type, Datum *array)
 {
 	KeyConversion c = {.keys = keys,.location = location,.type = type,.values = palloc(sizeof(Datum) * list_length(keys))};
-	int16		typlen;
-	bool		typbyval;
-	char		typalign;
 
 	if (!bo_convert_as_owner(mapping->owner, type < FirstNormalObjectId, convert_keys, &c))
 		return false;
-	get_typlenbyvalalign(type, &typlen, &typbyval, &typalign);
-	*array = PointerGetDatum(construct_array(c.values, list_length(keys), type, typlen, typbyval, typalign));
+	*array = bo_native_array(c.values, list_length(keys), type);
 	return true;
 }
 

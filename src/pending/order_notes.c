@@ -272,6 +272,16 @@ bo_compare_notes(const ListCell *a, const ListCell *b)
 	return cmp != 0 ? cmp : strcmp(x->key.order_key, y->key.order_key);
 }
 
+/* The order in which orders were first noted, for list_sort(). */
+int
+bo_compare_seq(const ListCell *a, const ListCell *b)
+{
+	int64		x = ((const OrderNote *) lfirst(a))->seq;
+	int64		y = ((const OrderNote *) lfirst(b))->seq;
+
+	return x < y ? -1 : x > y;
+}
+
 /* The orders to reconcile, of OrderNote, sorted as they are to be locked. */
 List *
 bo_pending_orders(void)
