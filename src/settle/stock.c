@@ -30,8 +30,8 @@ stock_hash(const void *key, Size size)
 {
 	const StockKey *k = key;
 
-	return string_hash(k->item, strlen(k->item) + 1) ^ (string_hash(k->location, strlen(k->location) + 1) * 31) ^
-		(string_hash(k->tenant, strlen(k->tenant) + 1) * 131);
+	return bo_hash_text(k->item) ^ (bo_hash_text(k->location) * 31) ^
+		(bo_hash_text(k->tenant) * 131);
 }
 
 static int

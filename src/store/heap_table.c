@@ -35,7 +35,6 @@
 #include "parser/parser.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -94,7 +93,7 @@ Table		bo_heap_tables[] = {
 
 /* Invalidation only sets flags. */
 static void
-relation_changed(Datum arg, Oid relid)
+relation_changed(Oid relid)
 {
 	for (int i = 0; i < (int) lengthof(bo_heap_tables); i++)
 		if (relid == InvalidOid || bo_heap_tables[i].relid == relid || !bo_heap_tables[i].usable)
@@ -104,7 +103,7 @@ relation_changed(Datum arg, Oid relid)
 void
 bo_heap_init(void)
 {
-	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	bo_on_relation_change(relation_changed);
 }
 
 static bool
