@@ -22,7 +22,7 @@ CREATE TABLE backorder.order_line (
 	shipped numeric NOT NULL DEFAULT 0,
 	picked numeric NOT NULL DEFAULT 0,
 	allocated numeric NOT NULL DEFAULT 0,
-	first_allocated numeric NOT NULL DEFAULT 0,
+	first_allocated numeric DEFAULT 0,
 	backordered numeric GENERATED ALWAYS AS (greatest(ordered - cancelled - auto_cancelled - shipped, 0) - allocated) STORED,
 	fulfilment text NOT NULL DEFAULT 'partial',
 	customer text COLLATE "C",
@@ -68,7 +68,7 @@ COMMENT ON COLUMN backorder.order_line.auto_cancelled IS 'Quantity cancelled by 
 COMMENT ON COLUMN backorder.order_line.shipped IS 'Cumulative shipped quantity.';
 COMMENT ON COLUMN backorder.order_line.picked IS 'Picked and not yet shipped; never taken back.';
 COMMENT ON COLUMN backorder.order_line.allocated IS 'Stock tied to the line.';
-COMMENT ON COLUMN backorder.order_line.first_allocated IS 'What the line got when it was first settled; later changes are in the ledger, or folded.';
+COMMENT ON COLUMN backorder.order_line.first_allocated IS 'What the line got when it was first settled; later changes are in the ledger, or folded. NULL: an import recorded the line, and its first settling, by rank, is yet to come.';
 COMMENT ON COLUMN backorder.order_line.first_shipped IS 'What was shipped already when the line was first settled (a counter sale, a line found at attach); NULL: nothing.';
 COMMENT ON COLUMN backorder.order_line.folded IS 'Sum of the line''s ledger rows that compact() folded; NULL: none.';
 COMMENT ON COLUMN backorder.order_line.backordered IS 'What the line waits for: open - allocated.';

@@ -3,13 +3,14 @@
 CREATE VIEW backorder.backlog AS
 SELECT l.tenant, l.item, l.location, l.source_id, l.order_key, l.line_key, l.customer,
 	l.ordered, l.allocated, l.backordered, l.priority, l.queued_at, l.held,
-	CASE WHEN NOT l.held THEN count(*) FILTER (WHERE NOT l.held) OVER w END AS rank,
-	CASE WHEN NOT l.held THEN sum(l.backordered) FILTER (WHERE NOT l.held) OVER w - l.backordered END AS ahead,
+	CASE WHEN e.eligible THEN count(*) FILTER (WHERE e.eligible) OVER w END AS rank,
+	CASE WHEN e.eligible THEN sum(l.backordered) FILTER (WHERE e.eligible) OVER w - l.backordered END AS ahead,
 	now() - l.queued_at AS age, l.requested_at, l.first_promised_at, l.promised_at, l.line_id
 FROM backorder.order_line l
+CROSS JOIN LATERAL (SELECT NOT l.held AND l.first_allocated IS NOT NULL AS eligible) e
 WHERE l.backordered > 0
 WINDOW w AS (PARTITION BY l.tenant, l.item, l.location ORDER BY l.priority DESC, l.queued_at, l.line_id);
-COMMENT ON VIEW backorder.backlog IS 'Waiting lines with their rank, the quantity ahead of them, age and promise. Held lines have no rank.';
+COMMENT ON VIEW backorder.backlog IS 'Waiting lines with their rank, the quantity ahead of them, age and promise. Lines that may not be served now have no rank: held ones, and those that an import recorded and has not settled yet.';
 COMMENT ON COLUMN backorder.backlog.tenant IS 'Company or stock pool.';
 COMMENT ON COLUMN backorder.backlog.item IS 'The item.';
 COMMENT ON COLUMN backorder.backlog.location IS 'The location.';
@@ -23,7 +24,7 @@ COMMENT ON COLUMN backorder.backlog.backordered IS 'What the line waits for.';
 COMMENT ON COLUMN backorder.backlog.priority IS 'Higher is served first.';
 COMMENT ON COLUMN backorder.backlog.queued_at IS 'Since when the line waits.';
 COMMENT ON COLUMN backorder.backlog.held IS 'True while the line may not be served.';
-COMMENT ON COLUMN backorder.backlog.rank IS 'Its place in the queue, from 1; NULL while it is held.';
+COMMENT ON COLUMN backorder.backlog.rank IS 'Its place in the queue, from 1; NULL while it may not be served.';
 COMMENT ON COLUMN backorder.backlog.ahead IS 'What lines before it wait for.';
 COMMENT ON COLUMN backorder.backlog.age IS 'How long it has waited.';
 COMMENT ON COLUMN backorder.backlog.requested_at IS 'Day on which the customer wants it.';
@@ -97,7 +98,7 @@ COMMENT ON COLUMN backorder_internal.dated_supply.upto IS 'The open supply befor
 CREATE VIEW backorder_internal.queued_line AS
 SELECT l.tenant, l.item, l.location, l.source_id, l.order_key, l.line_key, l.customer, l.backordered, l.promised_at,
 	sum(l.backordered) OVER w - l.backordered AS since, sum(l.backordered) OVER w AS upto
-FROM backorder.order_line l WHERE l.backordered > 0 AND NOT l.held
+FROM backorder.order_line l WHERE l.backordered > 0 AND NOT l.held AND l.first_allocated IS NOT NULL
 WINDOW w AS (PARTITION BY l.tenant, l.item, l.location ORDER BY l.priority DESC, l.queued_at, l.line_id);
 COMMENT ON VIEW backorder_internal.queued_line IS 'Waiting lines that may be served, counted up per item and location by rank.';
 COMMENT ON COLUMN backorder_internal.queued_line.tenant IS 'Company or stock pool.';
@@ -254,7 +255,7 @@ SELECT l.tenant, l.item, l.location, count(*) AS lines, count(*) FILTER (WHERE f
 FROM backorder.order_line l
 CROSS JOIN LATERAL (SELECT l.ordered - l.cancelled AS wanted,
 	least(l.first_allocated + coalesce(l.first_shipped, 0), l.ordered - l.cancelled) AS filled) f
-WHERE l.live
+WHERE l.live AND l.first_allocated IS NOT NULL
 GROUP BY l.tenant, l.item, l.location;
 COMMENT ON VIEW backorder.fill_rate IS 'First-pass fill rate: the share of the ordered quantity that was allocated, or shipped already, when the line was first settled.';
 COMMENT ON COLUMN backorder.fill_rate.tenant IS 'Company or stock pool.';

@@ -13,6 +13,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 			WHEN l.backordered = 0 AND l.allocated > 0 THEN 'all of it is allocated'
 			WHEN l.backordered = 0 THEN 'nothing is open'
 			WHEN l.held THEN 'held: not served until the hold ends'
+			WHEN l.first_allocated IS NULL THEN 'recorded by an import: served by rank when that is done'
 			WHEN l.promised_at IS NOT NULL AND l.promised_at < backorder_internal.today() THEN format('late: was promised for %s', l.promised_at)
 			WHEN l.promised_at IS NOT NULL THEN concat_ws('; ', CASE WHEN q.ahead > 0 THEN format('%s ahead of it', trim_scale(q.ahead)) END,
 				format('covered by placed purchase orders by %s', l.promised_at))
@@ -36,9 +37,9 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	LEFT JOIN LATERAL (
 		SELECT count(*) + 1 AS rank, coalesce(sum(a.backordered), 0) AS ahead
 		FROM backorder.order_line a
-		WHERE a.tenant = l.tenant AND a.item = l.item AND a.location = l.location AND a.backordered > 0 AND NOT a.held
+		WHERE a.tenant = l.tenant AND a.item = l.item AND a.location = l.location AND a.backordered > 0 AND NOT a.held AND a.first_allocated IS NOT NULL
 			AND (- a.priority, a.queued_at, a.line_id) < (- l.priority, l.queued_at, l.line_id)
-	) q ON l.backordered > 0 AND NOT l.held
+	) q ON l.backordered > 0 AND NOT l.held AND l.first_allocated IS NOT NULL
 	LEFT JOIN LATERAL (
 		SELECT format('%s of purchase order %s on %s%s', trim_scale(n.open), n.po_id, coalesce(n.expected_at::text, 'an unknown day'),
 			CASE WHEN n.expected_at < backorder_internal.today() THEN ', overdue' END) AS supply

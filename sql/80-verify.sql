@@ -10,7 +10,7 @@ FROM (
 		0::numeric AS allocated, 0::numeric AS backordered, 0::numeric AS backordered_held, 0::numeric AS on_order
 	FROM backorder.stock_movement m GROUP BY 1, 2, 3
 	UNION ALL
-	SELECT l.tenant, l.item, l.location, 0, 0, sum(l.allocated), sum(l.backordered), coalesce(sum(l.backordered) FILTER (WHERE l.held), 0), 0
+	SELECT l.tenant, l.item, l.location, 0, 0, sum(l.allocated), sum(l.backordered), coalesce(sum(l.backordered) FILTER (WHERE l.held OR l.first_allocated IS NULL), 0), 0
 	FROM backorder.order_line l GROUP BY 1, 2, 3
 	UNION ALL
 	SELECT y.tenant, y.item, y.location, 0, 0, 0, 0, 0, sum(y.open) FROM backorder.supply y GROUP BY 1, 2, 3
@@ -25,7 +25,7 @@ COMMENT ON COLUMN backorder_internal.recounted.on_hand IS 'Sum of the movements.
 COMMENT ON COLUMN backorder_internal.recounted.unavailable IS 'Sum of the movements of unavailable stock.';
 COMMENT ON COLUMN backorder_internal.recounted.allocated IS 'Sum of what lines have.';
 COMMENT ON COLUMN backorder_internal.recounted.backordered IS 'Sum of what lines wait for.';
-COMMENT ON COLUMN backorder_internal.recounted.backordered_held IS 'Sum of what held lines wait for.';
+COMMENT ON COLUMN backorder_internal.recounted.backordered_held IS 'Sum of what lines wait for that may not be served now.';
 COMMENT ON COLUMN backorder_internal.recounted.on_order IS 'Sum of open supply.';
 
 CREATE FUNCTION backorder_internal.verify_counters()
@@ -65,16 +65,21 @@ CREATE FUNCTION backorder_internal.verify_ledger()
 RETURNS TABLE (check_name text, object text, expected text, actual text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT 'order_line.allocated', format('line %s of order %s in %s', l.line_key, l.order_key, backorder.source_relation(l.source_id)),
-		(l.first_allocated + coalesce(l.folded, 0) + coalesce(a.quantity, 0))::text, l.allocated::text
+		(coalesce(l.first_allocated, 0) + coalesce(l.folded, 0) + coalesce(a.quantity, 0))::text, l.allocated::text
 	FROM backorder.order_line l
 	LEFT JOIN (SELECT a.tenant, a.line_id, sum(a.quantity) AS quantity FROM backorder.allocation a GROUP BY 1, 2) a
 		ON a.tenant = l.tenant AND a.line_id = l.line_id
-	WHERE l.allocated IS DISTINCT FROM l.first_allocated + coalesce(l.folded, 0) + coalesce(a.quantity, 0)
+	WHERE l.allocated IS DISTINCT FROM coalesce(l.first_allocated, 0) + coalesce(l.folded, 0) + coalesce(a.quantity, 0)
 	UNION ALL
 	SELECT 'order_line.line_id', format('line_id %s', l.line_id), '1 line', format('%s lines', count(*))
 	FROM backorder.order_line l GROUP BY l.tenant, l.line_id HAVING count(*) > 1
+	UNION ALL
+	SELECT 'order_line.first_allocated', format('line %s of order %s in %s', l.line_key, l.order_key, backorder.source_relation(l.source_id)), 'settled', 'recorded only'
+	FROM backorder.order_line l
+	WHERE l.first_allocated IS NULL AND (l.backordered = 0 OR l.held OR NOT EXISTS (SELECT FROM backorder_internal.source_import i
+		WHERE i.tenant = l.tenant AND i.source_id = l.source_id AND i.state IN ('waiting', 'importing')))
 $$;
-COMMENT ON FUNCTION backorder_internal.verify_ledger() IS 'Lines whose allocation differs from its ledger, and numbers that two lines have.';
+COMMENT ON FUNCTION backorder_internal.verify_ledger() IS 'Lines whose allocation differs from its ledger, numbers that two lines have, and lines that an import left unsettled.';
 
 CREATE FUNCTION backorder_internal.verify_supply()
 RETURNS TABLE (check_name text, object text, expected text, actual text)
@@ -129,7 +134,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		SELECT w.source_id, w.order_key, w.line_key, w.promised_at, u.expected_at + coalesce(p.handling_time, 0) AS expected
 		FROM (
 			SELECT l.*, sum(l.backordered) OVER (PARTITION BY l.tenant, l.item, l.location ORDER BY l.priority DESC, l.queued_at, l.line_id) AS upto
-			FROM backorder.order_line l WHERE l.backordered > 0 AND NOT l.held
+			FROM backorder.order_line l WHERE l.backordered > 0 AND NOT l.held AND l.first_allocated IS NOT NULL
 		) w
 		JOIN backorder.stock s ON s.tenant = w.tenant AND s.item = w.item AND s.location = w.location AND NOT s.promises_stale
 		LEFT JOIN backorder.item_policy p ON p.tenant = w.tenant AND p.item = w.item AND p.location = w.location
@@ -142,7 +147,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	UNION ALL
 	SELECT 'order_line.promised_at', format('line %s of order %s in %s', l.line_key, l.order_key, backorder.source_relation(l.source_id)),
 		'none: the line is not served', l.promised_at::text
-	FROM backorder.order_line l WHERE (l.backordered = 0 OR l.held) AND l.promised_at IS NOT NULL
+	FROM backorder.order_line l WHERE (l.backordered = 0 OR l.held OR l.first_allocated IS NULL) AND l.promised_at IS NOT NULL
 	UNION ALL
 	SELECT 'waiting_order', format('order %s in %s', coalesce(w.order_key, n.order_key), backorder.source_relation(coalesce(w.source_id, n.source_id))),
 		coalesce(n.last_notified::text, 'none'), coalesce(w.last_notified::text, 'none')

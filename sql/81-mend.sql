@@ -19,19 +19,19 @@ BEGIN
 		UNION
 		SELECT l.item, l.location FROM backorder.order_line l
 		LEFT JOIN (SELECT a.line_id, sum(a.quantity) AS quantity FROM backorder.allocation a WHERE a.tenant = own GROUP BY 1) a ON a.line_id = l.line_id
-		WHERE l.tenant = own AND l.allocated <> l.first_allocated + coalesce(l.folded, 0) + coalesce(a.quantity, 0)
+		WHERE l.tenant = own AND l.allocated <> coalesce(l.first_allocated, 0) + coalesce(l.folded, 0) + coalesce(a.quantity, 0)
 		UNION
 		SELECT e.item, e.location FROM backorder_internal.expected_promise e WHERE e.tenant = own AND e.promised_at IS DISTINCT FROM e.expected
 		UNION
-		SELECT l.item, l.location FROM backorder.order_line l WHERE l.tenant = own AND (l.backordered = 0 OR l.held) AND l.promised_at IS NOT NULL) w;
+		SELECT l.item, l.location FROM backorder.order_line l WHERE l.tenant = own AND (l.backordered = 0 OR l.held OR l.first_allocated IS NULL) AND l.promised_at IS NOT NULL) w;
 	IF items IS NOT NULL THEN
 		INSERT INTO backorder.stock (tenant, item, location) SELECT own, w.item, w.location FROM unnest(items, locations) AS w (item, location) ON CONFLICT DO NOTHING;
 		PERFORM FROM backorder.stock s JOIN unnest(items, locations) AS w (item, location) ON s.item = w.item AND s.location = w.location
 		WHERE s.tenant = own ORDER BY s.item, s.location FOR NO KEY UPDATE OF s;
 		-- The ledger is what happened; what a line cannot have any more is given back.
 		RETURN QUERY WITH ledger AS MATERIALIZED (
-			SELECT l.ctid AS tid, l.line_id, l.item, l.location, l.first_allocated + coalesce(l.folded, 0) + coalesce(sum(a.quantity), 0) AS allocated,
-				greatest(least(l.first_allocated + coalesce(l.folded, 0) + coalesce(sum(a.quantity), 0), l.ordered - l.cancelled - l.auto_cancelled - l.shipped), 0) AS mended
+			SELECT l.ctid AS tid, l.line_id, l.item, l.location, coalesce(l.first_allocated, 0) + coalesce(l.folded, 0) + coalesce(sum(a.quantity), 0) AS allocated,
+				greatest(least(coalesce(l.first_allocated, 0) + coalesce(l.folded, 0) + coalesce(sum(a.quantity), 0), l.ordered - l.cancelled - l.auto_cancelled - l.shipped), 0) AS mended
 			FROM unnest(items, locations) AS w (item, location)
 			JOIN backorder.order_line l ON l.tenant = own AND l.item = w.item AND l.location = w.location
 			LEFT JOIN backorder.allocation a ON a.tenant = l.tenant AND a.line_id = l.line_id
@@ -45,7 +45,7 @@ BEGIN
 		SELECT NULL::text, NULL::text, m.source_id, m.order_key FROM mended m;
 		UPDATE backorder.order_line l SET promised_at = NULL FROM unnest(items, locations) AS w (item, location)
 		WHERE l.tenant = own AND l.item = w.item AND l.location = w.location AND l.promised_at IS NOT NULL
-			AND (l.backordered = 0 OR l.held OR NOT EXISTS (SELECT FROM backorder.supply y WHERE y.tenant = own AND y.item = w.item AND y.location = w.location AND y.open > 0));
+			AND (l.backordered = 0 OR l.held OR l.first_allocated IS NULL OR NOT EXISTS (SELECT FROM backorder.supply y WHERE y.tenant = own AND y.item = w.item AND y.location = w.location AND y.open > 0));
 		-- More is allocated than the movements brought: it was there.
 		INSERT INTO backorder.stock_movement (tenant, item, location, kind, quantity, unavailable, reason)
 		SELECT own, r.item, r.location, 'adjustment', r.allocated + greatest(r.unavailable, 0) - r.on_hand, 0, 'mended'

@@ -141,8 +141,12 @@ bo_attach(PG_FUNCTION_ARGS)
 	bo_attach_hints(&a, mapping, bo_say_hint, NULL);
 	if (PG_ARGISNULL(23) || PG_GETARG_BOOL(23))
 	{
+		bool		importing = mapping->importing;
+
 		bo_import_lock(source_id);
-		(void) bo_reconcile_source(mapping, (ReconcileMode) {.baseline = !a.again,.import = mapping->importing});
+		(void) bo_reconcile_source(mapping, (ReconcileMode) {.baseline = !a.again,.import = importing});
+		if (importing)
+			bo_settle_imported(bo_mapping(source_id));
 		bo_import_forget(source_id);
 	}
 	else

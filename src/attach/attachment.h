@@ -74,6 +74,9 @@ extern void bo_import_later(int32 source_id, bool again);
 extern void bo_import_lock(int32 source_id);
 extern void bo_import_forget(int32 source_id);
 extern void bo_import_resynced(int32 source_id);
+extern bool bo_has_unsettled(const Mapping *mapping);
+extern bool bo_next_unsettled(const Mapping *mapping, const char *item, const char *location, int limit, SettleRequest *request);
+extern bool bo_unsettled_done(const SettleRequest *request, char **item, char **location);
 
 /* attached.c */
 extern int32 bo_attached_argument(FunctionCallInfo fcinfo, SourceKind kind);
@@ -87,6 +90,7 @@ extern void bo_release_watched(int32 source_id);
 
 /* resync.c */
 extern int64 bo_reconcile_source(Mapping *mapping, ReconcileMode mode);
+extern void bo_settle_imported(Mapping *mapping);
 extern void bo_end_lines(Mapping *stub);
 extern int64 bo_reconcile_stock(int32 source_id, bool anew);
 

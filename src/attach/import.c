@@ -170,38 +170,6 @@ note_from_records(Mapping *mapping, char **position, int limit, bool first)
 	return more;
 }
 
-/* The lines that this batch recorded as they were found, as an int8multirange; NULL: none. */
-static char *
-recorded_line_ids(SettleRequest *request)
-{
-	StringInfoData s;
-	int64		first = 0;
-	int64		last = 0;
-	ListCell   *lc;
-
-	initStringInfo(&s);
-	foreach(lc, request->changes)
-	{
-		LineChange *change = lfirst(lc);
-		int64		line_id;
-
-		if (!bo_is_new_baseline(change, &line_id))
-			continue;
-		if (last != 0 && line_id == last + 1)
-		{
-			last++;
-			continue;
-		}
-		if (last != 0)
-			appendStringInfo(&s, "%c[" INT64_FORMAT "," INT64_FORMAT "]", s.len ? ',' : '{', first, last);
-		first = last = line_id;
-	}
-	if (last == 0)
-		return NULL;
-	appendStringInfo(&s, "%c[" INT64_FORMAT "," INT64_FORMAT "]}", s.len ? ',' : '{', first, last);
-	return s.data;
-}
-
 /* Where a source is: the row of source_import. */
 typedef struct Import
 {
@@ -209,8 +177,9 @@ typedef struct Import
 	char	   *phase;
 	char	   *position;
 	char	   *recorded;
+	char	   *item;			/* the last stock row whose lines were allocated to; NULL: none was */
+	char	   *location;
 	bool		recheck;
-	bool		has_lines;		/* that may have to be dealt anew */
 } Import;
 
 /* False where nothing is left to do.  Allocates in cx. */
@@ -227,7 +196,8 @@ lock_import(int32 source_id, Import *import, MemoryContext cx)
 	import->position = bo_result_text(SPI_tuptable, 0, IMPORT_POSITION);
 	import->recorded = bo_result_text(SPI_tuptable, 0, IMPORT_RECORDED);
 	import->recheck = bo_result_bool(SPI_tuptable, 0, IMPORT_RECHECK);
-	import->has_lines = bo_result_bool(SPI_tuptable, 0, IMPORT_HAS_LINES);
+	import->item = bo_result_text(SPI_tuptable, 0, IMPORT_ALLOCATED_ITEM);
+	import->location = bo_result_text(SPI_tuptable, 0, IMPORT_ALLOCATED_LOCATION);
 	return strcmp(import->state, "imported") != 0;
 }
 
@@ -237,7 +207,7 @@ import_batch(int32 source_id, int limit)
 {
 	MemoryContext cx = CurrentMemoryContext;
 	Mapping    *mapping;
-	Datum		args[8] = {Int32GetDatum(source_id), Int32GetDatum(limit)};
+	Datum		args[9] = {Int32GetDatum(source_id)};
 	SettleRequest request = {0};
 	Import		import;
 	SpiScope	spi;
@@ -259,7 +229,7 @@ import_batch(int32 source_id, int limit)
 	else if (strcmp(import.state, "outdated") == 0)
 		import.state = "resyncing";
 	first = strcmp(import.state, "importing") == 0;
-	request.leave_promises = first && mapping->ranked;
+	request.record_only = first && mapping->ranked;
 	if (strcmp(import.phase, "table") == 0)
 	{
 		more = note_from_table(mapping, &import.position, limit, &orders);
@@ -269,21 +239,19 @@ import_batch(int32 source_id, int limit)
 	else if (strcmp(import.phase, "recorded") == 0)
 		more = note_from_records(mapping, &import.recorded, limit, first);
 	else
-	{
-		(void) bo_run_statement(BO_RANK_IMPORTED, NULL, args, false);
-		more = bo_result_bool(SPI_tuptable, 0, 1);
-	}
+		more = bo_next_unsettled(mapping, import.item, import.location, limit, &request);
 	bo_reconcile(&request, (ReconcileMode) {.whole = true,.import = true});
 	bo_settle(&request);
-	args[7] = first && mapping->ranked ? bo_text(recorded_line_ids(&request)) : (Datum) 0;
+	if (request.first_settling != 0)
+		more = bo_unsettled_done(&request, &import.item, &import.location) || more;
 	if (!more)
 	{
 		/* What comes next, if anything. */
 		more = true;
 		if (import.phase[0] == '\0')
 			import.phase = "recorded";
-		else if (first && strcmp(import.phase, "ranks") != 0 && (import.has_lines || args[7] != (Datum) 0))
-			import.phase = "ranks";
+		else if (first && strcmp(import.phase, "allocate") != 0 && bo_has_unsettled(mapping))
+			import.phase = "allocate";
 		else
 		{
 			import.state = "imported";
@@ -296,6 +264,8 @@ import_batch(int32 source_id, int limit)
 	args[4] = Int64GetDatum(orders);
 	args[5] = Int64GetDatum(request.lines_changed);
 	args[6] = bo_text(import.phase);
+	args[7] = bo_text(import.item);
+	args[8] = bo_text(import.location);
 	if (bo_run_statement(BO_STEP_IMPORT, NULL, args, false) != 1)
 		elog(ERROR, "source %d lost its import", source_id);
 	bo_spi_end(&spi);

@@ -26,6 +26,7 @@
 #include "base/base.h"
 #include "mapping/mapping.h"
 #include "pending/pending.h"
+#include "settle/settle.h"
 #include "store/store.h"
 
 /* ---------- the row of a source ---------- */
@@ -98,4 +99,56 @@ bo_import_resynced(int32 source_id)
 	if (bo_run_statement(BO_LOCK_IMPORT, NULL, &arg, false) > 0 && strcmp(bo_result_text(SPI_tuptable, 0, IMPORT_STATE), "outdated") == 0)
 		(void) bo_run_statement(BO_FORGET_IMPORT, NULL, &arg, false);
 	bo_spi_end(&spi);
+}
+
+/* So many lines are settled for the first time in one transaction: what they take is in memory. */
+#define FIRST_SETTLINGS 10000
+
+/*
+ * Makes a request to settle, for the first time, lines that an import of the
+ * source recorded: of at most `limit` stock rows behind one, or from the first.
+ * Returns whether there may be more rows.  Expects an SPI scope.
+ */
+bool
+bo_next_unsettled(const Mapping *mapping, const char *item, const char *location, int limit, SettleRequest *request)
+{
+	Datum		args[4] = {bo_text(mapping->tenant), bo_text(item), bo_text(location), Int32GetDatum(limit)};
+	uint64		n = bo_run_statement(BO_READ_UNSETTLED_STOCK, NULL, args, false);
+
+	request->first_settling = mapping->source_id;
+	request->settle_limit = FIRST_SETTLINGS;
+	request->repromise = true;
+	for (uint64 row = 0; row < n; row++)
+	{
+		StockKey   *key = palloc(sizeof(StockKey));
+
+		key->tenant = mapping->tenant;
+		key->item = bo_result_text(SPI_tuptable, row, 1);
+		key->location = bo_result_text(SPI_tuptable, row, 2);
+		request->stock_keys = lappend(request->stock_keys, key);
+	}
+	return n == (uint64) limit;
+}
+
+/* How far such a request came: the last stock row that has no more of them.  Returns whether one of its rows has. */
+bool
+bo_unsettled_done(const SettleRequest *request, char **item, char **location)
+{
+	if (request->settled_keys > 0)
+	{
+		StockKey   *key = list_nth(request->stock_keys, request->settled_keys - 1);
+
+		*item = key->item;
+		*location = key->location;
+	}
+	return request->settled_keys < list_length(request->stock_keys);
+}
+
+/* May there be lines of the source, or of others of its tenant, that wait for their first settling?  Expects an SPI scope. */
+bool
+bo_has_unsettled(const Mapping *mapping)
+{
+	Datum		args[4] = {bo_text(mapping->tenant), (Datum) 0, (Datum) 0, Int32GetDatum(1)};
+
+	return bo_run_statement(BO_READ_UNSETTLED_STOCK, NULL, args, false) > 0;
 }

@@ -195,3 +195,33 @@ bo_resync_stock(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_INT64(bo_reconcile_stock(bo_attached_argument(fcinfo, SOURCE_OF_STOCK), false));
 }
+
+static void
+settle_imported_alone(void *arg)
+{
+	Mapping    *mapping = arg;
+	char	   *item = NULL;
+	char	   *location = NULL;
+	bool		more = true;
+
+	while (more)
+	{
+		SettleRequest request = {0};
+		SpiScope	spi;
+		MemoryContext cx = CurrentMemoryContext;
+
+		bo_spi_begin(&spi);
+		MemoryContextSwitchTo(cx);
+		more = bo_next_unsettled(mapping, item, location, 1000, &request);
+		bo_settle(&request);
+		more = bo_unsettled_done(&request, &item, &location) || more;
+		bo_spi_end(&spi);
+	}
+}
+
+/* Settles what an import of the source that was not finished recorded only. */
+void
+bo_settle_imported(Mapping *mapping)
+{
+	bo_alone(settle_imported_alone, mapping);
+}

@@ -12,6 +12,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
+#include "base/base.h"
 #include "pending/pending.h"
 #include "pending/transaction.h"
 

@@ -18,7 +18,7 @@
 bool
 bo_is_eligible(const Line *line)
 {
-	return !line->held;
+	return !line->held && line->first_allocated != NULL;
 }
 
 /*

@@ -75,6 +75,22 @@ release_excess(SettleState *st, Line *line, const char *cause)
 		bo_allocate(st, line, qty_sub(line->open, line->allocated), cause, 0, NULL);
 }
 
+/*
+ * A line that an import records waits for its first settling, which is by rank
+ * when all are recorded: until then first_allocated is NULL.  What is held,
+ * picked or done with has nothing to wait for.
+ */
+static void
+wait_for_first_settling(SettleState *st, const LineChange *change, Line *line)
+{
+	bool		waits = !line->held && qty_sign(line->picked) == 0 && qty_cmp(line->open, line->allocated) > 0;
+
+	if (line->first_allocated == NULL && !waits)
+		line->first_allocated = qty_zero;
+	else if (line->new_incarnation && st->request->record_only && change->baseline && waits)
+		line->first_allocated = NULL;
+}
+
 static void
 end_line(SettleState *st, LineChange *change, Line *line)
 {
@@ -104,8 +120,7 @@ begin_incarnation(SettleState *st, Line *line)
 		st->first_line_id = line->line_id;
 	line->new_incarnation = true;
 	line->queued_at = st->clock;
-	line->first_allocated = qty_zero;
-	line->allocated = qty_zero;
+	line->first_allocated = line->allocated = qty_zero;
 	line->auto_cancelled = qty_zero;
 	line->has_promised_at = line->has_first_promised_at = false;
 	line->live = true;
@@ -170,6 +185,7 @@ bo_apply_change(SettleState *st, LineChange *change)
 				line->cancelled = qty_max(qty_sub(line->ordered, line->shipped), qty_zero);
 			}
 			bo_set_open(line);
+			wait_for_first_settling(st, change, line);
 			if (!change->baseline && change->action == LINE_INSERT)
 				ship(st, line, change->known_shipped ? qty_sub(line->shipped, change->known_shipped) : line->shipped);
 			return;
@@ -188,6 +204,7 @@ bo_apply_change(SettleState *st, LineChange *change)
 				line->rank_changed = true;
 			take_values(st, change, line);
 			release_excess(st, line, "decrease");
+			wait_for_first_settling(st, change, line);
 			if (qty_sign(line->returned) > 0)
 			{
 				Qty			back = qty_min(line->returned, bo_waits_for(line));
@@ -259,6 +276,7 @@ bo_apply_change(SettleState *st, LineChange *change)
 			if (qty_sign(line->old_backordered) > 0)
 				line->rank_changed = true;
 			end_line(st, change, line);
+			wait_for_first_settling(st, change, line);
 			return;
 	}
 }
@@ -345,6 +363,7 @@ put_line(BoRows *rows, Line *line)
 	values[21] = NumericGetDatum(line->picked);
 	values[22] = NumericGetDatum(line->allocated);
 	values[23] = NumericGetDatum(line->first_allocated);
+	nulls[23] = line->first_allocated == NULL;
 	values[24] = NumericGetDatum(line->first_shipped);
 	nulls[24] = line->first_shipped == NULL;
 	values[25] = NumericGetDatum(line->folded);
@@ -415,15 +434,16 @@ bo_write_lines(SettleState *st)
 			Line	   *line = lfirst(lc);
 			bool		has_row = ItemPointerIsValid(&line->tid);
 			Qty			backordered = line->remove ? qty_zero : bo_waits_for(line);
+			bool		eligible = bo_is_eligible(line);
 
 			/* Counters: the line as it was goes, as it is comes. */
 			old_backordered = line->exists ? line->old_backordered : qty_zero;
-			if (qty_cmp(backordered, old_backordered) != 0 || line->held != line->old_held)
+			if (qty_cmp(backordered, old_backordered) != 0 || (line->exists && eligible != line->old_eligible))
 				stock->changed = true;
 			stock->backordered = qty_add(stock->backordered, qty_sub(backordered, old_backordered));
-			if (line->exists && line->old_held)
+			if (line->exists && !line->old_eligible)
 				stock->backordered_held = qty_sub(stock->backordered_held, old_backordered);
-			if (line->held && !line->remove)
+			if (!eligible && !line->remove)
 				stock->backordered_held = qty_add(stock->backordered_held, backordered);
 			if (line->rank_changed)
 				stock->changed = true;
@@ -456,14 +476,4 @@ bo_write_lines(SettleState *st)
 			write_line(&inserted, line);
 	}
 	write_batch(&inserted);
-}
-
-/* Did a settling record this line as it was found?  Then *line_id is its number. */
-bool
-bo_is_new_baseline(const LineChange *change, int64 *line_id)
-{
-	if (!change->baseline || change->line == NULL || !change->line->new_incarnation)
-		return false;
-	*line_id = change->line->line_id;
-	return true;
 }

@@ -240,11 +240,6 @@ bo_promise_stock(SettleState *st, Stock *stock)
 		return;
 	}
 	joining = joining_lines(stock);
-	if (st->request->leave_promises && joining != NIL && !joins_at_end(stock, joining))
-	{
-		stock->promises_stale = stock->changed = true;
-		return;
-	}
 	if (joining == NIL && !stock->rank_changed && !stock->supply_changed && qty_sign(stock->allocated_to_waiting) == 0 && !st->request->repromise)
 		return;
 	read_handling_time(stock);

@@ -76,7 +76,7 @@ bo_load_line(int row, Stock *stock)
 	line->old_backordered = backordered;
 	line->old_covered = qty_add(line->allocated, line->shipped);
 	line->old_allocated = line->allocated;
-	line->old_held = line->held;
+	line->old_eligible = bo_is_eligible(line);
 	line->returned = qty_zero;
 	line->overshipped = qty_zero;
 	line->open = qty_add(line->allocated, backordered);
@@ -229,7 +229,7 @@ bo_queue_next(Queue *queue)
 	return result;
 }
 
-/* What recorded lines that this settling has not touched wait for, held ones left out. */
+/* What recorded lines that this settling has not touched wait for, as far as they are eligible. */
 Qty
 bo_other_waiting(Stock *stock)
 {
@@ -240,7 +240,7 @@ bo_other_waiting(Stock *stock)
 	{
 		Line	   *line = lfirst(lc);
 
-		if (line->exists && !line->old_held)
+		if (line->exists && line->old_eligible)
 			result = qty_sub(result, line->old_backordered);
 	}
 	return result;

@@ -165,6 +165,7 @@ settle_all(SettleState *st)
 	ListCell   *lc;
 
 	bo_read_changed_lines(st);
+	bo_begin_first_settlings(st);
 	bo_read_supply(st);
 	bo_read_attached_stock(st);
 	bo_take_movements(st);

@@ -90,16 +90,16 @@ struct SettleRequest
 	bool		(*next) (SettleRequest *request); /* the next piece of changes, which are all there is then; NULL: no more */
 	bool		small_batches;	/* they may be */
 	void	   *next_arg;
-	bool		leave_promises;	/* of lines that do not join at the end: mark the stock row */
+	bool		record_only;	/* lines that an import finds are recorded, and wait for their first settling */
+	int32		first_settling; /* the source whose such lines have it now, at the stock rows that are named; 0: none */
+	int			settle_limit;	/* so many of them at most */
+	int			settled_keys;	/* how many of the stock rows, in the order of locks, have none left */
 	List	   *stock_notes;	/* of StockNote: stock whose figure is to be looked at */
 	bool		stock_notes_whole; /* all of a table, rows too that an older snapshot does not see */
 	bool		stock_mapping_changed; /* with another mapping: what it does not name any more is not the application's */
 	int64		lines_changed;
 	int64		counts_written; /* counts written */
 };
-
-/* lines.c */
-extern bool bo_is_new_baseline(const LineChange *change, int64 *line_id);
 
 /* settle.c */
 extern void bo_settle(SettleRequest *request);

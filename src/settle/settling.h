@@ -34,7 +34,7 @@ struct Line
 	Qty			shipped;
 	Qty			picked;
 	Qty			allocated;
-	Qty			first_allocated;
+	Qty			first_allocated;	/* NULL: an import recorded the line and its first settling is yet to come */
 	Qty			first_shipped;	/* NULL: nothing */
 	Qty			folded;			/* NULL: nothing */
 	int32		priority;
@@ -54,7 +54,7 @@ struct Line
 	Qty			old_backordered;	/* at load; 0 for a line without a row */
 	Qty			old_covered;	/* allocated + shipped at load */
 	Qty			old_allocated;
-	bool		old_held;
+	bool		old_eligible;
 	Qty			returned;		/* shipped goods that came back and are the line's first */
 	Qty			overshipped;	/* shipped beyond its allocation */
 	bool		refuse_overship;
@@ -93,7 +93,7 @@ struct Stock
 	Qty			unavailable;
 	Qty			allocated;
 	Qty			backordered;
-	Qty			backordered_held;
+	Qty			backordered_held;	/* of backordered, what lines wait for that are not eligible */
 	Qty			on_order;
 	bool		promises_stale;
 	int32		handling_time;
@@ -202,6 +202,9 @@ extern void bo_write_stock(SettleState *st);
 
 /* lock_set.c */
 extern void bo_lock_set(SettleState *st);
+
+/* first_settling.c */
+extern void bo_begin_first_settlings(SettleState *st);
 
 /* queue.c */
 extern void bo_set_open(Line *line);

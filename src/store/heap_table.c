@@ -49,7 +49,7 @@
 
 Table		bo_heap_tables[] = {
 	[BO_TABLE_ORDER_LINE] = {.name = "order_line",.nchecks = 4,
-		.nullable = {"requested_at", "first_promised_at", "promised_at", "customer", "first_shipped", "folded", "backordered"},.columns = {
+		.nullable = {"first_allocated", "requested_at", "first_promised_at", "promised_at", "customer", "first_shipped", "folded", "backordered"},.columns = {
 			[LINE_LINE_ID] = {"line_id", INT8OID}, [LINE_QUEUED_AT] = {"queued_at", TIMESTAMPTZOID}, [LINE_SOURCE_ID] = {"source_id", INT4OID},
 			[LINE_PRIORITY] = {"priority", INT4OID}, [LINE_LIVE] = {"live", BOOLOID}, [LINE_DELETED] = {"deleted", BOOLOID}, [LINE_HELD] = {"held", BOOLOID},
 			[LINE_TENANT] = {"tenant", TEXTOID}, [LINE_ORDER_KEY] = {"order_key", TEXTOID}, [LINE_LINE_KEY] = {"line_key", TEXTOID},

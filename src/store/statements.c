@@ -104,7 +104,7 @@ const RowsKind bo_rows_kinds[] = {
 	"WHERE p.tenant = k.tenant AND p.po_id = k.po_id RETURNING p.tenant, p.po_id, p.status) " \
 	"SELECT g.po_id, g.line_no, v.status FROM given g LEFT JOIN revised v ON v.tenant = g.tenant AND v.po_id = g.po_id "
 
-#define IMPORT_COLUMNS "i.state, i.recheck, i.position, i.recorded_position, i.added_at, i.phase, i.line_ids <> '{}'"
+#define IMPORT_COLUMNS "i.state, i.recheck, i.position, i.recorded_position, i.added_at, i.phase, i.allocated_item, i.allocated_location"
 
 #define SOURCE_COLUMNS \
 	"line_schema, line_table, line_relid, header_schema, header_table, header_relid, order_key, line_key, header_key, " \
@@ -163,6 +163,7 @@ const Statement bo_statements[] = {
 	[BO_READ_QUEUE] = {-1, 3, {TEXTOID, TEXTOID, TEXTOID},
 		"SELECT " LINE_COLUMNS " FROM backorder.order_line l "
 		"WHERE l.tenant = $1 AND l.item = $2 AND l.location = $3 AND l.backordered > 0 AND NOT l.held "
+		"AND l.first_allocated IS NOT NULL "
 	"ORDER BY l.priority DESC, l.queued_at, l.line_id"},
 	[BO_READ_ALLOCATED] = {-1, 3, {TEXTOID, TEXTOID, TEXTOID},
 		"SELECT " LINE_COLUMNS " FROM backorder.order_line l "
@@ -173,6 +174,7 @@ const Statement bo_statements[] = {
 	[BO_READ_LAST_WAITING] = {-1, 3, {TEXTOID, TEXTOID, TEXTOID},
 		"SELECT l.priority, l.queued_at, l.line_id FROM backorder.order_line l "
 		"WHERE l.tenant = $1 AND l.item = $2 AND l.location = $3 AND l.backordered > 0 AND NOT l.held "
+		"AND l.first_allocated IS NOT NULL "
 	"ORDER BY l.priority, l.queued_at DESC, l.line_id DESC LIMIT 1"},
 	[BO_INSERT_LINES] = {BO_ROWS_LINES, 0, {0},
 		"INSERT INTO backorder.order_line (tenant, line_id, source_id, priority, live, deleted, held, queued_at, requested_at, "
@@ -380,22 +382,27 @@ const Statement bo_statements[] = {
 		"INSERT INTO backorder_internal.source_import (tenant, source_id, state, recheck, total) "
 		"SELECT s.tenant, s.source_id, $2, $3, $4 FROM backorder.source s WHERE s.source_id = $1 "
 		"ON CONFLICT (tenant, source_id) DO UPDATE SET state = $2, recheck = $3, total = $4, phase = 'table', position = NULL, "
-		"recorded_position = NULL, ranked_item = NULL, ranked_location = NULL, "
-		"line_ids = CASE WHEN $2 IN ('outdated', 'resyncing') THEN '{}' ELSE source_import.line_ids END, "
+		"recorded_position = NULL, allocated_item = NULL, allocated_location = NULL, "
 	"orders = 0, lines = 0, started_at = NULL, updated_at = NULL, finished_at = NULL"},
 	[BO_READ_IMPORT_BEGIN] = {-1, 1, {INT4OID},
 	"SELECT i.xmin, i.cmin FROM backorder_internal.source_import i WHERE i.source_id = $1"},
-	[BO_STEP_IMPORT] = {-1, 8, {INT4OID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID, TEXTOID, TEXTOID},
-		"UPDATE backorder_internal.source_import SET state = $2, phase = $7, "
-		"line_ids = CASE WHEN $2 = 'imported' THEN '{}' ELSE line_ids + coalesce($8::int8multirange, '{}') END, position = coalesce($3, position), "
+	[BO_STEP_IMPORT] = {-1, 9, {INT4OID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID},
+		"UPDATE backorder_internal.source_import SET state = $2, phase = $7, position = coalesce($3, position), "
 		"recorded_position = coalesce($4, recorded_position), orders = orders + $5, lines = lines + $6, "
+		"allocated_item = $8, allocated_location = $9, "
 		"started_at = coalesce(started_at, clock_timestamp()), updated_at = clock_timestamp(), "
 		"finished_at = CASE WHEN $2 = 'imported' THEN clock_timestamp() END WHERE source_id = $1 "
 	"RETURNING state"},
 	[BO_FORGET_IMPORT] = {-1, 1, {INT4OID},
 	"DELETE FROM backorder_internal.source_import WHERE source_id = $1"},
-	[BO_RANK_IMPORTED] = {-1, 2, {INT4OID, INT4OID},
-	"SELECT backorder_internal.rank_imported($1, $2)"},
+	[BO_READ_UNSETTLED_STOCK] = {-1, 4, {TEXTOID, TEXTOID, TEXTOID, INT4OID},
+		"SELECT s.item, s.location FROM backorder.stock s WHERE s.tenant = $1 AND s.backordered_held > 0 "
+	"AND ($2 IS NULL OR (s.item, s.location) > ($2, $3)) ORDER BY s.tenant, s.item, s.location LIMIT $4"},
+	[BO_READ_UNSETTLED_LINES] = {-1, 5, {TEXTOID, TEXTOID, TEXTOID, INT4OID, INT4OID},
+		"SELECT " LINE_COLUMNS " FROM backorder.order_line l "
+		"WHERE l.tenant = $1 AND l.item = $2 AND l.location = $3 AND l.backordered > 0 AND NOT l.held "
+		"AND l.source_id = $4 AND l.first_allocated IS NULL "
+	"ORDER BY l.priority DESC, l.queued_at, l.line_id LIMIT $5"},
 	[BO_UNSEE_ORDERS] = {-1, 2, {TEXTOID, INT4OID},
 	"UPDATE backorder.sales_order SET revision = 0 WHERE tenant = $1 AND source_id = $2"},
 	[BO_READ_RECORDED_ORDERS] = {-1, 6, {TEXTOID, INT4OID, TEXTOID, TEXTOID, INT8OID, BOOLOID},

@@ -391,6 +391,7 @@ sub log_E
 	$self->settle;
 	$self->note_all($shop);
 	$self->settle(whole => 1, import => 1);
+	$self->settle_imported($shop, keys %{ $self->{stock} }) if $self->{importing}{$shop};
 	$self->imported($shop);
 	return;
 }
@@ -439,22 +440,25 @@ sub log_B
 		$self->note($shop, $_) foreach sort { $a <=> $b } grep { $_ <= $position } keys %{ $self->{unseen}{$shop} };
 		$self->settle(whole => 1, import => 1, batch => 1);
 	}
-	elsif ($phase eq 'ranks' && "$item|$location" ne "$to_item|$to_location")
+	elsif ($phase eq 'allocate' && "$item|$location" ne "$to_item|$to_location")
 	{
-		foreach my $place (keys %{ $self->{stock} })
-		{
-			my ($i, $l) = split(/\|/, $place);
-			next if ($i cmp $item || $l cmp $location) <= 0 || ($i cmp $to_item || $l cmp $to_location) > 0;
-			my @mine = by_rank(grep { $_->{shop} eq $shop && $_->{imported} && !$_->{served} && !$_->{held} } values %{ $self->{stock}{$place}{lines} });
-			my $left = sum0(map { $_->{allocated} } @mine);
-			foreach my $r (@mine)
-			{
-				$r->{allocated} = min(&open($r), $left);
-				$left -= $r->{allocated};
-			}
-		}
+		$self->settle_imported($shop, grep { my ($i, $l) = split(/\|/, $_); ($i cmp $item || $l cmp $location) > 0 && ($i cmp $to_item || $l cmp $to_location) <= 0 }
+			keys %{ $self->{stock} });
 	}
 	$self->imported($shop) if $state eq 'imported';
+	return;
+}
+
+# Lines that an import recorded only are settled, by rank.
+sub settle_imported
+{
+	my ($self, $shop, @places) = @_;
+
+	foreach my $place (@places)
+	{
+		delete $_->{unsettled} foreach grep { $_->{shop} eq $shop } values %{ $self->{stock}{$place}{lines} };
+	}
+	$self->allocate({ map { $_ => 1 } @places });
 	return;
 }
 
@@ -567,10 +571,10 @@ sub settle
 			$r = { shop => $shop, age => ++$self->{serial}, allocated => 0, live => $now->{demand}, deleted => 0, shipped => 0, queued_at => 0, line_id => 0 };
 			push @fresh, $r;
 			$self->{fresh}{$r} = 1;
-			$r->{imported} = $with{batch} && $baseline;
 			@$r{qw(order line)} = ($order, $now->{line});
 			$self->values_of($r, $now);
 			$r->{shipped} = $now->{shipped};
+			$r->{unsettled} = 1 if $with{batch} && $baseline && may_wait_for_import($r);
 			$self->stock($r->{item}, $r->{location})->{lines}{$r} = $r;
 			$stocks{$place} = 1;
 			if (!$baseline && $difference < 0 && $old && "$old->{item}|$old->{location}" ne $place)
@@ -594,6 +598,7 @@ sub settle
 			$self->values_of($r, $now);
 			$r->{shipped} = $now->{shipped};
 			$self->give($r, min(waits($r), 0));
+			delete $r->{unsettled} if !may_wait_for_import($r);
 			$self->give($r, min(-$over, waits($r))) if $over < 0;
 		}
 		$self->{recorded}{$shop}{ $r->{order} }{ $r->{line} } = $r;
@@ -667,13 +672,15 @@ sub take_as_recorded
 	return;
 }
 
-# More, or less, is allocated to a line; of one that was there before, that is in the ledger.
+# A line that an import finds and that wants stock waits until all are recorded, but for what is held or picked.
+sub may_wait_for_import { my ($r) = @_; return !$r->{held} && $r->{picked} == 0 && waits($r) > 0 }
+
+# More, or less, is allocated to a line.
 sub give
 {
 	my ($self, $r, $quantity) = @_;
 
 	$r->{allocated} += $quantity;
-	$r->{served} = 1 if $quantity != 0 && !$self->{fresh}{$r};
 	return;
 }
 
@@ -711,6 +718,7 @@ sub end_line
 	my ($self, $r, $now, $displaced) = @_;
 
 	@$r{qw(live deleted allocated)} = (0, $now ? 0 : 1, 0);
+	delete $r->{unsettled};
 	if ($r->{shipped} == 0 || $displaced)
 	{
 		delete $self->stock($r->{item}, $r->{location})->{lines}{$r};
@@ -842,7 +850,7 @@ sub allocate
 		foreach my $r (@queue)
 		{
 			last if $free <= 0;
-			next if $r->{held} || waits($r) <= 0;
+			next if $r->{held} || $r->{unsettled} || waits($r) <= 0;
 			my $part = min($free, waits($r));
 			$self->give($r, $part);
 			$free -= $part;

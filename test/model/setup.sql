@@ -70,7 +70,7 @@ CREATE FUNCTION model.log_import() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
 	shop CONSTANT text := substr('abc', NEW.source_id, 1);
 BEGIN
-	PERFORM model.did_all('B', shop, NEW.state, OLD.phase, NEW.position, OLD.ranked_item, OLD.ranked_location, NEW.ranked_item, NEW.ranked_location);
+	PERFORM model.did_all('B', shop, NEW.state, OLD.phase, NEW.position, OLD.allocated_item, OLD.allocated_location, NEW.allocated_item, NEW.allocated_location);
 	RETURN NULL;
 END $$;
 
