@@ -30,6 +30,8 @@ CREATE INDEX ON shipped (order_id, no);
 SELECT backorder.attach('line', 'item', 'quantity', order_key => 'order_id', line_key => 'no', header_table => 'header', header_key => 'id', live => $$state IN ('open', 'paid')$$,
 	shipped => '(SELECT sum(s.n) FROM shipped s WHERE (s.order_id, s.no) = (line.order_id, line.no))', watch => ARRAY['shipped: order_id']) > 0 AS attached;
 RESET ROLE;
+-- Once it is attached, its owner needs no right on the schema: not for rows, and not for new partitions.
+REVOKE ALL ON SCHEMA backorder FROM regress_backorder_app;
 SELECT count(*) FROM backorder.receive('pt A', 5);
 SET ROLE regress_backorder_app;
 INSERT INTO header VALUES (1, 'open'), (2, 'open'), (3, 'done');
@@ -76,6 +78,9 @@ ALTER TABLE line_0 RENAME TO line_even;
 INSERT INTO line_even SELECT o, 7, 'pt C', 1 FROM generate_series(1, 4) o WHERE satisfies_hash_partition('line'::regclass, 2, 0, o) LIMIT 1;
 SELECT line_key, has FROM parts_recorded WHERE item = 'pt C';
 -- A partition that has partitions comes and goes with all of them.
+RESET ROLE;
+GRANT USAGE ON SCHEMA backorder TO regress_backorder_app;
+SET ROLE regress_backorder_app;
 CREATE TABLE deep (order_id integer, no integer, item text, quantity integer, PRIMARY KEY (order_id, no)) PARTITION BY RANGE (order_id);
 CREATE TABLE deep_1 PARTITION OF deep FOR VALUES FROM (0) TO (10);
 SELECT backorder.attach('deep', 'item', 'quantity', order_key => 'order_id', line_key => 'no') > 0 AS attached;

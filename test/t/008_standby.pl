@@ -57,6 +57,8 @@ my %argument = (
 	text => q{'1'}, numeric => 2, integer => 1, bigint => 1, boolean => 'false', date => q{'2024-02-01'}, oid => q{'shop.lines'::regclass},
 	regclass => q{'shop.lines'}, 'timestamp with time zone' => q{'2024-02-01 12:00+00'}, 'text[]' => q{'{a,b}'},
 	'backorder.order_line[]' => '(SELECT array_agg(l ORDER BY l.line_id) FROM backorder.order_line l)',
+	'backorder.source' => '(SELECT s FROM backorder.source s ORDER BY s.source_id LIMIT 1)',
+	'backorder.stock_source' => '(SELECT s FROM backorder.stock_source s ORDER BY s.source_id LIMIT 1)',
 	'backorder_internal.source_import' => '(SELECT i FROM backorder_internal.source_import i LIMIT 1)');
 my @functions = split(/\n/, $primary->safe_psql('postgres', q{
 	SELECT p.oid::regproc || '|' || coalesce((SELECT string_agg(format_type(a.type, NULL), ',' ORDER BY a.n)
