@@ -136,16 +136,10 @@ read_recorded(Reconcile *r, List *notes)
 	foreach(lc, notes)
 	{
 		OrderNote  *note = lfirst(lc);
-		Datum		values[4];
-		bool		nulls[4] = {false};
 
 		if (note->state.seen == ORDER_NEW && !r->mode.whole)
 			continue;			/* recorded by nobody before */
-		values[0] = bo_text(note->tenant);
-		values[1] = Int32GetDatum(note->key.source_id);
-		values[2] = bo_text(note->key.order_key);
-		values[3] = Int32GetDatum(i++);
-		bo_rows_put(rows, values, nulls);
+		bo_put_order(rows, note->tenant, note->key.source_id, note->key.order_key, i++);
 		orders = lappend(orders, hash_search(r->orders, &note->key, HASH_FIND, NULL));
 	}
 	if (i == 0)
