@@ -22,7 +22,7 @@
 #include "pending/pending.h"
 #include "store/store.h"
 
-/* Orders are announced in pieces of this many, so that memory stays flat. */
+/* Orders are announced in batches of this many, so that memory stays flat. */
 #define ANNOUNCE_BATCH 1000
 
 /* A line before the transaction first changed what it has. */
@@ -248,7 +248,7 @@ take_line(int i, const Datum *values, const bool *nulls, void *arg)
 
 /* ---------- lines that need not be read ---------- */
 
-/* Of more changes nothing is kept: what they take is in memory twice. */
+/* Above this many changes nothing is kept: every kept line is a second copy in memory. */
 #define KEPT_CHANGES 1000
 
 /* Runs of settling and, at once, announcing: from one to the other the lines of new orders are kept. */
@@ -256,7 +256,7 @@ static uint64 run;
 static bool keeping;
 static int	nsettled;			/* settlings in this run */
 
-/* From true to false, a run, no row of ours is written but by settling and announcing. */
+/* Between keep(true) and keep(false), a run, only settling and announcing write our tables: so kept lines stay valid. */
 void
 bo_announce_keep(bool keep)
 {

@@ -207,6 +207,33 @@ typedef enum WaitingOrderColumn
 	WAITING_COLUMNS_READ
 } WaitingOrderColumn;
 
+/* What reconcile reads of the lines that are recorded of an order, behind the number of the order. */
+#define RECORDED_COLUMNS(COLUMN) \
+	COLUMN(RECORDED_LINE_KEY, line_key) \
+	COLUMN(RECORDED_ITEM, item) \
+	COLUMN(RECORDED_LOCATION, location) \
+	COLUMN(RECORDED_CUSTOMER, customer) \
+	COLUMN(RECORDED_ORDERED, ordered) \
+	COLUMN(RECORDED_CANCELLED, cancelled) \
+	COLUMN(RECORDED_SHIPPED, shipped) \
+	COLUMN(RECORDED_PICKED, picked) \
+	COLUMN(RECORDED_LIVE, live) \
+	COLUMN(RECORDED_DELETED, deleted) \
+	COLUMN(RECORDED_PRIORITY, priority) \
+	COLUMN(RECORDED_QUEUED_AT, queued_at) \
+	COLUMN(RECORDED_REQUESTED_AT, requested_at) \
+	COLUMN(RECORDED_HELD, held) \
+	COLUMN(RECORDED_LINE_ID, line_id)
+
+#define RECORDED_CONSTANT(constant, name) constant,
+
+typedef enum RecordedColumn
+{
+	RECORDED_N,
+	RECORDED_COLUMNS(RECORDED_CONSTANT)
+	RECORDED_COLUMNS_READ
+} RecordedColumn;
+
 /* Row sets whose rows are already in the table say first where. */
 #define GIVEN_TID 0
 

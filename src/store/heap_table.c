@@ -3,9 +3,10 @@
  *		The tables whose rows are written without a statement: what is known of
  *		each, and whether it is what the extension created.
  *
- * That is kept until the table's relcache entry changes.  A table that is not
- * what the extension created, as one that got a trigger, a rule, a policy, a
- * column, a constraint or an index of another kind, is left to the statement.
+ * What each looks like is in columns.h.  That a table looks so is kept until its
+ * relcache entry changes.  A table that is not what the extension created, as
+ * one that got a trigger, a rule, a policy, a column, a constraint or an index
+ * of another kind, is left to the statement.
  */
 #include "postgres.h"
 
@@ -307,7 +308,7 @@ bo_index(BoHeap *heap, int which)
 	return heap->indexes[which];
 }
 
-/* Opens the indexes that a row which is written is in, but for the one whose entries are late; -1: none are. */
+/* Opens the indexes that a written row is in, but for the one whose entries are deferred; -1: none are. */
 void
 bo_open_indexes(BoHeap *heap, TupleTableSlot *slot, int deferred)
 {
@@ -328,7 +329,7 @@ bo_heap_close(BoHeap *heap)
 	pfree(heap);
 }
 
-/* Inserts the index entries of a row that was written, but for that of the index number late; -1: all. */
+/* Inserts the index entries of a written row, but for that of the deferred index; -1: all. */
 void
 bo_heap_insert_indexes(BoHeap *heap, TupleTableSlot *slot, bool update, bool summarizing, int deferred)
 {
@@ -365,7 +366,7 @@ bo_heap_update_row(BoHeap *heap, ItemPointer tid, TupleTableSlot *slot, CommandI
 		bo_raise_concurrent();
 	if (result != TM_Ok)
 		elog(ERROR, "row of backorder.%s cannot be updated: %d", heap->table->name, result);
-	/* That no key changes is a hint for the indexes, and true of stock and orders. */
+	/* Updates of stock and sales_order never change an indexed key; this tells their indexes so. */
 	if (update_indexes != BO_UPDATE_NO_INDEXES)
 		bo_heap_insert_indexes(heap, slot, heap->table != &bo_heap_tables[BO_TABLE_ORDER_LINE], bo_only_summarizing(update_indexes), -1);
 }

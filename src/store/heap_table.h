@@ -11,11 +11,11 @@
 #include "nodes/execnodes.h"
 #include "utils/relcache.h"
 
-/* As many columns and indexes as a table may have: a byte and a pointer each, whichever are used. */
+/* At least what the largest table has (heap_table.c asserts it); indexes of somebody's own may come on top. */
 #define MAX_COLUMNS 32
 #define MAX_INDEXES 8
 
-/* Of so many rows of a table a session remembers where they are: 6 bytes each, 96 kB. */
+/* Of so many rows of a table a session remembers where they are: 6 bytes each, 96 kB a session. */
 #define REMEMBERED_ROWS 16384
 
 /* A column, and what columns.h says of it. */

@@ -28,10 +28,10 @@
 /* So many rows are inserted at once: several pages of them, whose WAL records are then one a page. */
 #define INSERT_BATCH 256
 
-/* From this many rows on the table is extended and written as COPY does: fewer would find the pages that others have room on. */
+/* From this many rows on they are written as by COPY, through a few buffers, so that a load does not push all else out of memory. */
 #define BULK_ROWS 1000
 
-/* Slots of the table's own descriptor are noted with the resource owner, whose array of 32 then becomes a hash table. */
+/* Slots of the table's own descriptor are noted with the resource owner, which gets slow from a few dozen on: then they have a copy. */
 #define MANY_SLOTS 32
 
 /* ---------- rows ---------- */

@@ -105,7 +105,7 @@ bo_rows_to_store(BoRows *rows)
 	}
 }
 
-/* The same for rows of order_line, some of whose index entries may wait there; late may be NULL. */
+/* As bo_rows(), for rows of order_line some of whose index entries may wait in deferred, which may be NULL. */
 BoRows *
 bo_rows_deferred(BoRowsKind kind, BoDeferredIndex *deferred)
 {

@@ -29,7 +29,7 @@
 #define FIRST_OF_WAITING(constant, name, type, null, value) "w." #name
 #define OF_WAITING(constant, name, type, null, value) ", w." #name
 
-/* The columns of a row set. */
+/* A kind of row sets: what it is called, and its columns. */
 #define KIND(name, ...) {name, lengthof(((const RowsColumn[]) {__VA_ARGS__})), (const RowsColumn[]) {__VA_ARGS__}}
 #define GIVEN_COLUMNS(table) table(GIVEN_COLUMN, GIVEN_COLUMN, GIVEN_COLUMN, COLUMN_NOTHING)
 
@@ -67,6 +67,9 @@ const RowsKind bo_rows_kinds[] = {
 #define INSERT(table, columns, rows) \
 	"INSERT INTO backorder." table " (" columns(FIRST_NAME, NAME, NAME, COLUMN_NOTHING) ") " \
 	"SELECT " columns(FIRST_GIVEN, GIVEN, GIVEN, COLUMN_NOTHING) " FROM " rows " g"
+
+/* By RecordedColumn. */
+#define RECORDED_OF_LINE(constant, name) ", l." #name
 
 /* By LineColumn, up to LINE_CTID; LINE_N may follow. */
 #define LINE_COLUMNS ORDER_LINE_COLUMNS(FIRST_OF_LINE, OF_LINE, OF_LINE, OF_LINE) ", l.ctid"
@@ -114,14 +117,11 @@ const Statement bo_statements[] = {
 		"ON CONFLICT (tenant, source_id, order_key) DO UPDATE SET revision = sales_order.revision + 1 "
 	"RETURNING revision - 1"},
 	[BO_READ_RECORDED] = {BO_ROWS_ORDERS, 0, {0},
-		"SELECT g.n, l.line_key, l.item, l.location, l.customer, l.ordered, l.cancelled, l.shipped, l.picked, l.live, l.deleted, "
-		"l.priority, l.queued_at, l.requested_at, l.held, l.line_id "
-		"FROM given_orders g JOIN backorder.order_line l ON l.tenant = g.tenant AND l.source_id = g.source_id AND l.order_key = g.order_key "
+		"SELECT g.n" RECORDED_COLUMNS(RECORDED_OF_LINE) " FROM given_orders g JOIN backorder.order_line l ON l.tenant = g.tenant AND l.source_id = g.source_id AND l.order_key = g.order_key "
 	"ORDER BY g.n, l.line_id"},
 	[BO_READ_RECORDED_LINE] = {-1, 4, {TEXTOID, INT4OID, TEXTOID, TEXTOID},
-		"SELECT 0, l.line_key, l.item, l.location, l.customer, l.ordered, l.cancelled, l.shipped, l.picked, l.live, l.deleted, "
-		"l.priority, l.queued_at, l.requested_at, l.held, l.line_id "
-	"FROM backorder.order_line l WHERE l.tenant = $1 AND l.source_id = $2 AND l.order_key = $3 AND l.line_key = $4"},
+		"SELECT 0" RECORDED_COLUMNS(RECORDED_OF_LINE)
+	" FROM backorder.order_line l WHERE l.tenant = $1 AND l.source_id = $2 AND l.order_key = $3 AND l.line_key = $4"},
 	[BO_FIND_RECORDED] = {BO_ROWS_ORDERS, 0, {0},
 		"SELECT 1 FROM given_orders g "
 	"JOIN backorder.order_line l ON l.tenant = g.tenant AND l.source_id = g.source_id AND l.order_key = g.order_key LIMIT 1"},

@@ -1,5 +1,6 @@
 -- What the library says of the hot tables is what the catalog says, and their rows are written without statements
 -- as long as nobody changed them.
+-- Changes hot tables on purpose: order_line, stock, sales_order, allocation, event, purchase_order_line, waiting_order (see script/test).
 SET client_min_messages = warning;
 CREATE SCHEMA columns;
 SET search_path = columns;
@@ -64,7 +65,7 @@ SELECT * FROM recorded(0);
 SELECT * FROM backorder_internal.heap_usable() WHERE NOT usable OR left_to_statements > 0;
 SELECT * FROM backorder.verify();
 
--- Changes hot tables on purpose (see script/test).  Orders come out right all the same, and later rows go to the heap again.
+-- Orders come out right all the same, and later rows go to the heap again.
 CREATE TABLE state (n integer GENERATED ALWAYS AS IDENTITY, change text, table_name text, reason text, left_to_statements boolean, orders_right boolean, wrong integer);
 CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 CREATE PROCEDURE try_it(change text, undo text) LANGUAGE plpgsql AS $$
