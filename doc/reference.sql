@@ -7,34 +7,25 @@ LOAD 'backorder';
 \echo
 \echo '## Functions'
 \echo
-\echo 'Functions that allocate stock return rows of type `backorder.allocated`: source, order_key, line_key, customer, item, location, quantity, allocated, backordered, ready. `at` is stored as `occurred_at`. `reference` is an idempotency key: the same call with the same reference does nothing.'
+\echo 'Functions that allocate stock return rows of type `backorder.allocated`.'
 \echo
-SELECT format(E'### %s\n\n```sql\n%sbackorder.%s(%s)%s\n```\n\n%s\n', p.proname, CASE WHEN p.prokind = 'p' THEN 'CALL ' END, p.proname,
-	regexp_replace(regexp_replace(pg_get_function_arguments(p.oid), '::(text|regclass)', '', 'g'), '^IN |(, )IN ', '\1', 'g'),
-	E'\n    RETURNS ' || pg_get_function_result(p.oid), obj_description(p.oid, 'pg_proc'))
+-- The first line of a comment says what the function does; each line behind it explains an argument, or several.
+SELECT format(E'### %s\n\n```sql\n%sbackorder.%s(%s)%s\n```\n\n%s\n%s', p.proname, CASE WHEN p.prokind = 'p' THEN 'CALL ' END, p.proname,
+	regexp_replace(regexp_replace(pg_get_function_arguments(p.oid), '::(text|regclass|integer)(\[\])?', '', 'g'), '^IN |(, )IN ', '\1', 'g'),
+	E'\n    RETURNS ' || pg_get_function_result(p.oid), d.lines[1],
+	(SELECT E'\n| argument | |\n| --- | --- |\n' || string_agg(regexp_replace(l.line, '^([a-z_, ]+): (.*)$', '| \1 | \2 |'), E'\n' ORDER BY l.n) || E'\n'
+		FROM unnest(d.lines) WITH ORDINALITY AS l (line, n) WHERE l.n > 1))
 FROM pg_proc p
-WHERE p.pronamespace = 'backorder'::regnamespace AND p.prorettype <> 'trigger'::regtype
+CROSS JOIN LATERAL string_to_array(obj_description(p.oid, 'pg_proc'), E'\n') AS d (lines)
+WHERE p.pronamespace = 'backorder'::regnamespace
 ORDER BY p.proname;
-\echo '### Arguments of attach'
+\echo '## Types'
 \echo
-\echo '| argument | meaning |'
-\echo '| --- | --- |'
-\echo '| item, quantity | a column of the line table, else of the header, else an SQL expression over `line`, `header` and what `joins` adds; item NULL: not stocked |'
-\echo '| line_key | columns that tell the lines of an order apart; default: the primary key. Behind columns, with `joins`, expressions: what a LEFT JOIN did not find is a part too |'
-\echo '| order_key | column(s) of the line table with the key of the order; default: the line key, so that each line is an order of its own, which is then said |'
-\echo '| header_table, header_key | the table of orders and its key; default: its primary key. Header and line are joined by `=`; a line whose header is not there is read with a NULL header |'
-\echo '| live | when a line is demand; default: always |'
-\echo '| shipped, picked, cancelled | cumulative quantities; default: none. NULL and negative count as 0 |'
-\echo '| location, customer, priority, queued_at, requested_at, held | default: one location, no customer, 0, when it was recorded, none, false |'
-\echo '| fulfilment | only `partial` yet |'
-\echo '| joins | further FROM items behind line and header: begins with JOIN, LEFT JOIN or a comma, e.g. `JOIN shop.product p ON p.id = line.product_id` |'
-\echo '| watch | `table: key columns`, or `table: SELECT order keys FROM … WHERE … watched.column`; `watched` is the changed row |'
-\echo '| timing | `deferred` (at commit) or `immediate` (at the end of each statement) |'
-\echo '| overship | `adjust` or `refuse` |'
-\echo '| on_error | `refuse` or `park` |'
-\echo '| tenant | company or stock pool |'
-\echo '| import | false: existing orders follow by `CALL backorder.import()` |'
-\echo
+SELECT format(E'### %s\n\n%s\n\n| column | type | |\n| --- | --- | --- |\n%s\n', c.relname, obj_description(c.reltype, 'pg_type'),
+	string_agg(format('| %s | %s | %s |', a.attname, format_type(a.atttypid, a.atttypmod), col_description(c.oid, a.attnum)), E'\n' ORDER BY a.attnum))
+FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE c.relnamespace = 'backorder'::regnamespace AND c.relkind = 'c'
+GROUP BY c.oid, c.relname, c.reltype ORDER BY c.relname;
 \echo '## Settings'
 \echo
 \echo '| setting | default | meaning |'
@@ -91,7 +82,8 @@ WHERE c.relnamespace = 'backorder'::regnamespace AND c.relkind = 'r'
 GROUP BY c.oid, c.relname ORDER BY c.relname;
 \echo '## Views'
 \echo
-SELECT format(E'### %s\n\n%s\n\nColumns: %s.\n', c.relname, obj_description(c.oid, 'pg_class'), string_agg(a.attname, ', ' ORDER BY a.attnum))
-FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+SELECT format(E'### %s\n\n%s\n\n| column | type | |\n| --- | --- | --- |\n%s\n', c.relname, obj_description(c.oid, 'pg_class'),
+	string_agg(format('| %s | %s | %s |', a.attname, format_type(a.atttypid, a.atttypmod), col_description(c.oid, a.attnum)), E'\n' ORDER BY a.attnum))
+FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 WHERE c.relnamespace = 'backorder'::regnamespace AND c.relkind = 'v'
 GROUP BY c.oid, c.relname ORDER BY c.relname;

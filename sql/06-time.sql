@@ -6,4 +6,5 @@ COMMENT ON FUNCTION backorder_internal.today() IS 'Today in backorder.timezone.'
 
 CREATE FUNCTION backorder_internal.day_of(at timestamptz) RETURNS date
 LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'bo_day_of';
-COMMENT ON FUNCTION backorder_internal.day_of(timestamptz) IS 'The day of a moment in backorder.timezone.';
+COMMENT ON FUNCTION backorder_internal.day_of(timestamptz) IS 'The day of a moment in backorder.timezone.
+at: the moment.';

@@ -129,7 +129,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		'ordered', l.ordered, 'shipped', l.shipped, 'allocated', l.allocated, 'backordered', l.backordered, 'promised_at', l.promised_at))
 	FROM unnest(lines) AS l WHERE l.backordered > 0
 $$;
-COMMENT ON FUNCTION backorder_internal.notified(backorder.order_line[]) IS 'What is told of an order''s lines, as waiting_order keeps it.';
+COMMENT ON FUNCTION backorder_internal.notified(backorder.order_line[]) IS 'What is told of an order''s lines, as waiting_order keeps it.
+lines: the lines.';
 
 CREATE TYPE backorder.allocated AS (
 	source regclass,
@@ -144,3 +145,13 @@ CREATE TYPE backorder.allocated AS (
 	ready boolean
 );
 COMMENT ON TYPE backorder.allocated IS 'What a line was allocated: the quantity, what it has and waits for now, and whether its order waits for nothing more.';
+COMMENT ON COLUMN backorder.allocated.source IS 'The attached table.';
+COMMENT ON COLUMN backorder.allocated.order_key IS 'Key of the order.';
+COMMENT ON COLUMN backorder.allocated.line_key IS 'Key of the line.';
+COMMENT ON COLUMN backorder.allocated.customer IS 'The customer.';
+COMMENT ON COLUMN backorder.allocated.item IS 'The item.';
+COMMENT ON COLUMN backorder.allocated.location IS 'The location.';
+COMMENT ON COLUMN backorder.allocated.quantity IS 'What the line got.';
+COMMENT ON COLUMN backorder.allocated.allocated IS 'What it has now.';
+COMMENT ON COLUMN backorder.allocated.backordered IS 'What it waits for now.';
+COMMENT ON COLUMN backorder.allocated.ready IS 'Whether its order waits for nothing more.';

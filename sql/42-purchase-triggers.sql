@@ -139,7 +139,11 @@ CREATE TRIGGER check_new_supplier AFTER UPDATE OF tenant, supplier ON backorder.
 
 CREATE FUNCTION backorder_internal.supplier_references(tenant text, supplier text, OUT po_id bigint, OUT item text) RETURNS record
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_supplier_references';
-COMMENT ON FUNCTION backorder_internal.supplier_references(text, text) IS 'A purchase order and an item that refer to a supplier that is gone, seen or not seen by this transaction''s snapshot.';
+COMMENT ON FUNCTION backorder_internal.supplier_references(text, text) IS 'A purchase order and an item that refer to a supplier that is gone, seen or not seen by this transaction''s snapshot.
+tenant: company or stock pool.
+supplier: the supplier.
+po_id: a purchase order, or NULL.
+item: an item, or NULL.';
 
 -- A supplier that is renamed takes its rows along; one that is deleted takes what it supplies along, and
 -- stays where there are purchase orders.

@@ -8,7 +8,11 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	LEFT JOIN backorder.supplier_item i ON i.tenant = s.tenant AND i.supplier = s.supplier AND i.item = $3
 	WHERE s.tenant = $1 AND s.supplier = $2
 $$;
-COMMENT ON FUNCTION backorder_internal.lead_time_date(text, text, text, timestamptz) IS 'The day on which a purchase order line placed then is expected by lead time.';
+COMMENT ON FUNCTION backorder_internal.lead_time_date(text, text, text, timestamptz) IS 'The day on which a purchase order line placed then is expected by lead time.
+tenant: company or stock pool.
+supplier: the supplier.
+item: the item.
+placed_at: when it is placed.';
 
 CREATE FUNCTION backorder_internal.lock_orders() RETURNS void
 LANGUAGE c AS 'MODULE_PATHNAME', 'bo_lock_pending_orders';
@@ -33,7 +37,10 @@ BEGIN
 		RAISE EXCEPTION 'purchase order % does not exist', po_id USING ERRCODE = 'OB009', HINT = 'See backorder.purchase_order.';
 	END IF;
 END $$;
-COMMENT ON FUNCTION backorder.place_purchase_order(bigint, timestamptz, text) IS 'Places a draft: its lines are supply from now on, dated by lead time where they have no date.';
+COMMENT ON FUNCTION backorder.place_purchase_order(bigint, timestamptz, text) IS 'Places a draft: its lines are supply from now on, dated by lead time where they have no date.
+po_id: the purchase order.
+at: when it is placed; lead times count from then.
+tenant: company or stock pool.';
 
 CREATE FUNCTION backorder.close_purchase_order(po_id bigint, tenant text DEFAULT '') RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -44,7 +51,9 @@ BEGIN
 		RAISE EXCEPTION 'purchase order % does not exist', po_id USING ERRCODE = 'OB009', HINT = 'See backorder.purchase_order.';
 	END IF;
 END $$;
-COMMENT ON FUNCTION backorder.close_purchase_order(bigint, text) IS 'Ends what is open of a placed purchase order: it is not coming.';
+COMMENT ON FUNCTION backorder.close_purchase_order(bigint, text) IS 'Ends what is open of a placed purchase order: it is not coming.
+po_id: the purchase order.
+tenant: company or stock pool.';
 
 CREATE FUNCTION backorder.cancel_purchase_order(po_id bigint, tenant text DEFAULT '') RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -55,7 +64,9 @@ BEGIN
 		RAISE EXCEPTION 'purchase order % does not exist', po_id USING ERRCODE = 'OB009', HINT = 'See backorder.purchase_order.';
 	END IF;
 END $$;
-COMMENT ON FUNCTION backorder.cancel_purchase_order(bigint, text) IS 'Cancels a purchase order of which nothing was received.';
+COMMENT ON FUNCTION backorder.cancel_purchase_order(bigint, text) IS 'Cancels a purchase order of which nothing was received.
+po_id: the purchase order.
+tenant: company or stock pool.';
 
 CREATE FUNCTION backorder.receive_purchase_line(po_id bigint, line_no integer, quantity numeric, held boolean DEFAULT false,
 	reference text DEFAULT NULL, at timestamptz DEFAULT now(), tenant text DEFAULT '')
@@ -72,7 +83,14 @@ BEGIN
 	RETURN QUERY SELECT * FROM backorder_internal.post_movements(ARRAY[backorder_internal.movement('receipt', line.item, line.location, quantity,
 		CASE WHEN held THEN quantity ELSE 0 END, reference, NULL, at, tenant, po_id, line_no)]);
 END $$;
-COMMENT ON FUNCTION backorder.receive_purchase_line(bigint, integer, numeric, boolean, text, timestamptz, text) IS 'Goods of one purchase order line arrived. A negative quantity reverses.';
+COMMENT ON FUNCTION backorder.receive_purchase_line(bigint, integer, numeric, boolean, text, timestamptz, text) IS 'Goods of one purchase order line arrived. Returns who got what.
+po_id: the purchase order.
+line_no: the line.
+quantity: how much; negative reverses.
+held: true: on hand, but not to be allocated.
+reference: an idempotency key. The same call with the same reference does nothing.
+at: when it happened; stored as occurred_at.
+tenant: company or stock pool.';
 
 -- Locks the stock rows of a purchase order's supply, in the order of settling; it has one location. Of lines that
 -- are not open too: somebody may be reversing their receipt.
@@ -89,7 +107,9 @@ BEGIN
 	END IF;
 	RETURN items;
 END $$;
-COMMENT ON FUNCTION backorder_internal.lock_supply(bigint, text) IS 'Locks the stock rows of a purchase order''s lines, and says of which items.';
+COMMENT ON FUNCTION backorder_internal.lock_supply(bigint, text) IS 'Locks the stock rows of a purchase order''s lines, and says of which items.
+po_id: the purchase order.
+tenant: company or stock pool.';
 
 CREATE FUNCTION backorder.receive_purchase_order(po_id bigint,
 	reference text DEFAULT NULL, at timestamptz DEFAULT now(), tenant text DEFAULT '')
@@ -135,4 +155,8 @@ BEGIN
 		RETURN QUERY SELECT * FROM backorder_internal.post_movements(arrived);
 	END IF;
 END $$;
-COMMENT ON FUNCTION backorder.receive_purchase_order(bigint, text, timestamptz, text) IS 'All that is open of a purchase order arrived. The movements get the reference with / and the line number.';
+COMMENT ON FUNCTION backorder.receive_purchase_order(bigint, text, timestamptz, text) IS 'All that is open of a purchase order arrived. Returns who got what.
+po_id: the purchase order.
+reference: an idempotency key. The movements get it with / and the line number.
+at: when it happened; stored as occurred_at.
+tenant: company or stock pool.';

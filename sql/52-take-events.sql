@@ -71,7 +71,9 @@ BEGIN
 	UPDATE backorder.event_consumer c SET generation = last.generation, xid = last.xid, id = last.id, taken_at = now()
 	WHERE c.consumer = take_events.consumer;
 END $$;
-COMMENT ON FUNCTION backorder.take_events(integer, text) IS 'The next events for a consumer, about max of them, whole orders at a time; taken for good when the transaction commits. A name that is new begins with the oldest event there is.';
+COMMENT ON FUNCTION backorder.take_events(integer, text) IS 'The next events for a consumer. A batch never splits the events of one order. They are taken for good when the transaction commits.
+max: about how many.
+consumer: name of the consumer. A name that is new begins with the oldest event there is.';
 
 CREATE FUNCTION backorder.drop_consumer(consumer text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -81,4 +83,5 @@ BEGIN
 		RAISE EXCEPTION 'consumer "%" has taken no events', consumer USING ERRCODE = 'OB009', HINT = 'Consumers are listed in backorder.event_consumer.';
 	END IF;
 END $$;
-COMMENT ON FUNCTION backorder.drop_consumer(text) IS 'Forgets a consumer of take_events(): compact() keeps no events for it any more.';
+COMMENT ON FUNCTION backorder.drop_consumer(text) IS 'Forgets a consumer of take_events(): compact() keeps no events for it any more.
+consumer: its name.';

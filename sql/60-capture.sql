@@ -35,4 +35,6 @@ ALTER TABLE backorder_internal.statement_work ENABLE ALWAYS TRIGGER statement_wo
 
 CREATE FUNCTION backorder_internal.evaluating(mapped_column text, order_key text) RETURNS boolean
 LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'bo_evaluating';
-COMMENT ON FUNCTION backorder_internal.evaluating(text, text) IS 'Notes which mapped column of which order is evaluated, for the error message.';
+COMMENT ON FUNCTION backorder_internal.evaluating(text, text) IS 'Notes which mapped column of which order is evaluated, for the error message.
+mapped_column: name of the mapped column.
+order_key: the order.';

@@ -13,7 +13,9 @@ COMMENT ON FUNCTION backorder_internal.collect_allocated() IS 'Begins to note wh
 
 CREATE FUNCTION backorder_internal.collected_allocated(OUT tenant text, OUT source_id integer, OUT order_key text, OUT line_key text, OUT quantity numeric)
 RETURNS SETOF record LANGUAGE c AS 'MODULE_PATHNAME', 'bo_collected_dealt';
-COMMENT ON FUNCTION backorder_internal.collected_allocated() IS 'What was allocated since collect_allocated().';
+COMMENT ON FUNCTION backorder_internal.collected_allocated() IS 'What was allocated since collect_allocated().
+tenant, source_id, order_key, line_key: the line.
+quantity: what it got, or lost where negative.';
 
 -- Inserts movements in one statement and returns what they allocated.  A reference that is already
 -- there with the same content is a repeated call: nothing happens.
@@ -70,7 +72,8 @@ BEGIN
 	JOIN backorder.order_line l ON l.tenant = g.tenant AND l.source_id = g.source_id AND l.order_key = g.order_key AND l.line_key = g.line_key
 	ORDER BY l.item, l.location, l.priority DESC, l.queued_at, l.line_id;
 END $$;
-COMMENT ON FUNCTION backorder_internal.post_movements(backorder.stock_movement[]) IS 'Inserts movements in one statement and returns what was allocated; the stock functions are written on it.';
+COMMENT ON FUNCTION backorder_internal.post_movements(backorder.stock_movement[]) IS 'Inserts movements in one statement and returns what was allocated. The stock functions are written on it.
+movements: the rows. Numbers and times of application are not read.';
 
 CREATE FUNCTION backorder_internal.movement(kind text, item text, location text, quantity numeric, unavailable numeric,
 	reference text, reason text, at timestamptz, tenant text, po_id bigint DEFAULT NULL, po_line_no integer DEFAULT NULL)
@@ -78,7 +81,9 @@ RETURNS backorder.stock_movement
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT ROW(tenant, NULL, item, location, kind, quantity, unavailable, po_id, po_line_no, NULL, reference, reason, at, NULL)::backorder.stock_movement
 $$;
-COMMENT ON FUNCTION backorder_internal.movement(text, text, text, numeric, numeric, text, text, timestamptz, text, bigint, integer) IS 'One row for post_movements().';
+COMMENT ON FUNCTION backorder_internal.movement(text, text, text, numeric, numeric, text, text, timestamptz, text, bigint, integer) IS 'One row for post_movements().
+kind, item, location, quantity, unavailable, reference, reason, tenant, po_id, po_line_no: its columns.
+at: when it happened.';
 
 CREATE FUNCTION backorder.receive(item text, quantity numeric, location text DEFAULT '', held boolean DEFAULT false,
 	reference text DEFAULT NULL, at timestamptz DEFAULT now(), tenant text DEFAULT '')
@@ -86,7 +91,14 @@ RETURNS SETOF backorder.allocated LANGUAGE sql SECURITY DEFINER SET search_path 
 	SELECT * FROM backorder_internal.post_movements(ARRAY[backorder_internal.movement('receipt', item, location, quantity,
 		CASE WHEN held THEN quantity ELSE 0 END, reference, NULL, at, tenant)])
 $$;
-COMMENT ON FUNCTION backorder.receive(text, numeric, text, boolean, text, timestamptz, text) IS 'Goods arrived without a purchase order: on hand, and allocated down the queue unless held. A negative quantity reverses.';
+COMMENT ON FUNCTION backorder.receive(text, numeric, text, boolean, text, timestamptz, text) IS 'Goods arrived without a purchase order: on hand, and allocated down the queue unless held. Returns who got what.
+item: the item.
+quantity: how much; negative reverses.
+location: where; empty where there is one location.
+held: true: on hand, but not to be allocated.
+reference: an idempotency key. The same call with the same reference does nothing.
+at: when it happened; stored as occurred_at.
+tenant: company or stock pool.';
 
 CREATE FUNCTION backorder.adjust(item text, quantity numeric, reason text, location text DEFAULT '', held boolean DEFAULT false,
 	reference text DEFAULT NULL, at timestamptz DEFAULT now(), tenant text DEFAULT '')
@@ -94,7 +106,15 @@ RETURNS SETOF backorder.allocated LANGUAGE sql SECURITY DEFINER SET search_path 
 	SELECT * FROM backorder_internal.post_movements(ARRAY[backorder_internal.movement('adjustment', item, location, quantity,
 		CASE WHEN held THEN quantity ELSE 0 END, reference, reason, at, tenant)])
 $$;
-COMMENT ON FUNCTION backorder.adjust(text, numeric, text, text, boolean, text, timestamptz, text) IS 'Corrects on hand by a signed quantity. Too little left takes allocation back from the lowest-ranked lines.';
+COMMENT ON FUNCTION backorder.adjust(text, numeric, text, text, boolean, text, timestamptz, text) IS 'Corrects on hand. Where too little is left, allocation is taken back from the lowest-ranked lines. Returns who got what.
+item: the item.
+quantity: the signed correction.
+reason: why, in the user''s words.
+location: where; empty where there is one location.
+held: true: what is found is not to be allocated.
+reference: an idempotency key. The same call with the same reference does nothing.
+at: when it happened; stored as occurred_at.
+tenant: company or stock pool.';
 
 CREATE FUNCTION backorder.count_stock(item text, counted numeric, location text DEFAULT '',
 	reference text DEFAULT NULL, at timestamptz DEFAULT now(), tenant text DEFAULT '')
@@ -113,21 +133,40 @@ BEGIN
 	RETURN QUERY SELECT * FROM backorder_internal.post_movements(ARRAY[backorder_internal.movement('count', count_stock.item, count_stock.location,
 		counted - present, 0, reference, NULL, at, tenant)]);
 END $$;
-COMMENT ON FUNCTION backorder.count_stock(text, numeric, text, text, timestamptz, text) IS 'Makes on hand what was counted.';
+COMMENT ON FUNCTION backorder.count_stock(text, numeric, text, text, timestamptz, text) IS 'Makes on hand what was counted. Returns who got what.
+item: the item.
+counted: what is there.
+location: where; empty where there is one location.
+reference: an idempotency key. The same call with the same reference does nothing.
+at: when it happened; stored as occurred_at.
+tenant: company or stock pool.';
 
 CREATE FUNCTION backorder.hold_stock(item text, quantity numeric, reason text, location text DEFAULT '',
 	reference text DEFAULT NULL, at timestamptz DEFAULT now(), tenant text DEFAULT '')
 RETURNS SETOF backorder.allocated LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT * FROM backorder_internal.post_movements(ARRAY[backorder_internal.movement('hold', item, location, 0, quantity, reference, reason, at, tenant)])
 $$;
-COMMENT ON FUNCTION backorder.hold_stock(text, numeric, text, text, text, timestamptz, text) IS 'Makes stock unavailable (quality hold, damaged).';
+COMMENT ON FUNCTION backorder.hold_stock(text, numeric, text, text, text, timestamptz, text) IS 'Makes stock unavailable, as in quality hold or damaged. Returns who got what.
+item: the item.
+quantity: how much.
+reason: why, in the user''s words.
+location: where; empty where there is one location.
+reference: an idempotency key. The same call with the same reference does nothing.
+at: when it happened; stored as occurred_at.
+tenant: company or stock pool.';
 
 CREATE FUNCTION backorder.release_stock(item text, quantity numeric, location text DEFAULT '',
 	reference text DEFAULT NULL, at timestamptz DEFAULT now(), tenant text DEFAULT '')
 RETURNS SETOF backorder.allocated LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT * FROM backorder_internal.post_movements(ARRAY[backorder_internal.movement('release', item, location, 0, - quantity, reference, NULL, at, tenant)])
 $$;
-COMMENT ON FUNCTION backorder.release_stock(text, numeric, text, text, timestamptz, text) IS 'Makes held stock available again and allocates it.';
+COMMENT ON FUNCTION backorder.release_stock(text, numeric, text, text, timestamptz, text) IS 'Makes held stock available again and allocates it. Returns who got what.
+item: the item.
+quantity: how much.
+location: where; empty where there is one location.
+reference: an idempotency key. The same call with the same reference does nothing.
+at: when it happened; stored as occurred_at.
+tenant: company or stock pool.';
 
 CREATE FUNCTION backorder.transfer(item text, quantity numeric, from_location text, to_location text,
 	reference text DEFAULT NULL, at timestamptz DEFAULT now(), tenant text DEFAULT '')
@@ -136,4 +175,11 @@ RETURNS SETOF backorder.allocated LANGUAGE sql SECURITY DEFINER SET search_path 
 		backorder_internal.movement('transfer', item, from_location, - quantity, 0, reference || '/from', NULL, at, tenant),
 		backorder_internal.movement('transfer', item, to_location, quantity, 0, reference || '/to', NULL, at, tenant)])
 $$;
-COMMENT ON FUNCTION backorder.transfer(text, numeric, text, text, text, timestamptz, text) IS 'Moves stock from one location to another. The two movements get the reference with /from and /to.';
+COMMENT ON FUNCTION backorder.transfer(text, numeric, text, text, text, timestamptz, text) IS 'Moves stock from one location to another. Returns who got what.
+item: the item.
+quantity: how much.
+from_location: where it leaves.
+to_location: where it arrives, at once.
+reference: an idempotency key. The two movements get it with /from and /to. The same call with the same reference does nothing.
+at: when it happened; stored as occurred_at.
+tenant: company or stock pool.';

@@ -2,11 +2,15 @@
 
 CREATE PROCEDURE backorder.import(line_table regclass, batch integer DEFAULT 1000)
 LANGUAGE c AS 'MODULE_PATHNAME', 'bo_import';
-COMMENT ON PROCEDURE backorder.import(regclass, integer) IS 'Records the orders of a table that was attached with import => false, or reconciles all orders of an attached table, in batches of so many orders that commit one by one, in READ COMMITTED. What its caller did before is committed first. Cancelled, or called again after a crash, it goes on where it was; two at once take turns.';
+COMMENT ON PROCEDURE backorder.import(regclass, integer) IS 'Records the orders of a table that was attached with import => false, or reconciles all orders of an attached table, in batches that commit one by one, in READ COMMITTED. What its caller did before is committed first. Cancelled, or called again after a crash, it goes on where it was; two at once take turns.
+line_table: the table.
+batch: how many orders a batch has.';
 
 CREATE FUNCTION backorder_internal.orders_to_import(source_id integer, OUT order_key text)
 RETURNS SETOF text LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_orders_to_import';
-COMMENT ON FUNCTION backorder_internal.orders_to_import(integer) IS 'The orders of a table that import() has not come to.';
+COMMENT ON FUNCTION backorder_internal.orders_to_import(integer) IS 'The orders of a table that import() has not come to.
+source_id: the source.
+order_key: an order.';
 
 CREATE VIEW backorder.import_progress AS
 SELECT i.tenant, i.source_id, backorder.source_relation(i.source_id) AS source, i.state, i.orders, i.total,
@@ -15,6 +19,19 @@ SELECT i.tenant, i.source_id, backorder.source_relation(i.source_id) AS source, 
 	i.started_at, i.updated_at, i.finished_at
 FROM backorder_internal.source_import i;
 COMMENT ON VIEW backorder.import_progress IS 'How far import() has come with each table it is used for, as of its last batch: orders done of about total. In the states waiting and outdated import() is to be called.';
+COMMENT ON COLUMN backorder.import_progress.tenant IS 'Company or stock pool.';
+COMMENT ON COLUMN backorder.import_progress.source_id IS 'The source.';
+COMMENT ON COLUMN backorder.import_progress.source IS 'Its table.';
+COMMENT ON COLUMN backorder.import_progress.state IS 'waiting for import(), importing, outdated (import() is to look at all orders again), resyncing (it does), or imported.';
+COMMENT ON COLUMN backorder.import_progress.orders IS 'Orders read so far.';
+COMMENT ON COLUMN backorder.import_progress.total IS 'Orders that the planner expected at the beginning.';
+COMMENT ON COLUMN backorder.import_progress.percent IS 'The share of these.';
+COMMENT ON COLUMN backorder.import_progress.lines IS 'Lines that changed, or were recorded.';
+COMMENT ON COLUMN backorder.import_progress.phase IS 'Which step it is in.';
+COMMENT ON COLUMN backorder.import_progress.position IS 'Where it is in that step: the last order, or item.';
+COMMENT ON COLUMN backorder.import_progress.started_at IS 'When the first batch was done.';
+COMMENT ON COLUMN backorder.import_progress.updated_at IS 'When the last batch was done.';
+COMMENT ON COLUMN backorder.import_progress.finished_at IS 'When it was finished.';
 
 -- Batches come by order key, so that a line may be imported behind another that ranks after it and has got the
 -- stock.  What lines have that were imported and not touched since is dealt among them again, by rank: as if all had
@@ -104,7 +121,9 @@ BEGIN
 	WHERE o.tenant = i.tenant AND o.source_id = i.source_id;
 	RETURN cardinality(items) = rank_imported.places;
 END $$;
-COMMENT ON FUNCTION backorder_internal.rank_imported(integer, integer) IS 'Deals what the next stock rows gave to imported lines among these again, by rank. Returns whether there are more.';
+COMMENT ON FUNCTION backorder_internal.rank_imported(integer, integer) IS 'Deals what the next stock rows gave to imported lines among these again, by rank. Returns whether there are more.
+source_id: the source.
+places: how many stock rows at most.';
 
 -- Lines that may be dealt anew: recorded by the import, served by nothing else since.
 CREATE FUNCTION backorder_internal.imported_lines(i backorder_internal.source_import, item text, location text) RETURNS SETOF backorder.order_line
@@ -120,4 +139,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	WHERE l.source_id = ($1).source_id AND l.line_id <@ ($1).line_ids AND l.folded IS NULL
 		AND NOT EXISTS (SELECT FROM backorder.allocation g WHERE g.tenant = l.tenant AND g.line_id = l.line_id)
 $$;
-COMMENT ON FUNCTION backorder_internal.imported_lines(backorder_internal.source_import, text, text) IS 'The open lines of an item at a location that an import recorded and that nothing else has served.';
+COMMENT ON FUNCTION backorder_internal.imported_lines(backorder_internal.source_import, text, text) IS 'The open lines of an item at a location that an import recorded and that nothing else has served.
+i: the import.
+item: the item.
+location: the location.';

@@ -1,35 +1,18 @@
 -- Retention: what is old and explains a counter is folded into one row, or into the row it explains;
 -- lines and orders of which nothing is left but that go.
+--
+-- compact() runs the steps below in the order of locks. Each step is a few passes over whole tables; no estimate, however
+-- old, is to make it quadratic: compact() switches nested loops off for all of them.
 
-CREATE FUNCTION backorder.compact(before timestamptz, tenant text DEFAULT '', places integer DEFAULT NULL,
-	OUT movements bigint, OUT openings bigint, OUT allocations bigint, OUT lines bigint, OUT orders bigint, OUT events bigint)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
--- Each statement is a few passes over whole tables; no estimate, however old, is to make it quadratic.
-SET enable_nestloop = off SET jit = off AS $$
+CREATE FUNCTION backorder_internal.compact_orders(before timestamptz, tenant text, OUT lines bigint, OUT orders bigint)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
 	p_before CONSTANT timestamptz := before;
 	p_tenant CONSTANT text := tenant;
-	p_places CONSTANT integer := places;
 	source_ids integer[];
 	order_keys text[];
-	items text[];
-	locations text[];
 BEGIN
-	IF p_before IS NULL OR p_before >= now() OR p_before = '-infinity' THEN
-		RAISE EXCEPTION 'invalid time % to compact before', p_before USING ERRCODE = 'OB009',
-			DETAIL = 'What is not older than this transaction is not old.',
-			HINT = 'Name a moment in the past, further back than any movement that may be repeated under its reference.';
-	END IF;
-	IF p_tenant IS NULL OR p_places < 1 THEN
-		RAISE EXCEPTION 'invalid arguments for compact' USING ERRCODE = 'OB009',
-			DETAIL = format('tenant %s, places %s.', quote_nullable(p_tenant), coalesce(p_places::text, 'NULL')),
-			HINT = 'Name the tenant; places is at least 1, or NULL for all.';
-	END IF;
-	PERFORM backorder.flush();
-	-- One at a time; nobody who writes orders or movements waits for this lock.
-	LOCK TABLE backorder.allocation IN SHARE UPDATE EXCLUSIVE MODE;
-
 	-- Orders first, in the order of locks. What is being written now is not old: it is left for the next time.
 	WITH recent AS MATERIALIZED (
 		SELECT m.line_id FROM backorder.stock_movement m WHERE m.tenant = p_tenant AND m.line_id IS NOT NULL AND m.applied_at >= p_before
@@ -80,7 +63,21 @@ BEGIN
 				WHERE p.tenant = o.tenant AND p.source_id = o.source_id AND p.order_key = o.order_key);
 		GET DIAGNOSTICS orders = ROW_COUNT;
 	END IF;
+END $$;
+COMMENT ON FUNCTION backorder_internal.compact_orders(timestamptz, text) IS 'Removes lines that the application deleted and orders without lines. Locks the orders; those that are being written are left for the next time.
+before: what is older is old.
+tenant: company or stock pool.
+lines: how many lines are gone.
+orders: how many orders are gone.';
 
+CREATE FUNCTION backorder_internal.compact_stock(before timestamptz, tenant text, places integer, OUT items text[], OUT locations text[])
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	p_before CONSTANT timestamptz := before;
+	p_tenant CONSTANT text := tenant;
+	p_places CONSTANT integer := places;
+BEGIN
 	-- Then stock, sorted. Receipts of a purchase order that is not closed stay: it may yet be reversed and cancelled.
 	SELECT array_agg(s.item), array_agg(s.location) INTO items, locations
 	FROM (
@@ -98,7 +95,21 @@ BEGIN
 		WHERE s.tenant = p_tenant
 		ORDER BY s.tenant, s.item, s.location FOR NO KEY UPDATE OF s
 	) s;
+END $$;
+COMMENT ON FUNCTION backorder_internal.compact_stock(timestamptz, text, integer) IS 'Locks the stock rows that have something to fold, sorted.
+before: what is older is old.
+tenant: company or stock pool.
+places: so many rows at most; NULL: all.
+items: their items.
+locations: their locations, in the same order.';
 
+CREATE FUNCTION backorder_internal.compact_movements(before timestamptz, tenant text, items text[], locations text[], OUT movements bigint, OUT openings bigint)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	p_before CONSTANT timestamptz := before;
+	p_tenant CONSTANT text := tenant;
+BEGIN
 	WITH old AS MATERIALIZED (
 		SELECT m.movement_id, m.item, m.location, m.quantity, m.unavailable, m.po_id, m.po_line_no, m.occurred_at
 		FROM backorder.stock_movement m
@@ -125,7 +136,22 @@ BEGIN
 		WHERE m.tenant = p_tenant AND m.movement_id = o.movement_id AND o.movement_id <> f.kept
 	)
 	SELECT coalesce(sum(f.n), 0), count(*) INTO movements, openings FROM fold f;
+END $$;
+COMMENT ON FUNCTION backorder_internal.compact_movements(timestamptz, text, text[], text[]) IS 'Folds old movements of locked stock rows into one opening each.
+before: what is older is old.
+tenant: company or stock pool.
+items: the items.
+locations: their locations.
+movements: how many movements were folded.
+openings: how many openings they became.';
 
+CREATE FUNCTION backorder_internal.compact_ledger(before timestamptz, tenant text, items text[], locations text[], OUT allocations bigint)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	p_before CONSTANT timestamptz := before;
+	p_tenant CONSTANT text := tenant;
+BEGIN
 	-- The ledger. Rows of lines that are gone just go.
 	WITH old AS MATERIALIZED (
 		SELECT a.allocation_id, a.line_id, a.item, a.location, a.quantity
@@ -138,7 +164,8 @@ BEGIN
 		WHERE l.tenant = p_tenant AND l.line_id = f.line_id
 		RETURNING l.item, l.location
 	), written AS (
-		-- Whoever waits for this stock with an older snapshot is to fail, not to lose the lines.
+		-- The rows are locked by compact_stock(): lines of theirs change, so whoever waits for this stock with an older
+		-- snapshot is to fail, not to lose the lines.
 		UPDATE backorder.stock s SET version = s.version + 1
 		FROM (SELECT DISTINCT f.item, f.location FROM folded f) f
 		WHERE s.tenant = p_tenant AND s.item = f.item AND s.location = f.location
@@ -147,11 +174,69 @@ BEGIN
 		RETURNING a.allocation_id
 	)
 	SELECT count(*) INTO allocations FROM gone;
+END $$;
+COMMENT ON FUNCTION backorder_internal.compact_ledger(timestamptz, text, text[], text[]) IS 'Folds old ledger rows of locked stock rows into their lines.
+before: what is older is old.
+tenant: company or stock pool.
+items: the items.
+locations: their locations.
+allocations: how many ledger rows were folded.';
 
+CREATE FUNCTION backorder_internal.compact_events(before timestamptz, tenant text, OUT events bigint)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	p_before CONSTANT timestamptz := before;
+	p_tenant CONSTANT text := tenant;
+BEGIN
 	-- Events that every consumer has taken.
 	DELETE FROM backorder.event e
 	WHERE e.tenant = p_tenant AND e.created_at < p_before AND EXISTS (SELECT FROM backorder.event_consumer)
 		AND NOT EXISTS (SELECT FROM backorder.event_consumer c WHERE (c.generation, c.xid, c.id) < (e.generation, e.xid, e.id));
 	GET DIAGNOSTICS events = ROW_COUNT;
 END $$;
-COMMENT ON FUNCTION backorder.compact(timestamptz, text, integer) IS 'Folds what was applied before a moment: movements into one opening per item and location, ledger rows into their lines; removes lines that the application deleted, orders without lines, and events that every consumer has taken. Returns the movements folded and the openings they became, the ledger rows folded, and the lines, orders and events removed. Folded movements lose their references. places: so many items and locations at most, so that orders wait for less; call it again until nothing is left.';
+COMMENT ON FUNCTION backorder_internal.compact_events(timestamptz, text) IS 'Removes old events that every consumer has taken.
+before: what is older is old.
+tenant: company or stock pool.
+events: how many are gone.';
+
+CREATE FUNCTION backorder.compact(before timestamptz, tenant text DEFAULT '', places integer DEFAULT NULL,
+	OUT movements bigint, OUT openings bigint, OUT allocations bigint, OUT lines bigint, OUT orders bigint, OUT events bigint)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+	p_before CONSTANT timestamptz := before;
+	p_tenant CONSTANT text := tenant;
+	p_places CONSTANT integer := places;
+	items text[];
+	locations text[];
+BEGIN
+	IF p_before IS NULL OR p_before >= now() OR p_before = '-infinity' THEN
+		RAISE EXCEPTION 'invalid time % to compact before', p_before USING ERRCODE = 'OB009',
+			DETAIL = 'What is not older than this transaction is not old.',
+			HINT = 'Name a moment in the past, further back than any movement that may be repeated under its reference.';
+	END IF;
+	IF p_tenant IS NULL OR p_places < 1 THEN
+		RAISE EXCEPTION 'invalid arguments for compact' USING ERRCODE = 'OB009',
+			DETAIL = format('tenant %s, places %s.', quote_nullable(p_tenant), coalesce(p_places::text, 'NULL')),
+			HINT = 'Name the tenant; places is at least 1, or NULL for all.';
+	END IF;
+	PERFORM backorder.flush();
+	-- One at a time; nobody who writes orders or movements waits for this lock.
+	LOCK TABLE backorder.allocation IN SHARE UPDATE EXCLUSIVE MODE;
+	SELECT o.lines, o.orders INTO lines, orders FROM backorder_internal.compact_orders(p_before, p_tenant) o;
+	SELECT s.items, s.locations INTO items, locations FROM backorder_internal.compact_stock(p_before, p_tenant, p_places) s;
+	SELECT m.movements, m.openings INTO movements, openings FROM backorder_internal.compact_movements(p_before, p_tenant, items, locations) m;
+	allocations := backorder_internal.compact_ledger(p_before, p_tenant, items, locations);
+	events := backorder_internal.compact_events(p_before, p_tenant);
+END $$;
+COMMENT ON FUNCTION backorder.compact(timestamptz, text, integer) IS 'Folds what was applied before a moment: movements into one opening per item and location, ledger rows into their lines. Removes lines that the application deleted, orders without lines, and events that every consumer has taken. Folded movements lose their references.
+before: the moment.
+tenant: company or stock pool.
+places: so many items and locations at most, so that orders wait for less; NULL: all. Call it again until nothing is left.
+movements: how many movements were folded.
+openings: how many openings they became.
+allocations: how many ledger rows were folded.
+lines: how many lines are gone.
+orders: how many orders are gone.
+events: how many events are gone.';

@@ -32,6 +32,22 @@ COMMENT ON COLUMN backorder_internal.inventory_position.reorder_point IS 'Buy wh
 COMMENT ON COLUMN backorder_internal.inventory_position.order_up_to IS 'Buy up to this.';
 COMMENT ON COLUMN backorder_internal.inventory_position.backordered IS 'What order lines wait for.';
 
+-- Whether the supplier is active is not asked here: planning numbers the active suppliers anyway, and a join
+-- would make each plan slower by a tenth.
+CREATE VIEW backorder_internal.purchase_candidate AS
+SELECT i.tenant, i.item, i.supplier, i.rank, i.unit_cost, i.order_multiple, i.minimum_quantity, i.maximum_quantity
+FROM backorder.supplier_item i
+WHERE i.active AND (i.maximum_quantity IS NULL OR i.maximum_quantity >= i.order_multiple);
+COMMENT ON VIEW backorder_internal.purchase_candidate IS 'On which terms an item may be bought, from whoever is active: planning and the view unsourced read it.';
+COMMENT ON COLUMN backorder_internal.purchase_candidate.tenant IS 'Company or stock pool.';
+COMMENT ON COLUMN backorder_internal.purchase_candidate.item IS 'The item.';
+COMMENT ON COLUMN backorder_internal.purchase_candidate.supplier IS 'The supplier.';
+COMMENT ON COLUMN backorder_internal.purchase_candidate.rank IS '1 is preferred.';
+COMMENT ON COLUMN backorder_internal.purchase_candidate.unit_cost IS 'Cost of one unit.';
+COMMENT ON COLUMN backorder_internal.purchase_candidate.order_multiple IS 'Quantities are rounded up to a multiple of this.';
+COMMENT ON COLUMN backorder_internal.purchase_candidate.minimum_quantity IS 'Smallest quantity of a purchase order line.';
+COMMENT ON COLUMN backorder_internal.purchase_candidate.maximum_quantity IS 'Largest quantity of a purchase order line; NULL: none.';
+
 -- What each supplier should be asked for.  n counts the lines of one item in the order in which
 -- they take the need: preferred supplier first, next-ranked above a maximum, and further lines of
 -- the last one where there is no next.
@@ -41,11 +57,21 @@ CREATE FUNCTION backorder_internal.wanted_purchases(item text, location text, te
 RETURNS TABLE (item_ text, location_ text, supplier_ text, n integer, quantity numeric, unit_cost numeric,
 	for_backorders numeric, for_reorder numeric, for_rounding numeric)
 LANGUAGE c STABLE SET enable_nestloop = off SET jit = off AS 'MODULE_PATHNAME', 'bo_wanted_purchases';
-COMMENT ON FUNCTION backorder_internal.wanted_purchases(text, text, text) IS 'Which quantities planning would have in drafts now; NULL for all items or locations.';
+COMMENT ON FUNCTION backorder_internal.wanted_purchases(text, text, text) IS 'Which quantities planning would have in drafts now; NULL for all items or locations.
+item: the item; NULL: all.
+location: the location; NULL: all.
+tenant: company or stock pool.
+item_, location_, supplier_: what, where and from whom.
+n: which line of the item.
+quantity, unit_cost, for_backorders, for_reorder, for_rounding: as in the line of the draft.';
 
 CREATE FUNCTION backorder_internal.write_drafts(item text, supplier text, location text, tenant text) RETURNS void
 LANGUAGE c SET enable_nestloop = off SET jit = off AS 'MODULE_PATHNAME', 'bo_write_drafts';
-COMMENT ON FUNCTION backorder_internal.write_drafts(text, text, text, text) IS 'Makes the planner''s drafts ask for what is wanted.';
+COMMENT ON FUNCTION backorder_internal.write_drafts(text, text, text, text) IS 'Makes the planner''s drafts ask for what is wanted.
+item: the item; NULL: all.
+supplier: the supplier; NULL: all.
+location: the location; NULL: all.
+tenant: company or stock pool.';
 
 CREATE FUNCTION backorder.plan_purchases(item text DEFAULT NULL, supplier text DEFAULT NULL, location text DEFAULT NULL, tenant text DEFAULT '')
 RETURNS SETOF backorder.purchase_order_line
@@ -96,7 +122,11 @@ BEGIN
 		ORDER BY l.line_no;
 	END LOOP;
 END $$;
-COMMENT ON FUNCTION backorder.plan_purchases(text, text, text, text) IS 'Consolidates what is short, and what fell below its reorder point, into one draft per supplier and location. Running it again changes only what is still as planned. Returns the drafts'' lines.';
+COMMENT ON FUNCTION backorder.plan_purchases(text, text, text, text) IS 'Consolidates what is short, and what fell below its reorder point, into one draft per supplier and location. Running it again changes only what is still as planned. Returns the drafts'' lines.
+item: the item; NULL: all.
+supplier: the supplier; NULL: all.
+location: where the goods will arrive; NULL: all.
+tenant: company or stock pool.';
 
 CREATE TABLE backorder_internal.surplus_notice (
 	tenant text COLLATE "C" NOT NULL DEFAULT '',

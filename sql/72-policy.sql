@@ -37,12 +37,14 @@ BEGIN
 	PERFORM FROM backorder.stock s
 	JOIN generate_subscripts(places, 1) AS g (n) ON s.tenant = places[g.n][1] AND s.item = places[g.n][2] AND s.location = places[g.n][3]
 	ORDER BY s.tenant, s.item, s.location FOR NO KEY UPDATE OF s;
+	-- Not settled here: a settling of these rows, or repromise(), sees the mark under the same lock and makes the promises.
 	UPDATE backorder.stock s SET promises_stale = true, version = s.version + 1
 	FROM generate_subscripts(places, 1) AS g (n)
 	WHERE s.tenant = places[g.n][1] AND s.item = places[g.n][2] AND s.location = places[g.n][3]
 		AND s.on_order > 0 AND NOT s.promises_stale;
 END $$;
-COMMENT ON FUNCTION backorder_internal.policies_changed(text[]) IS 'Marks the promises of these stock rows (tenant, item, location) as to be made again.';
+COMMENT ON FUNCTION backorder_internal.policies_changed(text[]) IS 'Marks the promises of these stock rows (tenant, item, location) as to be made again.
+places: rows of tenant, item and location.';
 
 CREATE TRIGGER policy_inserted AFTER INSERT ON backorder.item_policy
 	REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder_internal.policy_changed();

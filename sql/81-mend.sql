@@ -51,6 +51,7 @@ BEGIN
 		SELECT own, r.item, r.location, 'adjustment', r.allocated + greatest(r.unavailable, 0) - r.on_hand, 0, 'mended'
 		FROM unnest(items, locations) AS w (item, location) JOIN backorder_internal.recounted r ON r.tenant = own AND r.item = w.item AND r.location = w.location
 		WHERE r.on_hand < r.allocated + greatest(r.unavailable, 0);
+		-- The rows are locked above, so nobody settles them while they are counted. The caller settles them under this lock.
 		UPDATE backorder.stock s SET on_hand = r.on_hand, unavailable = r.unavailable, allocated = r.allocated, backordered = r.backordered,
 			backordered_held = r.backordered_held, on_order = r.on_order, version = s.version + 1
 		FROM unnest(items, locations) AS w (item, location) JOIN backorder_internal.recounted r ON r.tenant = own AND r.item = w.item AND r.location = w.location
@@ -64,4 +65,7 @@ BEGIN
 		WHERE l.tenant = own AND l.source_id = $1 GROUP BY 1 HAVING sum(l.backordered) > 0) n ON n.order_key = w.order_key
 	WHERE w.last_notified IS DISTINCT FROM n.last_notified;
 END $$;
-COMMENT ON FUNCTION backorder_internal.mend(integer) IS 'Makes counters and ledger of a source''s tenant agree, for resync(); returns places to settle and orders to announce.';
+COMMENT ON FUNCTION backorder_internal.mend(integer) IS 'Makes counters and ledger of a source''s tenant agree, for resync(); returns places to settle and orders to announce.
+source_id: the source.
+item, location: a stock row to settle.
+order_source, order_key: an order to announce.';

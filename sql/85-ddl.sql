@@ -2,19 +2,23 @@
 
 CREATE FUNCTION backorder_internal.note_source(source_id integer) RETURNS void
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_note_source';
-COMMENT ON FUNCTION backorder_internal.note_source(integer) IS 'Notes every recorded order of a source, to be settled at commit.';
+COMMENT ON FUNCTION backorder_internal.note_source(integer) IS 'Notes every recorded order of a source, to be settled at commit.
+source_id: the source.';
 
 CREATE FUNCTION backorder_internal.note_stock(source_id integer) RETURNS void
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_note_stock';
-COMMENT ON FUNCTION backorder_internal.note_stock(integer) IS 'Notes all of an attached table of stock, to be looked at at commit.';
+COMMENT ON FUNCTION backorder_internal.note_stock(integer) IS 'Notes all of an attached table of stock, to be looked at at commit.
+source_id: the source.';
 
 CREATE FUNCTION backorder_internal.end_source(source_id integer) RETURNS void
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_end_source';
-COMMENT ON FUNCTION backorder_internal.end_source(integer) IS 'Ends the open lines of a source whose table was dropped.';
+COMMENT ON FUNCTION backorder_internal.end_source(integer) IS 'Ends the open lines of a source whose table was dropped.
+source_id: the source.';
 
 CREATE FUNCTION backorder_internal.end_stock_source(source_id integer) RETURNS void
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_end_stock_source';
-COMMENT ON FUNCTION backorder_internal.end_stock_source(integer) IS 'From now on movements keep what a table of stock kept, that was dropped.';
+COMMENT ON FUNCTION backorder_internal.end_stock_source(integer) IS 'From now on movements keep what a table of stock kept, that was dropped.
+source_id: the source.';
 
 -- The table that a source was attached to is the one with its trigger, whatever it is called now.
 CREATE FUNCTION backorder_internal.traced_table(source_id integer, role text, relid oid, table_schema text, table_name text) RETURNS oid
@@ -25,18 +29,27 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 		(SELECT t.tgrelid FROM pg_trigger t WHERE $2 <> 'watch' AND t.tgfoid = 'backorder_internal.capture()'::regprocedure AND t.tgparentid = 0
 			AND t.tgname = format('backorder_capture_%s', $1) AND split_part(encode(t.tgargs, 'escape'), '\000', 2) = $2 LIMIT 1))
 $$;
-COMMENT ON FUNCTION backorder_internal.traced_table(integer, text, oid, text, text) IS 'The table that carries the trigger of a source in a role.';
+COMMENT ON FUNCTION backorder_internal.traced_table(integer, text, oid, text, text) IS 'The table that carries the trigger of a source in a role.
+source_id: the source.
+role: line, header, watch or stock.
+relid: the table it was.
+table_schema: its schema then.
+table_name: its name then.';
 
 CREATE FUNCTION backorder_internal.column_names(relid oid) RETURNS text[]
 LANGUAGE c STRICT STABLE AS 'MODULE_PATHNAME', 'bo_column_names';
-COMMENT ON FUNCTION backorder_internal.column_names(oid) IS 'The columns of a table by number, as they are now: to an older snapshot a column that was changed since is there twice.';
+COMMENT ON FUNCTION backorder_internal.column_names(oid) IS 'The columns of a table by number, as they are now: to an older snapshot a column that was changed since is there twice.
+relid: the table.';
 
 -- By the numbers of a table that took the place of another: the names that a mapping uses, '' for columns it does not know.
 CREATE FUNCTION backorder_internal.renumbered(columns text[], names text[], now text[]) RETURNS text[]
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT array_agg(coalesce(columns[array_position(names, n.name)], '') ORDER BY n.i) FROM unnest(now) WITH ORDINALITY AS n (name, i)
 $$;
-COMMENT ON FUNCTION backorder_internal.renumbered(text[], text[], text[]) IS 'Columns of a mapping by the numbers of a restored table.';
+COMMENT ON FUNCTION backorder_internal.renumbered(text[], text[], text[]) IS 'Columns of a mapping by the numbers of a restored table.
+columns: names that the mapping uses, by number in the old table.
+names: what these columns were called last.
+now: what the columns of the new table are called.';
 
 CREATE FUNCTION backorder_internal.follow_tables(detached oid) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -111,7 +124,8 @@ BEGIN
 		END IF;
 	END LOOP;
 END $$;
-COMMENT ON FUNCTION backorder_internal.follow_tables(oid) IS 'Writes down what attached tables and their columns are called now, and gives new partitions their trigger on TRUNCATE; takes it from a detached one.';
+COMMENT ON FUNCTION backorder_internal.follow_tables(oid) IS 'Writes down what attached tables and their columns are called now, and gives new partitions their trigger on TRUNCATE; takes it from a detached one.
+detached: a partition that was detached; 0: none.';
 
 CREATE FUNCTION backorder_internal.follow_ddl() RETURNS event_trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'bo_follow_ddl';

@@ -42,4 +42,6 @@ BEGIN
 		(SELECT max(i.generation) + 1 FROM backorder_internal.installation i), (SELECT max(e.generation) + 1 FROM backorder.event e),
 		(SELECT max(c.generation) + 1 FROM backorder.event_consumer c));
 END $$;
-COMMENT ON FUNCTION backorder.take_over() IS 'On a logical subscriber that the application will now write to, after DROP SUBSCRIPTION: sets the extension''s sequences behind every number that was replicated, and begins a new generation of events. Returns the sequences.';
+COMMENT ON FUNCTION backorder.take_over() IS 'Call it on a logical subscriber that the application will now write to, after DROP SUBSCRIPTION. It sets the extension''s sequences behind every number that was replicated, and begins a new generation of events. Returns the sequences.
+sequence: name of a sequence.
+value: the last number it counts as given.';

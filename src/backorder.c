@@ -88,7 +88,6 @@ _PG_init(void)
 	bo_names_init();
 	bo_spi_scope_init();
 	bo_mapping_init();
-	bo_stock_source_init();
 	bo_notes_init();
 	bo_capture_init();
 	bo_heap_init();

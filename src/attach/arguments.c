@@ -47,32 +47,6 @@ static const struct
 
 StaticAssertDecl(lengthof(expressions) == BO_EXPRESSIONS, "each mapped expression has its argument");
 
-/* Is there an index that finds rows by these columns? */
-static bool
-has_index(MappedTable *table)
-{
-	Relation	rel = table_open(table->relid, AccessShareLock);
-	List	   *indexes = RelationGetIndexList(rel);
-	bool		found = false;
-	ListCell   *lc;
-
-	foreach(lc, indexes)
-	{
-		HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(lc)));
-		Form_pg_index form;
-
-		if (!HeapTupleIsValid(tuple))
-			continue;
-		form = (Form_pg_index) GETSTRUCT(tuple);
-		if (form->indisvalid && heap_attisnull(tuple, Anum_pg_index_indpred, NULL))
-			for (int i = 0; i < table->nkeys && !found; i++)
-				found = form->indkey.values[0] == table->key[i];
-		ReleaseSysCache(tuple);
-	}
-	table_close(rel, NoLock);
-	return found;
-}
-
 static char *
 columns_text(List *columns)
 {
@@ -89,7 +63,11 @@ columns_text(List *columns)
 static void
 hint_index(MappedTable *table, List *columns, const char *what, BoHintFunc hint, void *arg)
 {
-	if (has_index(table))
+	IndexStart	starts[BO_MAX_KEYS] = {0};
+
+	for (int i = 0; i < table->nkeys; i++)
+		starts[i].first = table->key[i];
+	if (bo_has_index(table->relid, starts, table->nkeys))
 		return;
 	hint(psprintf("table %s has no index on its %s", table->name, what), "Each look at an order reads the whole table.",
 		 psprintf("CREATE INDEX ON %s (%s);", table->name, columns_text(columns)), arg);

@@ -62,7 +62,7 @@ bo_attach_source(Attachment *a)
 	args[29] = CStringGetTextDatum(a->on_error);
 	args[30] = args[23];
 	args[31] = args[26];
-	source_id = bo_source_of_table(a->line.relid, &old_tenant, &detached);
+	source_id = bo_source_of_table(a->line.relid, SOURCE_OF_ORDERS, &old_tenant, &detached);
 	if (source_id != 0)
 	{
 		a->again = !detached;
@@ -134,7 +134,7 @@ bo_attach(PG_FUNCTION_ARGS)
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
 	CommandCounterIncrement();
-	bo_follow_tables();
+	bo_follow_tables(NULL);
 	CommandCounterIncrement();
 	bo_mapping_forget(source_id);
 	mapping = bo_mapping(source_id);

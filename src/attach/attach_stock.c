@@ -44,31 +44,6 @@ static const struct
 
 #define NEXPRESSIONS ((int) lengthof(expressions))
 
-/* Is there an index that finds the rows of an item (column 0: an expression), or of an item at a location? */
-static bool
-has_index(Oid relid, AttrNumber item, AttrNumber location)
-{
-	Relation	rel = table_open(relid, AccessShareLock);
-	bool		found = false;
-	ListCell   *lc;
-
-	foreach(lc, RelationGetIndexList(rel))
-	{
-		HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(lc)));
-		Form_pg_index form;
-
-		if (!HeapTupleIsValid(tuple))
-			continue;
-		form = (Form_pg_index) GETSTRUCT(tuple);
-		if (form->indisvalid && heap_attisnull(tuple, Anum_pg_index_indpred, NULL))
-			found = found || form->indkey.values[0] == item ||
-				(location != 0 && form->indkey.values[0] == location && form->indnkeyatts > 1 && form->indkey.values[1] == item);
-		ReleaseSysCache(tuple);
-	}
-	table_close(rel, NoLock);
-	return found;
-}
-
 /* What an attached mapping could have better. */
 static void
 say_hints(int32 source_id)
@@ -77,15 +52,17 @@ say_hints(int32 source_id)
 	MappedTable *table = &mapping->line;
 	AttrNumber	location;
 	AttrNumber	item = bo_stock_item_column(source_id, &location);
+	IndexStart	starts[] = {{item, 0}, {location, item}};
+	bool		has_index = bo_has_index(table->relid, starts, item != 0 && location != 0 ? 2 : 1);
 	ListCell   *lc;
 
 	if (item == 0)
 	{
-		if (!has_index(table->relid, 0, 0))
+		if (!has_index)
 			bo_say_hint(psprintf("the item of table %s is not a column that an index could find", table->name), "Each look at an item reads the whole table.",
 						"Map item to a column of a type of text, number or uuid, or create an index on the expression.", NULL);
 	}
-	else if (!has_index(table->relid, item, location))
+	else if (!has_index)
 		bo_say_hint(psprintf("table %s has no index on its item", table->name), "Each look at an item reads the whole table.",
 					psprintf("CREATE INDEX ON %s (%s);", table->name, quote_identifier(get_attname(table->relid, item, false))), NULL);
 	foreach(lc, mapping->reads)
@@ -133,7 +110,7 @@ bo_attach_stock(PG_FUNCTION_ARGS)
 	}
 	(void) bo_settle_pending();
 
-	source_id = bo_stock_source_of_table(relid, &old_tenant, &detached);
+	source_id = bo_source_of_table(relid, SOURCE_OF_STOCK, &old_tenant, &detached);
 	if (source_id != 0 && strcmp(old_tenant, tenant) != 0)
 		bo_refuse(psprintf("table %s is recorded for tenant \"%s\"", table.name, old_tenant), "A table belongs to one tenant.");
 	bo_spi_begin(&spi);
@@ -161,9 +138,9 @@ bo_attach_stock(PG_FUNCTION_ARGS)
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
 	CommandCounterIncrement();
-	bo_follow_tables();
+	bo_follow_tables(NULL);
 	CommandCounterIncrement();
-	bo_stock_forget(source_id);
+	bo_mapping_forget(source_id);
 	say_hints(source_id);
 	(void) bo_reconcile_stock(source_id, true);
 	PG_RETURN_INT32(source_id);

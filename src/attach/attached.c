@@ -90,7 +90,7 @@ bo_say_hint(const char *message, const char *detail, const char *hint, void *arg
 
 /* The source of the attached table named by the first argument, which the caller must own. */
 int32
-bo_attached_argument(FunctionCallInfo fcinfo)
+bo_attached_argument(FunctionCallInfo fcinfo, SourceKind kind)
 {
 	Oid			relid;
 	int32		source_id;
@@ -103,32 +103,41 @@ bo_attached_argument(FunctionCallInfo fcinfo)
 				 errmsg("line_table is NULL"),
 				 errhint("Name an attached table.")));
 	relid = PG_GETARG_OID(0);
-	source_id = bo_source_of_table(relid, &tenant, &detached);
+	source_id = bo_source_of_table(relid, kind, &tenant, &detached);
 	if (source_id == 0 || detached)
 		ereport(ERROR,
 				(errcode(ERRCODE_BO_NOT_ATTACHED),
 				 errmsg("table \"%s\" is not attached", get_rel_name(relid) ? get_rel_name(relid) : "?"),
+				 kind == SOURCE_OF_STOCK ?
+				 errhint("Attached tables of stock are listed in backorder.stock_source.") :
 				 errhint("Attached tables are listed in backorder.source.")));
 	if (!bo_owns_relation(relid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relid));
 	return source_id;
 }
 
-/* The source of the attached table of stock named by the first argument, which the caller must own. */
-int32
-bo_attached_stock_argument(FunctionCallInfo fcinfo)
+/* Is there an index on all rows that begins in one of these ways? */
+bool
+bo_has_index(Oid relid, const IndexStart *starts, int n)
 {
-	Oid			relid = PG_GETARG_OID(0);
-	char	   *tenant;
-	bool		detached = false;
-	int32		source_id = bo_stock_source_of_table(relid, &tenant, &detached);
+	Relation	rel = table_open(relid, AccessShareLock);
+	bool		found = false;
+	ListCell   *lc;
 
-	if (source_id == 0 || detached)
-		ereport(ERROR,
-				(errcode(ERRCODE_BO_NOT_ATTACHED),
-				 errmsg("table \"%s\" is not attached", get_rel_name(relid) ? get_rel_name(relid) : "?"),
-				 errhint("Attached tables of stock are listed in backorder.stock_source.")));
-	if (!bo_owns_relation(relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relid));
-	return source_id;
+	foreach(lc, RelationGetIndexList(rel))
+	{
+		HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(lc)));
+		Form_pg_index form;
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		form = (Form_pg_index) GETSTRUCT(tuple);
+		if (form->indisvalid && heap_attisnull(tuple, Anum_pg_index_indpred, NULL))
+			for (int i = 0; i < n && !found; i++)
+				found = form->indkey.values[0] == starts[i].first &&
+					(starts[i].second == 0 || (form->indnkeyatts > 1 && form->indkey.values[1] == starts[i].second));
+		ReleaseSysCache(tuple);
+	}
+	table_close(rel, NoLock);
+	return found;
 }

@@ -42,6 +42,13 @@ typedef struct Attachment
 	Oid			old_header;
 } Attachment;
 
+/* What the columns of an index begin with. */
+typedef struct IndexStart
+{
+	AttrNumber	first;			/* 0: an expression */
+	AttrNumber	second;			/* 0: any, or none */
+} IndexStart;
+
 typedef void (*BoHintFunc) (const char *message, const char *detail, const char *hint, void *arg);
 
 /* In this order; each raises ERRCODE_BO_MAPPING for what is wrong.  The argument is an Attachment. */
@@ -69,13 +76,12 @@ extern void bo_import_forget(int32 source_id);
 extern void bo_import_resynced(int32 source_id);
 
 /* attached.c */
-extern int32 bo_attached_argument(FunctionCallInfo fcinfo);
-extern int32 bo_attached_stock_argument(FunctionCallInfo fcinfo);
+extern int32 bo_attached_argument(FunctionCallInfo fcinfo, SourceKind kind);
+extern bool bo_has_index(Oid relid, const IndexStart *starts, int n);
 extern char *bo_arg_text(FunctionCallInfo fcinfo, int arg);
 
 /* triggers.c */
-extern void bo_follow_tables(void);
-extern void bo_run_follow_tables(void *arg);
+extern void bo_follow_tables(void *arg);
 extern Datum bo_name_array(List *names);
 extern void bo_release_watched(int32 source_id);
 

@@ -151,7 +151,7 @@ bo_follow_ddl(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();		/* a new table that is no partition concerns nobody */
 	if (creating_extension && CurrentExtensionObject == get_extension_oid("backorder", true))
 		PG_RETURN_NULL();		/* our own tables change, and are not yet what this library knows */
-	follow(bo_run_follow_tables, NULL);
+	follow(bo_follow_tables, NULL);
 	if (IsA(data->parsetree, AlterTableStmt))
 	{
 		AlterTableStmt *stmt = (AlterTableStmt *) data->parsetree;
@@ -171,7 +171,7 @@ bo_follow_ddl(PG_FUNCTION_ARGS)
 			note_leaves(partition, parent);
 			follow(note_stock_partition, &(PartitionChange) {partition, parent});
 			if (cmd->subtype == AT_DetachPartition)
-				follow(bo_run_follow_tables, &partition);
+				follow(bo_follow_tables, &partition);
 		}
 	}
 	PG_RETURN_NULL();

@@ -67,7 +67,7 @@ detach(int32 source_id)
 Datum
 bo_detach(PG_FUNCTION_ARGS)
 {
-	detach(bo_attached_argument(fcinfo));
+	detach(bo_attached_argument(fcinfo, SOURCE_OF_ORDERS));
 	PG_RETURN_VOID();
 }
 
@@ -85,19 +85,12 @@ end_source(int32 source_id)
 	n = bo_run_statement(BO_READ_ATTACHED_STOCK, NULL, &arg, true);
 	PopActiveSnapshot();
 	for (uint64 i = 0; i < n; i++)
-	{
-		StockKey   *key = palloc(sizeof(StockKey));
-
-		key->item = bo_result_text(SPI_tuptable, i, 1);
-		key->location = bo_result_text(SPI_tuptable, i, 2);
-		key->tenant = bo_result_text(SPI_tuptable, i, 3);
-		stock_keys = lappend(stock_keys, key);
-	}
+		stock_keys = lappend(stock_keys, bo_stock_key(bo_result_text(SPI_tuptable, i, 3), bo_result_text(SPI_tuptable, i, 1), bo_result_text(SPI_tuptable, i, 2)));
 	bo_lock_stock_keys(stock_keys);
 	(void) bo_run_statement(BO_RELEASE_ATTACHED_STOCK, NULL, &arg, false);
 	(void) bo_run_statement(BO_DETACH_STOCK_SOURCE, NULL, &arg, false);
 	bo_spi_end(&spi);
-	bo_stock_forget(source_id);
+	bo_mapping_forget(source_id);
 }
 
 /* Detaches a source; relid InvalidOid: its table is gone. */
@@ -145,6 +138,6 @@ bo_end_stock_source(PG_FUNCTION_ARGS)
 Datum
 bo_detach_stock(PG_FUNCTION_ARGS)
 {
-	detach_stock_source(bo_attached_stock_argument(fcinfo), PG_GETARG_OID(0));
+	detach_stock_source(bo_attached_argument(fcinfo, SOURCE_OF_STOCK), PG_GETARG_OID(0));
 	PG_RETURN_VOID();
 }

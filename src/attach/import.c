@@ -351,7 +351,7 @@ begin_transaction(Oid relid, int32 source_id)
 	/* Whatever the session's default: to wait is to see what came of it. */
 	XactIsoLevel = XACT_READ_COMMITTED;
 	PushActiveSnapshot(GetTransactionSnapshot());
-	if (bo_source_of_table(relid, &tenant, &detached) != source_id || detached)
+	if (bo_source_of_table(relid, SOURCE_OF_ORDERS, &tenant, &detached) != source_id || detached)
 		ereport(ERROR,
 				(errcode(ERRCODE_BO_NOT_ATTACHED),
 				 errmsg("the table was detached while it was imported"),
@@ -369,7 +369,7 @@ bo_import(PG_FUNCTION_ARGS)
 {
 	CallContext *call = (CallContext *) fcinfo->context;
 	int32		batch = PG_ARGISNULL(1) ? 0 : PG_GETARG_INT32(1);
-	int32		source_id = bo_attached_argument(fcinfo);
+	int32		source_id = bo_attached_argument(fcinfo, SOURCE_OF_ORDERS);
 	Oid			relid = PG_GETARG_OID(0);
 	MemoryContext cx;
 	bool		more = true;

@@ -7,7 +7,6 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_operator.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
@@ -29,21 +28,11 @@
 
 /* ---------- order keys, in the order of their type ---------- */
 
+/* ">" of the type of the ith column of the order key. */
 static char *
-operator_name(Oid type, int which)
+greater(Mapping *mapping, int i)
 {
-	TypeCacheEntry *entry = lookup_type_cache(type, TYPECACHE_EQ_OPR | TYPECACHE_LT_OPR | TYPECACHE_GT_OPR);
-	Oid			opr = which == 0 ? entry->eq_opr : entry->gt_opr;
-	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(opr));
-	Form_pg_operator form;
-	char	   *name;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for operator %u", opr);
-	form = (Form_pg_operator) GETSTRUCT(tuple);
-	name = psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(form->oprnamespace)), NameStr(form->oprname));
-	ReleaseSysCache(tuple);
-	return name;
+	return bo_operator_name(lookup_type_cache(mapping->line.key_type[i], TYPECACHE_GT_OPR)->gt_opr);
 }
 
 static char *
@@ -60,7 +49,7 @@ append_after(StringInfo s, Mapping *mapping)
 	bool		builtin = n > 1;
 
 	for (int i = 0; i < n && builtin; i++)
-		builtin = strcmp(operator_name(mapping->line.key_type[i], 1), "OPERATOR(pg_catalog.>)") == 0;
+		builtin = strcmp(greater(mapping, i), "OPERATOR(pg_catalog.>)") == 0;
 	if (builtin)
 	{
 		appendStringInfoString(s, " AND (");
@@ -77,8 +66,8 @@ append_after(StringInfo s, Mapping *mapping)
 	{
 		appendStringInfoString(s, n > 1 ? " OR (" : " OR ");
 		for (int j = 0; j < i; j++)
-			appendStringInfo(s, "%s %s $%d AND ", key_column(mapping, j), operator_name(mapping->line.key_type[j], 0), j + 1);
-		appendStringInfo(s, "%s %s $%d%s", key_column(mapping, i), operator_name(mapping->line.key_type[i], 1), i + 1, n > 1 ? ")" : "");
+			appendStringInfo(s, "%s %s $%d AND ", key_column(mapping, j), bo_equals(mapping->line.key_type[j], mapping->line.key_type[j]), j + 1);
+		appendStringInfo(s, "%s %s $%d%s", key_column(mapping, i), greater(mapping, i), i + 1, n > 1 ? ")" : "");
 	}
 	appendStringInfoChar(s, ')');
 }
@@ -142,35 +131,26 @@ bo_missing_keys(Mapping *mapping, List *keys)
 {
 	List	   *result = NIL;
 	List	   *found = NIL;
-	Datum	   *natives[BO_MAX_KEYS];
+	List	   *natives = NIL;	/* of KeyValues */
 	Datum		values[BO_MAX_KEYS];
 	SPIPlanPtr	plan = NULL;
 	int			nkeys = mapping->line.nkeys;
 	ListCell   *lc;
 	ListCell   *fc;
-	int			n = 0;
 	StringInfoData s;
 
-	for (int i = 0; i < nkeys; i++)
-		natives[i] = palloc(sizeof(Datum) * Max(list_length(keys), 1));
 	foreach(lc, keys)
-		if (bo_key_native(mapping, lfirst(lc), values))
-		{
-			for (int i = 0; i < nkeys; i++)
-				natives[i][n] = values[i];
-			n++;
-		}
+	{
+		KeyValues  *native = palloc0(sizeof(KeyValues));
+
+		native->unreadable = !bo_key_native(mapping, lfirst(lc), native->order);
+		natives = lappend(natives, native);
+	}
 	initStringInfo(&s);
 	appendStringInfoString(&s, "SELECT DISTINCT ");
 	for (int i = 0; i < nkeys; i++)
 	{
-		Oid			type = mapping->line.key_type[i];
-		int16		typlen;
-		bool		typbyval;
-		char		typalign;
-
-		get_typlenbyvalalign(type, &typlen, &typbyval, &typalign);
-		values[i] = PointerGetDatum(construct_array(natives[i], n, type, typlen, typbyval, typalign));
+		values[i] = bo_order_key_array(mapping, natives, i);
 		appendStringInfo(&s, "%s%s", i ? ", " : "", key_column(mapping, i));
 	}
 	appendStringInfo(&s, " FROM %s%s", bo_aliased("line", &mapping->line), mapping->where_keys);

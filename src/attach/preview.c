@@ -32,8 +32,7 @@ typedef struct Preview
 	Attachment	a;
 	int32		source_id;
 	Mapping    *mapping;
-	List	   *orders;			/* those to be read next */
-	List	   *lines;			/* read by the attempt that goes on, of MappedLine */
+	List	   *lines;			/* of the orders read last, of MappedLine */
 	int64		nshown;
 	int64		nlines;
 	int64		nlive;
@@ -119,16 +118,6 @@ keep_line(Mapping *mapping, MappedLine *line, void *arg)
 	p->lines = lappend(p->lines, line);
 }
 
-static void
-read_lines(void *arg)
-{
-	Preview    *p = arg;
-	MemoryContext old = MemoryContextSwitchTo(p->cx);
-
-	bo_mapping_read(p->mapping, MAPPING_MANY, p->orders, keep_line, p);
-	MemoryContextSwitchTo(old);
-}
-
 static int
 compare_lines(const ListCell *a, const ListCell *b)
 {
@@ -137,16 +126,6 @@ compare_lines(const ListCell *a, const ListCell *b)
 	int			cmp = strcmp(x->order_key, y->order_key);
 
 	return cmp != 0 ? cmp : strcmp(x->line_key, y->line_key);
-}
-
-/* As the table's own order has them. */
-static int
-compare_orders(const ListCell *a, const ListCell *b)
-{
-	int64		x = ((const OrderNote *) lfirst(a))->seq;
-	int64		y = ((const OrderNote *) lfirst(b))->seq;
-
-	return x < y ? -1 : x > y;
 }
 
 static void
@@ -167,33 +146,20 @@ count_line(Preview *p, MappedLine *line)
 		p->nnothing++;
 }
 
-/* Reads orders; where one of them cannot be read, finds out by halves which. */
+/* Reads orders (of OrderNote) and counts their lines. */
 static void
-read_orders(Preview *p, List *orders)
+read_orders(List *orders, void *arg)
 {
-	ErrorData  *error;
+	Preview    *p = arg;
 	MappedLine *last = NULL;
+	MemoryContext old;
 	ListCell   *lc;
-	int			half = list_length(orders) / 2;
 
-	CHECK_FOR_INTERRUPTS();
 	MemoryContextReset(p->cx);
 	p->lines = NIL;
-	p->orders = orders;
-	error = bo_try_reading(read_lines, p);
-	if (error != NULL && half > 0)
-	{
-		read_orders(p, list_copy_head(orders, half));
-		read_orders(p, list_copy_tail(orders, half));
-		return;
-	}
-	if (error != NULL)
-	{
-		p->nunusable++;
-		if (p->nunusable <= FIRST_LINES)
-			problem(p, error);
-		return;
-	}
+	old = MemoryContextSwitchTo(p->cx);
+	bo_mapping_read(p->mapping, MAPPING_MANY, orders, keep_line, p);
+	MemoryContextSwitchTo(old);
 	foreach(lc, p->lines)
 		count_line(p, lfirst(lc));
 	list_sort(p->lines, compare_lines);
@@ -209,6 +175,16 @@ read_orders(Preview *p, List *orders)
 		}
 		last = line;
 	}
+}
+
+static void
+count_unreadable(void *order, ErrorData *error, void *arg)
+{
+	Preview    *p = arg;
+
+	p->nunusable++;
+	if (p->nunusable <= FIRST_LINES)
+		problem(p, error);
 }
 
 static int64
@@ -242,10 +218,10 @@ read_source(void *arg)
 	foreach(lc, bo_pending_orders())
 		if (((OrderNote *) lfirst(lc))->key.source_id == p->source_id)
 			orders = lappend(orders, lfirst(lc));
-	list_sort(orders, compare_orders);
+	list_sort(orders, bo_compare_seq);
 	PushActiveSnapshot(GetLatestSnapshot());
 	for (int from = 0; from < list_length(orders); from += 1000)
-		read_orders(p, list_copy_head(list_copy_tail(orders, from), 1000));
+		bo_read_by_halves(list_copy_head(list_copy_tail(orders, from), 1000), read_orders, count_unreadable, p);
 	norders = list_length(orders);
 	keyless = count_without_key(p->mapping);
 	PopActiveSnapshot();

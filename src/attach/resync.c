@@ -60,20 +60,12 @@ mend(Mapping *mapping, SettleRequest *request)
 	MemoryContextSwitchTo(cx);
 	for (uint64 i = 0; i < n; i++)
 	{
-		char	   *item;
+		char	   *item = bo_result_text(rows, i, 1);
 
-		item = bo_result_text(rows, i, 1);
 		if (item == NULL)
 			bo_announce_later(mapping->tenant, bo_result_int32(rows, i, 3), bo_result_text(rows, i, 4), false);
 		else
-		{
-			StockKey   *key = palloc(sizeof(StockKey));
-
-			key->tenant = mapping->tenant;
-			key->item = item;
-			key->location = bo_result_text(rows, i, 2);
-			request->stock_keys = lappend(request->stock_keys, key);
-		}
+			request->stock_keys = lappend(request->stock_keys, bo_stock_key(mapping->tenant, item, bo_result_text(rows, i, 2)));
 	}
 	request->repromise = request->stock_keys != NIL;
 	bo_spi_end(&spi);
@@ -152,7 +144,7 @@ bo_end_source(PG_FUNCTION_ARGS)
 Datum
 bo_resync(PG_FUNCTION_ARGS)
 {
-	Mapping    *mapping = bo_mapping(bo_attached_argument(fcinfo));
+	Mapping    *mapping = bo_mapping(bo_attached_argument(fcinfo, SOURCE_OF_ORDERS));
 	SettleRequest request = {0};
 	SpiScope	spi;
 
@@ -201,5 +193,5 @@ bo_reconcile_stock(int32 source_id, bool anew)
 Datum
 bo_resync_stock(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT64(bo_reconcile_stock(bo_attached_stock_argument(fcinfo), false));
+	PG_RETURN_INT64(bo_reconcile_stock(bo_attached_argument(fcinfo, SOURCE_OF_STOCK), false));
 }

@@ -119,9 +119,9 @@ bo_release_watched(int32 source_id)
 	}
 }
 
-/* arg: OID of a table that is no partition any more, or NULL. */
+/* Creates or drops what partitions of attached tables need; arg: OID of a table that is no partition any more, or NULL. */
 void
-bo_run_follow_tables(void *arg)
+bo_follow_tables(void *arg)
 {
 	SpiScope	spi;
 	Datum		detached = ObjectIdGetDatum(arg ? *(Oid *) arg : InvalidOid);
@@ -129,11 +129,4 @@ bo_run_follow_tables(void *arg)
 	bo_spi_begin(&spi);
 	(void) bo_run_statement(BO_FOLLOW_TABLES, NULL, &detached, false);
 	bo_spi_end(&spi);
-}
-
-/* Creates or drops what partitions of attached tables need, after attach(). */
-void
-bo_follow_tables(void)
-{
-	bo_run_follow_tables(NULL);
 }

@@ -6,6 +6,7 @@
 #ifndef BO_BASE_H
 #define BO_BASE_H
 
+#include "common/hashfn.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "nodes/pg_list.h"
@@ -45,6 +46,7 @@
 #ifdef BO_DEBUG_POINTS
 extern void bo_debug_init(void);
 extern void bo_debug_point(const char *name);
+extern char *bo_debug_stock_rule;
 #define BO_POINT(name) bo_debug_point(name)
 #else
 #define BO_POINT(name) ((void) 0)
@@ -76,6 +78,13 @@ bo_text(const char *s)
 	return s ? PointerGetDatum(cstring_to_text(s)) : (Datum) 0;
 }
 
+/* For hash functions of keys that have texts. */
+static inline uint32
+bo_hash_text(const char *s)
+{
+	return hash_bytes((const unsigned char *) s, strlen(s));
+}
+
 /* NULL is the same as NULL. */
 static inline bool
 bo_same_text(const char *a, const char *b)
@@ -105,6 +114,12 @@ extern bool bo_convert_as_owner(Oid owner, bool builtin, bool (*convert) (void *
 extern ErrorData *bo_try_any(void (*func) (void *arg), void *arg);
 extern ErrorData *bo_try_reading(void (*func) (void *arg), void *arg);
 extern bool bo_is_trying(void);
+extern void bo_read_by_halves(List *items, void (*read) (List *items, void *arg),
+							  void (*unreadable) (void *item, ErrorData *error, void *arg), void *arg);
+
+/* relation_change.c */
+typedef void (*BoRelationFunc) (Oid relid);
+extern void bo_on_relation_change(BoRelationFunc func);
 
 /* names.c */
 extern void bo_names_init(void);

@@ -12,18 +12,12 @@
  *		wait	for whoever holds advisory lock 1
  *		kill	SIGKILL, to itself
  *
+ * backorder.debug_stock_rule = 'A>B' is a rule that needs stock beside that of
+ * a settling (settle/lock_set.c).
+ *
  * backorder.debug_hits says how many points were passed since it was set.
  */
 #include "postgres.h"
-
-#include <limits.h>
-#include <signal.h>
-#include <limits.h>
-#include <signal.h>
-#include <limits.h>
-#include <signal.h>
-#include <limits.h>
-#include <signal.h>
 
 #include "base/base.h"
 
@@ -38,6 +32,7 @@
 #include "utils/guc.h"
 #include "utils/wait_event.h"
 
+char	   *bo_debug_stock_rule;
 static char *debug_point;
 static int	debug_hits;
 
@@ -54,6 +49,8 @@ bo_debug_init(void)
 							   &debug_point, "", PGC_SUSET, GUC_NO_RESET_ALL, NULL, assign_debug_point, NULL);
 	DefineCustomIntVariable("backorder.debug_hits", "Debug points passed since backorder.debug_point was set.", NULL,
 							&debug_hits, 0, 0, INT_MAX, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("backorder.debug_stock_rule", "Which item needs which other one to be settled.", NULL,
+							   &bo_debug_stock_rule, "", PGC_SUSET, 0, NULL, NULL, NULL);
 }
 
 /* Does what backorder.debug_point says, if it is about this point. */

@@ -76,3 +76,46 @@ bo_try_reading(void (*func) (void *arg), void *arg)
 		ReThrowError(error);
 	return error;
 }
+
+/* Items that are read together. */
+typedef struct Reading
+{
+	List	   *items;
+	void		(*read) (List *items, void *arg);
+	void	   *arg;
+} Reading;
+
+static void
+read_items(void *arg)
+{
+	Reading    *reading = arg;
+
+	reading->read(reading->items, reading->arg);
+}
+
+/*
+ * Calls read(items, arg) in a subtransaction.  Where an error makes some of the
+ * items unreadable (bo_try_reading), reads each half of them alone, and so on:
+ * read() begins anew with the items that it is given.  unreadable() is called
+ * for each item that cannot be read alone, with its error.
+ */
+void
+bo_read_by_halves(List *items, void (*read) (List *items, void *arg),
+				  void (*unreadable) (void *item, ErrorData *error, void *arg), void *arg)
+{
+	Reading		reading = {items, read, arg};
+	int			half = list_length(items) / 2;
+	ErrorData  *error;
+
+	CHECK_FOR_INTERRUPTS();
+	error = bo_try_reading(read_items, &reading);
+	if (error == NULL)
+		return;
+	if (half == 0)
+	{
+		unreadable(linitial(items), error, arg);
+		return;
+	}
+	bo_read_by_halves(list_copy_head(items, half), read, unreadable, arg);
+	bo_read_by_halves(list_copy_tail(items, half), read, unreadable, arg);
+}

@@ -17,7 +17,6 @@
 #include "utils/datum.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -56,7 +55,7 @@ typedef struct CapturedTable
 static HTAB *captured_tables;
 
 static void
-relation_changed(Datum arg, Oid relid)
+relation_changed(Oid relid)
 {
 	HASH_SEQ_STATUS seq;
 	CapturedTable *table;
@@ -73,21 +72,7 @@ bo_capture_init(void)
 	HASHCTL		ctl = {.keysize = sizeof(Oid),.entrysize = sizeof(CapturedTable)};
 
 	captured_tables = hash_create("backorder captured tables", 16, &ctl, HASH_ELEM | HASH_BLOBS);
-	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
-}
-
-/* The number in a partition of a column of the attached table. */
-static AttrNumber
-partition_column(Oid relid, const MappedTable *table, AttrNumber attnum)
-{
-	AttrNumber	result;
-
-	if (relid == table->relid)
-		return attnum;
-	result = get_attnum(relid, get_attname(table->relid, attnum, false));
-	if (result == InvalidAttrNumber)
-		elog(ERROR, "column %d of %s is missing in relation %u", attnum, table->name, relid);
-	return result;
+	bo_on_relation_change(relation_changed);
 }
 
 static bool
@@ -166,15 +151,15 @@ captured_table(TriggerData *trigdata, Mapping **mapping)
 	fresh.attached = mapped->relid;
 	fresh.nkeys = mapped->nkeys;
 	for (int i = 0; i < mapped->nkeys; i++)
-		fresh.key[i] = partition_column(relid, mapped, mapped->key[i]);
+		fresh.key[i] = bo_partition_column(relid, mapped, mapped->key[i]);
 	if (fresh.role == CAPTURE_LINE)
 		for (int i = 0; i < (*mapping)->nline_columns; i++)
-			fresh.line_key[i] = partition_column(relid, mapped, (*mapping)->line_key[i]);
+			fresh.line_key[i] = bo_partition_column(relid, mapped, (*mapping)->line_key[i]);
 	{
 		MemoryContext old = MemoryContextSwitchTo(CacheMemoryContext);
 
 		while ((attnum = bms_next_member(mapped->used, attnum)) >= 0)
-			fresh.used = bms_add_member(fresh.used, attnum == 0 ? 0 : partition_column(relid, mapped, attnum));
+			fresh.used = bms_add_member(fresh.used, attnum == 0 ? 0 : bo_partition_column(relid, mapped, attnum));
 		MemoryContextSwitchTo(old);
 	}
 	table = hash_search(captured_tables, &trigger, HASH_ENTER, &found);
@@ -417,10 +402,10 @@ bo_note_rows(Mapping *mapping, Oid attached, Oid partition)
 		return;
 	table.nkeys = mapped->nkeys;
 	for (int i = 0; i < mapped->nkeys; i++)
-		table.key[i] = partition_column(partition, mapped, mapped->key[i]);
+		table.key[i] = bo_partition_column(partition, mapped, mapped->key[i]);
 	if (table.role == CAPTURE_LINE)
 		for (int i = 0; i < mapping->nline_columns; i++)
-			table.line_key[i] = partition_column(partition, mapped, mapping->line_key[i]);
+			table.line_key[i] = bo_partition_column(partition, mapped, mapping->line_key[i]);
 	rel = table_open(partition, AccessShareLock);
 	slot = table_slot_create(rel, NULL);
 	scan = table_beginscan(rel, GetActiveSnapshot(), 0, NULL);
@@ -509,6 +494,6 @@ bo_capture(PG_FUNCTION_ARGS)
 		bo_queue_statement_work();
 	/* Under SET CONSTRAINTS ... IMMEDIATE: when all rows of the statement are noted. */
 	if (bo_orders_pending() > 0)
-		bo_queue_commit_work_at(true);
+		bo_queue_commit_work_at_end();
 	PG_RETURN_POINTER(NULL);
 }

@@ -68,14 +68,17 @@ column_is_virtual(Oid relid, AttrNumber attnum)
 static Oid
 plain_column_type(Mapping *mapping, const char *expression)
 {
-	const MappedTable *tables[] = {&mapping->line, &mapping->header};
-	static const char *const sides[] = {"line", "header"};
+	const MappedTable *table = &mapping->line;
+	AttrNumber	attnum = bo_plain_column("line", table, expression);
 
-	for (int side = 0; side < 2; side++)
-		for (int i = 0; i < tables[side]->natts; i++)
-			if (tables[side]->alias[i] != NULL && strcmp(expression, bo_column_ref(sides[side], tables[side], i + 1)) == 0)
-				return column_is_virtual(tables[side]->relid, i + 1) ? InvalidOid : get_atttype(tables[side]->relid, i + 1);
-	return InvalidOid;
+	if (attnum == InvalidAttrNumber)
+	{
+		table = &mapping->header;
+		attnum = bo_plain_column("header", table, expression);
+	}
+	if (attnum == InvalidAttrNumber || column_is_virtual(table->relid, attnum))
+		return InvalidOid;
+	return get_atttype(table->relid, attnum);
 }
 
 /* Can reading this expression, cast to what the column is, not fail? */
@@ -146,13 +149,273 @@ append_expression(StringInfo s, Mapping *mapping, MappedColumn column, const cha
 	appendStringInfo(s, " AS mapped_%s", name);
 }
 
-static ArrayType *
-get_array(int column)
+/* ---------- the row of the source ---------- */
+
+/* A mapping that is being built. */
+typedef struct Building
+{
+	Mapping    *mapping;
+	SPITupleTable *row;			/* of the source */
+	char	   *expression[MAPPED_COLUMNS]; /* NULL: not mapped */
+	char	   *line_key[BO_MAX_KEYS];	/* columns first, then expressions */
+	char	   *joins;
+	char	   *select;			/* SELECT and FROM, which the queries for lines have in common */
+	char	   *order_by;
+} Building;
+
+static char *
+row_text(const Building *b, SourceColumn column)
+{
+	return bo_result_text(b->row, 0, column);
+}
+
+static Oid
+row_oid(const Building *b, SourceColumn column)
 {
 	bool		isnull;
-	Datum		value = bo_result(SPI_tuptable, 0, column, &isnull);
+
+	return DatumGetObjectId(bo_result(b->row, 0, column, &isnull));
+}
+
+/* NULL for NULL */
+static ArrayType *
+row_array(const Building *b, SourceColumn column)
+{
+	bool		isnull;
+	Datum		value = bo_result(b->row, 0, column, &isnull);
 
 	return isnull ? NULL : DatumGetArrayTypePCopy(value);
+}
+
+/* Takes from the row what needs no table. */
+static void
+read_row(Building *b)
+{
+	Mapping    *mapping = b->mapping;
+
+	mapping->tenant = row_text(b, SOURCE_TENANT);
+	mapping->immediate = strcmp(row_text(b, SOURCE_TIMING), "immediate") == 0;
+	mapping->refuse_overship = strcmp(row_text(b, SOURCE_OVERSHIP), "refuse") == 0;
+	mapping->park = strcmp(row_text(b, SOURCE_ON_ERROR), "park") == 0;
+	mapping->detached = bo_result_bool(b->row, 0, SOURCE_DETACHED);
+	mapping->importing = bo_result_bool(b->row, 0, SOURCE_IMPORTING);
+	for (int i = 0; i < MAPPED_COLUMNS; i++)
+		b->expression[i] = row_text(b, SOURCE_EXPRESSIONS + i);
+	b->joins = row_text(b, SOURCE_JOINS);
+	mapping->ranked = b->expression[MAPPED_PRIORITY] != NULL || b->expression[MAPPED_QUEUED_AT] != NULL;
+	mapping->picks = b->expression[MAPPED_PICKED] != NULL;
+}
+
+/* ---------- its tables and keys ---------- */
+
+/* Finds the line table and its keys; false where it does not exist any more. */
+static bool
+resolve_line_table(Building *b)
+{
+	Mapping    *mapping = b->mapping;
+	Oid			known = row_oid(b, SOURCE_LINE_RELID);
+	Oid			found = bo_resolve_table(known, row_text(b, SOURCE_LINE_SCHEMA), row_text(b, SOURCE_LINE_TABLE), mapping->source_id);
+	ArrayType  *expressions = row_array(b, SOURCE_LINE_KEY_EXPRESSIONS);
+
+	if (!OidIsValid(found))
+		return false;
+	mapping->owner = bo_relation_owner(found);
+	bo_mapped_table(&mapping->line, found, row_array(b, SOURCE_LINE_COLUMNS), found == known ? NULL : row_array(b, SOURCE_LINE_NAMES));
+	resolve_keys(&mapping->line, row_array(b, SOURCE_ORDER_KEY), mapping->line.key, mapping->line.key_type, &mapping->line.nkeys, "order key");
+	resolve_keys(&mapping->line, row_array(b, SOURCE_LINE_KEY), mapping->line_key, mapping->line_key_type, &mapping->nline_columns, "line key");
+	for (int i = 0; i < mapping->nline_columns; i++)
+		b->line_key[i] = bo_column_ref("line", &mapping->line, mapping->line_key[i]);
+	mapping->nline_keys = mapping->nline_columns;
+	if (expressions != NULL)
+	{
+		Datum	   *datums;
+		int			n;
+
+		deconstruct_array(expressions, TEXTOID, -1, false, TYPALIGN_INT, &datums, NULL, &n);
+		for (int i = 0; i < n; i++)
+			b->line_key[mapping->nline_keys++] = psprintf("(%s)", TextDatumGetCString(datums[i]));
+	}
+	return true;
+}
+
+/* Finds the header table and its key, if the mapping has one. */
+static void
+resolve_header_table(Building *b)
+{
+	Mapping    *mapping = b->mapping;
+	char	   *schema = row_text(b, SOURCE_HEADER_SCHEMA);
+	char	   *name = row_text(b, SOURCE_HEADER_TABLE);
+	Oid			known = row_oid(b, SOURCE_HEADER_RELID);
+	Oid			found;
+
+	mapping->header.relid = InvalidOid;
+	if (schema == NULL)
+		return;
+	found = bo_resolve_table(known, schema, name, mapping->source_id);
+	if (!OidIsValid(found))
+		ereport(ERROR,
+				(errcode(ERRCODE_BO_NOT_ATTACHED),
+				 errmsg("table \"%s.%s\" of source %d does not exist", schema, name, mapping->source_id),
+				 errhint("It was dropped or renamed; attach the line table again.")));
+	bo_mapped_table(&mapping->header, found, row_array(b, SOURCE_HEADER_COLUMNS), found == known ? NULL : row_array(b, SOURCE_HEADER_NAMES));
+	resolve_keys(&mapping->header, row_array(b, SOURCE_HEADER_KEY), mapping->header.key, mapping->header.key_type, &mapping->header.nkeys, "header key");
+}
+
+/* Finds out how arrays of order keys are given to queries, and in how many ways one key may be written. */
+static void
+learn_order_key(Mapping *mapping)
+{
+	for (int i = 0; i < mapping->line.nkeys; i++)
+	{
+		int32		line_scale;
+		int32		header_scale;
+
+		mapping->array_type[i] = get_array_type(mapping->line.key_type[i]);
+		/* There are no arrays of arrays, and unnest() takes rows apart. */
+		mapping->key_as_text[i] = !OidIsValid(mapping->array_type[i]) || type_is_rowtype(mapping->line.key_type[i]);
+		if (mapping->key_as_text[i])
+			mapping->array_type[i] = TEXTARRAYOID;
+		mapping->pin_keys |= bo_key_depends_on_settings(mapping->line.key_type[i]);
+		mapping->key_variants |= bo_has_key_variants(&mapping->line, mapping->line.key[i], &line_scale);
+		if (OidIsValid(mapping->header.relid))
+			mapping->key_variants |= bo_has_key_variants(&mapping->header, mapping->header.key[i], &header_scale) || line_scale != header_scale;
+	}
+}
+
+/* ---------- its queries ---------- */
+
+/* The ith column of the order key, in the line table. */
+static char *
+order_key_ref(const Mapping *mapping, int i)
+{
+	return bo_column_ref("line", &mapping->line, mapping->line.key[i]);
+}
+
+/* Appends the columns of the order key, and with line_key the line key, separated by commas. */
+static void
+append_keys(StringInfo s, const Building *b, bool line_key)
+{
+	for (int i = 0; i < b->mapping->line.nkeys; i++)
+		appendStringInfo(s, "%s%s", i ? ", " : "", order_key_ref(b->mapping, i));
+	for (int i = 0; line_key && i < b->mapping->nline_keys; i++)
+		appendStringInfo(s, ", %s", b->line_key[i]);
+}
+
+/* Makes SELECT, FROM and ORDER BY of the queries for lines; bo_mapping_read() knows their columns by position. */
+static void
+build_select(Building *b)
+{
+	Mapping    *mapping = b->mapping;
+	int			ncolumns = mapping->line.nkeys + mapping->nline_keys;
+	StringInfoData s;
+
+	initStringInfo(&s);
+	appendStringInfoString(&s, "SELECT ");
+	append_keys(&s, b, true);
+	for (int i = 0; i < MAPPED_COLUMNS; i++)
+	{
+		if (b->expression[i] != NULL)
+			append_expression(&s, mapping, i, b->expression[i]);
+		mapping->at[i] = b->expression[i] != NULL ? ncolumns++ : -1;
+	}
+	mapping->header_key_at = mapping->key_variants && OidIsValid(mapping->header.relid) ? ncolumns : -1;
+	if (mapping->header_key_at >= 0)
+		for (int i = 0; i < mapping->header.nkeys; i++)
+			appendStringInfo(&s, ", %s::%s", bo_column_ref("header", &mapping->header, mapping->header.key[i]), format_type_be_qualified(mapping->line.key_type[i]));
+	appendStringInfoString(&s, bo_from_clause(&mapping->line, &mapping->header, b->joins));
+	b->select = s.data;
+
+	initStringInfo(&s);
+	appendStringInfoString(&s, " ORDER BY ");
+	append_keys(&s, b, true);
+	b->order_by = s.data;
+}
+
+/* A condition that takes the lines of several orders: by arrays of keys, $1 ... */
+static char *
+condition_of_orders(const Mapping *mapping)
+{
+	StringInfoData s;
+
+	initStringInfo(&s);
+	appendStringInfoString(&s, " WHERE ");
+	if (mapping->line.nkeys == 1 && !mapping->key_as_text[0])
+	{
+		appendStringInfo(&s, "%s %s ANY ($1)", order_key_ref(mapping, 0), bo_equals(mapping->line.key_type[0], mapping->line.key_type[0]));
+		return s.data;
+	}
+	/* As IN, which would take the "=" that it finds in the search_path. */
+	appendStringInfoString(&s, "EXISTS (SELECT FROM ROWS FROM (");
+	for (int i = 0; i < mapping->line.nkeys; i++)
+		appendStringInfo(&s, "%sunnest($%d)", i ? ", " : "", i + 1);
+	appendStringInfoString(&s, ") AS given(");
+	for (int i = 0; i < mapping->line.nkeys; i++)
+		appendStringInfo(&s, "%sk%d", i ? ", " : "", i + 1);
+	appendStringInfoChar(&s, ')');
+	for (int i = 0; i < mapping->line.nkeys; i++)
+		appendStringInfo(&s, "%s%s %s given.k%d::%s", i ? " AND " : " WHERE ", order_key_ref(mapping, i),
+						 bo_equals(mapping->line.key_type[i], mapping->line.key_type[i]), i + 1, format_type_be_qualified(mapping->line.key_type[i]));
+	appendStringInfoChar(&s, ')');
+	return s.data;
+}
+
+/* Makes the queries for the lines of all orders, and of several. */
+static void
+build_many(Building *b)
+{
+	Mapping    *mapping = b->mapping;
+
+	mapping->queries[MAPPING_ALL] = psprintf("%s%s", b->select, b->order_by);
+	mapping->where_keys = condition_of_orders(mapping);
+	mapping->queries[MAPPING_FEW] = mapping->queries[MAPPING_MANY] = psprintf("%s%s%s", b->select, mapping->where_keys, b->order_by);
+	mapping->stock_keys_query = psprintf("SELECT DISTINCT q.mapped_item COLLATE pg_catalog.\"C\", %s COLLATE pg_catalog.\"C\" FROM (%s%s) q "
+										 "WHERE q.mapped_item IS NOT NULL AND (q.mapped_live AND q.mapped_quantity > 0%s)",
+										 mapping->at[MAPPED_LOCATION] < 0 ? "''::text" : "coalesce(q.mapped_location, '')", b->select, mapping->where_keys,
+										 mapping->at[MAPPED_SHIPPED] < 0 ? "" : " OR q.mapped_shipped > 0");
+}
+
+/* Makes the queries for one order, by its key, $1 ..., which then finds the header too; and for one of its lines, by the next ones. */
+static void
+build_one(Building *b)
+{
+	Mapping    *mapping = b->mapping;
+	StringInfoData s;
+
+	initStringInfo(&s);
+	appendStringInfoString(&s, b->select);
+	for (int i = 0; i < mapping->line.nkeys; i++)
+		appendStringInfo(&s, "%s%s %s $%d", i ? " AND " : " WHERE ", order_key_ref(mapping, i),
+						 bo_equals(mapping->line.key_type[i], mapping->line.key_type[i]), i + 1);
+	mapping->queries[MAPPING_ONE] = psprintf("%s%s", s.data, b->order_by);
+	for (int i = 0; i < mapping->nline_columns; i++)
+		appendStringInfo(&s, " AND %s %s $%d", b->line_key[i], bo_equals(mapping->line_key_type[i], mapping->line_key_type[i]), mapping->line.nkeys + i + 1);
+	appendStringInfoString(&s, b->order_by);
+	mapping->queries[MAPPING_LINE] = s.data;
+}
+
+/* Makes the queries for the keys of all orders, and for how many lines have none. */
+static void
+build_keys(Building *b)
+{
+	Mapping    *mapping = b->mapping;
+	StringInfoData s;
+
+	initStringInfo(&s);
+	/* DISTINCT would take one spelling for all. */
+	appendStringInfoString(&s, mapping->key_variants ? "SELECT " : "SELECT DISTINCT ");
+	append_keys(&s, b, false);
+	appendStringInfo(&s, " FROM %s ORDER BY ", bo_aliased("line", &mapping->line));
+	for (int i = 0; i < mapping->line.nkeys; i++)
+		appendStringInfo(&s, "%s%d", i ? ", " : "", i + 1);
+	mapping->keys_query = s.data;
+
+	initStringInfo(&s);
+	appendStringInfo(&s, "SELECT count(*) FROM %s WHERE false", bo_aliased("line", &mapping->line));
+	for (int i = 0; i < mapping->line.nkeys; i++)
+		appendStringInfo(&s, " OR %s IS NULL", order_key_ref(mapping, i));
+	for (int i = 0; i < mapping->nline_columns; i++)
+		appendStringInfo(&s, " OR %s IS NULL", b->line_key[i]);
+	mapping->keyless_query = s.data;
 }
 
 /* What the mapping query reads, and the types of the line key, by analyzing it. */
@@ -177,193 +440,37 @@ analyze_query(Mapping *mapping)
 	mapping->readable_from_tuples = bo_mapping_reads_tuples(mapping, query);
 }
 
-/* False where the line table does not exist any more. */
+/*
+ * Builds the mapping of a table of order lines from the source's row.  False
+ * where the table does not exist any more.
+ */
 bool
-bo_mapping_build(void *entry, int32 source_id)
+bo_mapping_build(Mapping *mapping)
 {
-	Mapping    *mapping = entry;
+	Building	b = {.mapping = mapping};
 	SpiScope	spi;
 	MemoryContext old;
-	char	   *expr[MAPPED_COLUMNS];
-	int			ncolumns;
-	StringInfoData s;
-	char	   *line_schema;
-	char	   *line_table;
-	Oid			line_relid;
-	Oid			header_relid;
-	char	   *joins;
-	char	   *line_key[BO_MAX_KEYS];
-	ArrayType  *expressions;
-	char	   *query;
-	char	   *order_by;
+	bool		exists;
 
 	bo_spi_begin(&spi);
-	bo_read_source(source_id);
+	bo_read_source(mapping->source_id, SOURCE_OF_ORDERS);
 	BO_POINT("loading");
 	old = MemoryContextSwitchTo(mapping->cx);
-	mapping->tenant = bo_result_text(SPI_tuptable, 0, 1);
-	mapping->source_id = source_id;
-	line_schema = bo_result_text(SPI_tuptable, 0, 3);
-	line_table = bo_result_text(SPI_tuptable, 0, 4);
-	line_relid = DatumGetObjectId(bo_result(SPI_tuptable, 0, 5, &(bool) {0}));
-	header_relid = DatumGetObjectId(bo_result(SPI_tuptable, 0, 8, &(bool) {0}));
-	for (int i = 0; i < MAPPED_COLUMNS; i++)
-		expr[i] = bo_result_text(SPI_tuptable, 0, 12 + i);
-	mapping->immediate = strcmp(bo_result_text(SPI_tuptable, 0, 26), "immediate") == 0;
-	mapping->refuse_overship = strcmp(bo_result_text(SPI_tuptable, 0, 27), "refuse") == 0;
-	mapping->detached = bo_result_bool(SPI_tuptable, 0, 28);
-	joins = bo_result_text(SPI_tuptable, 0, 29);
-	mapping->park = strcmp(bo_result_text(SPI_tuptable, 0, 31), "park") == 0;
-	mapping->importing = bo_result_bool(SPI_tuptable, 0, 34);
-	mapping->ranked = expr[MAPPED_PRIORITY] != NULL || expr[MAPPED_QUEUED_AT] != NULL;
-	mapping->picks = expr[MAPPED_PICKED] != NULL;
-
+	b.row = SPI_tuptable;
+	read_row(&b);
+	exists = resolve_line_table(&b);
+	if (exists)
 	{
-		Oid			found = bo_resolve_table(line_relid, line_schema, line_table, source_id);
-
-		if (!OidIsValid(found))
-		{
-			MemoryContextSwitchTo(old);
-			bo_spi_end(&spi);
-			return false;
-		}
-		mapping->owner = bo_relation_owner(found);
-		bo_mapped_table(&mapping->line, found, get_array(24), found == line_relid ? NULL : get_array(32));
-		resolve_keys(&mapping->line, get_array(9), mapping->line.key, mapping->line.key_type, &mapping->line.nkeys, "order key");
-		resolve_keys(&mapping->line, get_array(10), mapping->line_key, mapping->line_key_type, &mapping->nline_columns, "line key");
-		mapping->nline_keys = mapping->nline_columns;
-		for (int i = 0; i < BO_MAX_KEYS; i++)
-			line_key[i] = i < mapping->nline_columns ? bo_column_ref("line", &mapping->line, mapping->line_key[i]) : NULL;
-		expressions = get_array(30);
-		if (expressions != NULL)
-		{
-			Datum	   *datums;
-			int			n;
-
-			deconstruct_array(expressions, TEXTOID, -1, false, TYPALIGN_INT, &datums, NULL, &n);
-			for (int i = 0; i < n; i++)
-				line_key[mapping->nline_keys++] = psprintf("(%s)", TextDatumGetCString(datums[i]));
-		}
-		mapping->header.relid = InvalidOid;
-		if (bo_result_text(SPI_tuptable, 0, 6) != NULL)
-		{
-			found = bo_resolve_table(header_relid, bo_result_text(SPI_tuptable, 0, 6), bo_result_text(SPI_tuptable, 0, 7), source_id);
-			if (!OidIsValid(found))
-				ereport(ERROR,
-						(errcode(ERRCODE_BO_NOT_ATTACHED),
-						 errmsg("table \"%s.%s\" of source %d does not exist", bo_result_text(SPI_tuptable, 0, 6), bo_result_text(SPI_tuptable, 0, 7), source_id),
-						 errhint("It was dropped or renamed; attach the line table again.")));
-			bo_mapped_table(&mapping->header, found, get_array(25), found == header_relid ? NULL : get_array(33));
-			resolve_keys(&mapping->header, get_array(11), mapping->header.key, mapping->header.key_type, &mapping->header.nkeys, "header key");
-		}
+		resolve_header_table(&b);
+		learn_order_key(mapping);
+		build_select(&b);
+		build_many(&b);
+		build_one(&b);
+		build_keys(&b);
+		analyze_query(mapping);
+		bo_watch_load(mapping);
 	}
-	for (int i = 0; i < mapping->line.nkeys; i++)
-	{
-		int32		line_scale;
-		int32		header_scale;
-
-		mapping->array_type[i] = get_array_type(mapping->line.key_type[i]);
-		/* There are no arrays of arrays, and unnest() takes rows apart. */
-		mapping->key_as_text[i] = !OidIsValid(mapping->array_type[i]) || type_is_rowtype(mapping->line.key_type[i]);
-		if (mapping->key_as_text[i])
-			mapping->array_type[i] = TEXTARRAYOID;
-		mapping->pin_keys |= bo_key_depends_on_settings(mapping->line.key_type[i]);
-		mapping->key_variants |= bo_has_key_variants(&mapping->line, mapping->line.key[i], &line_scale);
-		if (OidIsValid(mapping->header.relid))
-			mapping->key_variants |= bo_has_key_variants(&mapping->header, mapping->header.key[i], &header_scale) || line_scale != header_scale;
-	}
-
-	/* The mapping query; bo_mapping_read knows its columns by position. */
-	initStringInfo(&s);
-	appendStringInfoString(&s, "SELECT ");
-	for (int i = 0; i < mapping->line.nkeys; i++)
-		appendStringInfo(&s, "%s, ", bo_column_ref("line", &mapping->line, mapping->line.key[i]));
-	for (int i = 0; i < mapping->nline_keys; i++)
-		appendStringInfo(&s, "%s%s", i ? ", " : "", line_key[i]);
-	ncolumns = mapping->line.nkeys + mapping->nline_keys;
-	for (int i = 0; i < MAPPED_COLUMNS; i++)
-	{
-		if (expr[i] != NULL)
-			append_expression(&s, mapping, i, expr[i]);
-		mapping->at[i] = expr[i] != NULL ? ncolumns++ : -1;
-	}
-	mapping->header_key_at = mapping->key_variants && OidIsValid(mapping->header.relid) ? ncolumns : -1;
-	if (mapping->header_key_at >= 0)
-		for (int i = 0; i < mapping->header.nkeys; i++)
-			appendStringInfo(&s, ", %s::%s", bo_column_ref("header", &mapping->header, mapping->header.key[i]), format_type_be_qualified(mapping->line.key_type[i]));
-	appendStringInfoString(&s, bo_from_clause(&mapping->line, &mapping->header, joins));
-	query = s.data;
-
-	initStringInfo(&s);
-	appendStringInfoString(&s, " ORDER BY ");
-	for (int i = 0; i < mapping->line.nkeys; i++)
-		appendStringInfo(&s, "%s, ", bo_column_ref("line", &mapping->line, mapping->line.key[i]));
-	for (int i = 0; i < mapping->nline_keys; i++)
-		appendStringInfo(&s, "%s%s", i ? ", " : "", line_key[i]);
-	order_by = s.data;
-	mapping->queries[MAPPING_ALL] = psprintf("%s%s", query, order_by);
-
-	/* Several orders: by arrays of keys, $1 ... */
-	initStringInfo(&s);
-	appendStringInfoString(&s, " WHERE ");
-	if (mapping->line.nkeys == 1 && !mapping->key_as_text[0])
-		appendStringInfo(&s, "%s %s ANY ($1)", bo_column_ref("line", &mapping->line, mapping->line.key[0]),
-						 bo_equals(mapping->line.key_type[0], mapping->line.key_type[0]));
-	else
-	{
-		/* As IN, which would take the "=" that it finds in the search_path. */
-		appendStringInfoString(&s, "EXISTS (SELECT FROM ROWS FROM (");
-		for (int i = 0; i < mapping->line.nkeys; i++)
-			appendStringInfo(&s, "%sunnest($%d)", i ? ", " : "", i + 1);
-		appendStringInfoString(&s, ") AS given(");
-		for (int i = 0; i < mapping->line.nkeys; i++)
-			appendStringInfo(&s, "%sk%d", i ? ", " : "", i + 1);
-		appendStringInfoChar(&s, ')');
-		for (int i = 0; i < mapping->line.nkeys; i++)
-			appendStringInfo(&s, "%s%s %s given.k%d::%s", i ? " AND " : " WHERE ", bo_column_ref("line", &mapping->line, mapping->line.key[i]),
-							 bo_equals(mapping->line.key_type[i], mapping->line.key_type[i]), i + 1, format_type_be_qualified(mapping->line.key_type[i]));
-		appendStringInfoChar(&s, ')');
-	}
-	mapping->where_keys = s.data;
-	mapping->queries[MAPPING_FEW] = mapping->queries[MAPPING_MANY] = psprintf("%s%s%s", query, s.data, order_by);
-	mapping->stock_keys_query = psprintf("SELECT DISTINCT q.mapped_item COLLATE pg_catalog.\"C\", %s COLLATE pg_catalog.\"C\" FROM (%s%s) q "
-									 "WHERE q.mapped_item IS NOT NULL AND (q.mapped_live AND q.mapped_quantity > 0%s)",
-									 mapping->at[MAPPED_LOCATION] < 0 ? "''::text" : "coalesce(q.mapped_location, '')", query, s.data,
-									 mapping->at[MAPPED_SHIPPED] < 0 ? "" : " OR q.mapped_shipped > 0");
-
-	/* One order: by its key, $1 ..., which then finds the header too; and one of its lines, by the next ones. */
-	initStringInfo(&s);
-	appendStringInfoString(&s, query);
-	for (int i = 0; i < mapping->line.nkeys; i++)
-		appendStringInfo(&s, "%s%s %s $%d", i ? " AND " : " WHERE ", bo_column_ref("line", &mapping->line, mapping->line.key[i]),
-						 bo_equals(mapping->line.key_type[i], mapping->line.key_type[i]), i + 1);
-	mapping->queries[MAPPING_ONE] = psprintf("%s%s", s.data, order_by);
-	for (int i = 0; i < mapping->nline_columns; i++)
-		appendStringInfo(&s, " AND %s %s $%d", line_key[i], bo_equals(mapping->line_key_type[i], mapping->line_key_type[i]), mapping->line.nkeys + i + 1);
-	appendStringInfoString(&s, order_by);
-	mapping->queries[MAPPING_LINE] = s.data;
-
-	initStringInfo(&s);
-	/* DISTINCT would take one spelling for all. */
-	appendStringInfoString(&s, mapping->key_variants ? "SELECT " : "SELECT DISTINCT ");
-	for (int i = 0; i < mapping->line.nkeys; i++)
-		appendStringInfo(&s, "%s%s", i ? ", " : "", bo_column_ref("line", &mapping->line, mapping->line.key[i]));
-	appendStringInfo(&s, " FROM %s ORDER BY ", bo_aliased("line", &mapping->line));
-	for (int i = 0; i < mapping->line.nkeys; i++)
-		appendStringInfo(&s, "%s%d", i ? ", " : "", i + 1);
-	mapping->keys_query = s.data;
-
-	initStringInfo(&s);
-	appendStringInfo(&s, "SELECT count(*) FROM %s WHERE false", bo_aliased("line", &mapping->line));
-	for (int i = 0; i < mapping->line.nkeys; i++)
-		appendStringInfo(&s, " OR %s IS NULL", bo_column_ref("line", &mapping->line, mapping->line.key[i]));
-	for (int i = 0; i < mapping->nline_columns; i++)
-		appendStringInfo(&s, " OR %s IS NULL", line_key[i]);
-	mapping->keyless_query = s.data;
-
-	analyze_query(mapping);
-	bo_watch_load(mapping);
 	MemoryContextSwitchTo(old);
 	bo_spi_end(&spi);
-	return true;
+	return exists;
 }

@@ -130,6 +130,18 @@ bo_key_parts_text(const Datum *values, const bool *nulls, const Oid *types, int 
 	return OidOutputFunctionCall(output, PointerGetDatum(construct_md_array(texts, missing, 1, dims, lower, TEXTOID, -1, false, TYPALIGN_INT)));
 }
 
+/* An array of n values of a type that has arrays. */
+Datum
+bo_native_array(Datum *values, int n, Oid type)
+{
+	int16		typlen;
+	bool		typbyval;
+	char		typalign;
+
+	get_typlenbyvalalign(type, &typlen, &typbyval, &typalign);
+	return PointerGetDatum(construct_array(values, n, type, typlen, typbyval, typalign));
+}
+
 /* A key as text: the value's own, or an array literal of several. */
 char *
 bo_key_text(const Datum *values, const Oid *types, int n)

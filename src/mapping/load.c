@@ -1,6 +1,6 @@
 /*
  * load.c
- *		Loading a mapping of orders or of stock: the source's row, its tables, and
+ *		Loads a mapping, of orders or of stock: the source's row, its tables, and
  *		an invalidation that comes meanwhile.
  */
 #include "postgres.h"
@@ -103,47 +103,62 @@ bo_free_plan(SPIPlanPtr *plan)
 }
 
 /*
- * Loads what a cache keeps of a source; false where its table does not exist
- * any more.  Then, after an error, and after an invalidation meanwhile, what
- * was loaded is not valid.
+ * Builds the mapping of a source; false where its table does not exist any
+ * more.  Then, after an error, and after an invalidation meanwhile, what was
+ * built is not valid.
  */
 bool
-bo_load_source(int32 source_id, bool *valid, bool (*load) (void *entry, int32 source_id), void *entry)
+bo_load_source(Mapping *mapping, bool (*build) (Mapping *mapping))
 {
 	volatile bool exists = false;
-	Loading		this = {valid, loading};
+	Loading		this = {&mapping->valid, loading};
 
-	*valid = true;				/* an invalidation while loading clears it again */
+	mapping->valid = true;		/* an invalidation while loading clears it again */
 	loading = &this;
 	PG_TRY();
 	{
-		exists = load(entry, source_id);
+		exists = build(mapping);
 	}
 	PG_FINALLY();
 	{
 		loading = this.outer;
-		*valid &= exists;
+		mapping->valid &= exists;
 	}
 	PG_END_TRY();
 	return exists;
 }
 
+/* Raises the error for a number that no source of the kind has. */
+void
+bo_no_source(int32 source_id)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_BO_NOT_ATTACHED),
+			 errmsg("source %d does not exist", source_id),
+			 errhint("Its trigger is left over: drop it, or attach the table again. Restore data alone with --disable-triggers.")));
+}
+
 /*
  * Reads the row of a source into SPI_tuptable, as it is now even where the
- * transaction's snapshot is older.  Expects an SPI scope.
+ * transaction's snapshot is older; false where there is none.  Expects an SPI
+ * scope.
  */
-void
-bo_read_source(int32 source_id)
+bool
+bo_find_source(int32 source_id, SourceKind kind)
 {
 	Datum		arg = Int32GetDatum(source_id);
 	uint64		n;
 
 	PushActiveSnapshot(GetLatestSnapshot());
-	n = bo_run_statement(BO_READ_SOURCE, NULL, &arg, true);
+	n = bo_run_statement(kind == SOURCE_OF_STOCK ? BO_READ_STOCK_SOURCE : BO_READ_SOURCE, NULL, &arg, true);
 	PopActiveSnapshot();
-	if (n == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_BO_NOT_ATTACHED),
-				 errmsg("source %d does not exist", source_id),
-				 errhint("Its trigger is left over: drop it, or attach the table again. Restore data alone with --disable-triggers.")));
+	return n > 0;
+}
+
+/* The same, with an error where there is none. */
+void
+bo_read_source(int32 source_id, SourceKind kind)
+{
+	if (!bo_find_source(source_id, kind))
+		bo_no_source(source_id);
 }

@@ -7,8 +7,10 @@
 
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/tupconvert.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
+#include "executor/tuptable.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -91,6 +93,51 @@ bo_column_ref(const char *side, const MappedTable *table, AttrNumber attnum)
 	return psprintf("%s.%s", side, quote_identifier(table->alias[attnum - 1]));
 }
 
+/* The column that is all there is to an expression over this side; InvalidAttrNumber for any other expression. */
+AttrNumber
+bo_plain_column(const char *side, const MappedTable *table, const char *expression)
+{
+	for (int i = 0; i < table->natts; i++)
+		if (table->alias[i] != NULL && strcmp(expression, bo_column_ref(side, table, i + 1)) == 0)
+			return i + 1;
+	return InvalidAttrNumber;
+}
+
+/* The number that a column has in relid: the table itself, or a partition of it. */
+AttrNumber
+bo_partition_column(Oid relid, const MappedTable *table, AttrNumber attnum)
+{
+	AttrNumber	result;
+
+	if (relid == table->relid)
+		return attnum;
+	result = get_attnum(relid, get_attname(table->relid, attnum, false));
+	if (result == InvalidAttrNumber)
+		elog(ERROR, "column %d of %s is missing in relation %u", attnum, table->name, relid);
+	return result;
+}
+
+/* A row of a table, or of a partition of it, as a value of the table's row type. */
+Datum
+bo_row_of_table(TupleTableSlot *slot, Relation rel, Oid relid)
+{
+	bool		free_tuple;
+	HeapTuple	tuple = ExecFetchSlotHeapTuple(slot, false, &free_tuple);
+	Relation	parent;
+	TupleConversionMap *map;
+	Datum		row;
+
+	if (RelationGetRelid(rel) == relid)
+		return heap_copy_tuple_as_datum(tuple, RelationGetDescr(rel));
+	parent = table_open(relid, AccessShareLock);
+	map = convert_tuples_by_name(RelationGetDescr(rel), RelationGetDescr(parent));
+	if (map != NULL)
+		tuple = execute_attr_map_tuple(tuple, map);
+	row = heap_copy_tuple_as_datum(tuple, RelationGetDescr(parent));
+	table_close(parent, NoLock);
+	return row;
+}
+
 /* The alias of a table in FROM, which gives its columns the names that the mapping knows. */
 char *
 bo_alias(const char *side, const MappedTable *table)
@@ -118,29 +165,29 @@ bo_aliased(const char *side, const MappedTable *table)
 	return psprintf("%s AS %s", table->name, bo_alias(side, table));
 }
 
-/* "=" for two types: the type's own where they are the same, wherever it lives. */
+/* An operator, wherever it lives. */
+char *
+bo_operator_name(Oid opr)
+{
+	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(opr));
+	Form_pg_operator form;
+	char	   *name;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for operator %u", opr);
+	form = (Form_pg_operator) GETSTRUCT(tuple);
+	name = psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(form->oprnamespace)), NameStr(form->oprname));
+	ReleaseSysCache(tuple);
+	return name;
+}
+
+/* "=" for two types: the type's own where they are the same. */
 char *
 bo_equals(Oid left, Oid right)
 {
-	if (left == right)
-	{
-		Oid			opr = lookup_type_cache(left, TYPECACHE_EQ_OPR)->eq_opr;
+	Oid			opr = left == right ? lookup_type_cache(left, TYPECACHE_EQ_OPR)->eq_opr : InvalidOid;
 
-		if (OidIsValid(opr))
-		{
-			HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(opr));
-			Form_pg_operator form;
-			char	   *text;
-
-			if (!HeapTupleIsValid(tuple))
-				elog(ERROR, "cache lookup failed for operator %u", opr);
-			form = (Form_pg_operator) GETSTRUCT(tuple);
-			text = psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(form->oprnamespace)), NameStr(form->oprname));
-			ReleaseSysCache(tuple);
-			return text;
-		}
-	}
-	return "=";
+	return OidIsValid(opr) ? bo_operator_name(opr) : "=";
 }
 
 /* FROM line, header if there is one, and joins if there are any (text of bo_prepare_joins). */

@@ -1,7 +1,8 @@
 /*
  * mapping.c
- *		An attached table: its mapping as SQL text, loaded from the source's row
- *		and again when anything about its tables changes.
+ *		Attached tables, of order lines or of stock: their mappings as SQL text,
+ *		loaded from the source's row and again when anything about the tables
+ *		changes.
  *
  * Expressions are stored as text over "line" and "header"; at plan time both
  * get alias lists that bind the names of attach time to columns by number, so
@@ -31,12 +32,12 @@
 #include "mapping/mapping.h"
 #include "store/store.h"
 
-static HTAB *mappings;			/* by source_id */
+static HTAB *mappings;			/* by source_id, of orders and of stock */
 static uint32 loads;			/* of mappings, so far */
 
 /* Invalidation only sets flags; relid InvalidOid means everything. */
 static void
-relation_changed(Datum arg, Oid relid)
+relation_changed(Oid relid)
 {
 	HASH_SEQ_STATUS seq;
 	Mapping    *mapping;
@@ -48,20 +49,21 @@ relation_changed(Datum arg, Oid relid)
 			mapping->valid = false;
 }
 
-/* Queries name tables: a schema that is renamed changes none of these itself. */
+/* Queries name tables: when a schema is renamed, none of these changes itself. */
 static void
 schema_changed(Datum arg, int cacheid, uint32 hash)
 {
-	relation_changed(arg, InvalidOid);
+	relation_changed(InvalidOid);
 }
 
+/* Called once, when the library is loaded. */
 void
 bo_mapping_init(void)
 {
 	HASHCTL		ctl = {.keysize = sizeof(int32),.entrysize = sizeof(Mapping)};
 
 	mappings = hash_create("backorder mappings", 16, &ctl, HASH_ELEM | HASH_BLOBS);
-	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	bo_on_relation_change(relation_changed);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, schema_changed, (Datum) 0);
 }
 
@@ -75,13 +77,33 @@ bo_mapping_forget(int32 source_id)
 		mapping->valid = false;
 }
 
+/* Frees what a mapping has and leaves it empty. */
+static void
+empty(Mapping *mapping)
+{
+	int32		source_id = mapping->source_id;
+	struct StockMapping *stock = mapping->stock;
+
+	for (int i = 0; i < (int) lengthof(mapping->plans); i++)
+		bo_free_plan(&mapping->plans[i]);
+	bo_free_plan(&mapping->stock_keys_plan);
+	bo_watch_free(mapping);
+	bo_stock_mapping_free(mapping);
+	if (mapping->cx)
+		MemoryContextDelete(mapping->cx);
+	memset(mapping, 0, sizeof(*mapping));
+	mapping->source_id = source_id;
+	mapping->stock = stock;
+}
+
 /*
  * The mapping of a source, loaded again if anything about its tables changed;
- * NULL where its line table does not exist any more.  Takes no lock that
- * lasts beyond AccessShare on the tables.
+ * NULL where its table does not exist any more.  Raises ERRCODE_BO_NOT_ATTACHED
+ * where no source of this kind has the number.  Takes no lock that lasts
+ * beyond AccessShare on the tables.
  */
-Mapping *
-bo_mapping_if_exists(int32 source_id)
+static Mapping *
+get_mapping(int32 source_id, SourceKind kind)
 {
 	bool		found;
 	Mapping    *mapping = hash_search(mappings, &source_id, HASH_ENTER, &found);
@@ -91,26 +113,35 @@ bo_mapping_if_exists(int32 source_id)
 		memset(mapping, 0, sizeof(*mapping));
 		mapping->source_id = source_id;
 	}
-	if (!mapping->valid)
+	if (mapping->valid)
 	{
-		for (int i = 0; i < (int) lengthof(mapping->plans); i++)
-			bo_free_plan(&mapping->plans[i]);
-		bo_free_plan(&mapping->stock_keys_plan);
-		bo_watch_free(mapping);
-		if (mapping->cx)
-			MemoryContextDelete(mapping->cx);
-		memset(mapping, 0, sizeof(*mapping));
-		mapping->source_id = source_id;
-		mapping->version = ++loads;
-		mapping->cx = AllocSetContextCreate(CacheMemoryContext, "backorder mapping", ALLOCSET_SMALL_SIZES);
-		BO_POINT("mapping");
-		if (!bo_load_source(source_id, &mapping->valid, bo_mapping_build, mapping))
-			return NULL;
+		if (mapping->kind != kind)
+			bo_no_source(source_id);
+		return mapping;
 	}
-	return mapping;
+	empty(mapping);
+	mapping->kind = kind;
+	mapping->version = ++loads;
+	mapping->cx = AllocSetContextCreate(CacheMemoryContext, "backorder mapping", ALLOCSET_SMALL_SIZES);
+	BO_POINT("mapping");
+	return bo_load_source(mapping, kind == SOURCE_OF_STOCK ? bo_stock_mapping_build : bo_mapping_build) ? mapping : NULL;
 }
 
-/* The same, with an error where the line table does not exist any more. */
+/* The mapping of a table of order lines; NULL where that does not exist any more. */
+Mapping *
+bo_mapping_if_exists(int32 source_id)
+{
+	return get_mapping(source_id, SOURCE_OF_ORDERS);
+}
+
+/* The mapping of a table of stock; NULL where that does not exist any more. */
+Mapping *
+bo_stock_mapping(int32 source_id)
+{
+	return get_mapping(source_id, SOURCE_OF_STOCK);
+}
+
+/* The mapping of a table of order lines, with an error where that does not exist any more. */
 Mapping *
 bo_mapping(int32 source_id)
 {
@@ -140,28 +171,33 @@ bo_source_identity(int32 source_id)
 	SpiScope	spi;
 	Mapping    *mapping = palloc0(sizeof(Mapping));
 	MemoryContext cx = CurrentMemoryContext;
+	SPITupleTable *row;
+	bool		isnull;
 
 	bo_spi_begin(&spi);
-	bo_read_source(source_id);
+	bo_read_source(source_id, SOURCE_OF_ORDERS);
+	row = SPI_tuptable;
 	MemoryContextSwitchTo(cx);
 	mapping->source_id = source_id;
-	mapping->tenant = bo_result_text(SPI_tuptable, 0, 1);
-	mapping->detached = bo_result_bool(SPI_tuptable, 0, 28);
-	mapping->park = strcmp(bo_result_text(SPI_tuptable, 0, 31), "park") == 0;
-	mapping->line.name = quote_qualified_identifier(bo_result_text(SPI_tuptable, 0, 3), bo_result_text(SPI_tuptable, 0, 4));
-	mapping->line.relid = bo_resolve_table(DatumGetObjectId(bo_result(SPI_tuptable, 0, 5, &(bool) {0})), bo_result_text(SPI_tuptable, 0, 3), bo_result_text(SPI_tuptable, 0, 4), source_id);
-	mapping->header.relid = bo_resolve_table(DatumGetObjectId(bo_result(SPI_tuptable, 0, 8, &(bool) {0})), bo_result_text(SPI_tuptable, 0, 6), bo_result_text(SPI_tuptable, 0, 7), source_id);
+	mapping->tenant = bo_result_text(row, 0, SOURCE_TENANT);
+	mapping->detached = bo_result_bool(row, 0, SOURCE_DETACHED);
+	mapping->park = strcmp(bo_result_text(row, 0, SOURCE_ON_ERROR), "park") == 0;
+	mapping->line.name = quote_qualified_identifier(bo_result_text(row, 0, SOURCE_LINE_SCHEMA), bo_result_text(row, 0, SOURCE_LINE_TABLE));
+	mapping->line.relid = bo_resolve_table(DatumGetObjectId(bo_result(row, 0, SOURCE_LINE_RELID, &isnull)),
+										   bo_result_text(row, 0, SOURCE_LINE_SCHEMA), bo_result_text(row, 0, SOURCE_LINE_TABLE), source_id);
+	mapping->header.relid = bo_resolve_table(DatumGetObjectId(bo_result(row, 0, SOURCE_HEADER_RELID, &isnull)),
+											 bo_result_text(row, 0, SOURCE_HEADER_SCHEMA), bo_result_text(row, 0, SOURCE_HEADER_TABLE), source_id);
 	bo_spi_end(&spi);
 	return mapping;
 }
 
 /*
- * The source that a table of order lines is or was attached as, as it is now
- * even where the transaction's snapshot is older.  Returns 0 for none; tenant
- * is allocated in the current context.
+ * The source that a table is or was attached as, as it is now even where the
+ * transaction's snapshot is older.  Returns 0 for none; tenant is allocated in
+ * the current context.
  */
 int32
-bo_source_of_table(Oid relid, char **tenant, bool *detached)
+bo_source_of_table(Oid relid, SourceKind kind, char **tenant, bool *detached)
 {
 	SpiScope	spi;
 	MemoryContext cx = CurrentMemoryContext;
@@ -170,7 +206,7 @@ bo_source_of_table(Oid relid, char **tenant, bool *detached)
 
 	bo_spi_begin(&spi);
 	PushActiveSnapshot(GetLatestSnapshot());
-	if (bo_run_statement(BO_READ_SOURCE_BY_TABLE, NULL, args, true) > 0)
+	if (bo_run_statement(kind == SOURCE_OF_STOCK ? BO_READ_STOCK_SOURCE_BY_TABLE : BO_READ_SOURCE_BY_TABLE, NULL, args, true) > 0)
 	{
 		MemoryContextSwitchTo(cx);
 		source_id = bo_result_int32(SPI_tuptable, 0, 1);

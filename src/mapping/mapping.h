@@ -56,6 +56,13 @@ typedef enum MappedColumn
 
 #define MAPPED_COLUMNS (MAPPED_HELD + 1)
 
+/* What the rows of an attached table are. */
+typedef enum SourceKind
+{
+	SOURCE_OF_ORDERS,			/* order lines: a row of backorder.source */
+	SOURCE_OF_STOCK				/* on hand: a row of backorder.stock_source */
+} SourceKind;
+
 /* An attached table: its mapping as SQL text and plans. */
 typedef struct Mapping
 {
@@ -74,7 +81,8 @@ typedef struct Mapping
 	bool		detached;
 	bool		importing;		/* orders may not be recorded that were there when it was attached */
 	bool		unreadable;		/* a stub of a parked source */
-	bool		of_stock;		/* of a table of stock (stock_mapping.c): errors name items */
+	SourceKind	kind;			/* of a table of stock: errors name items */
+	struct StockMapping *stock; /* what else is known of a table of stock; stays where it is when that is loaded again */
 	MappedTable line;
 	MappedTable header;			/* relid InvalidOid: no header table */
 	List	   *watched;		/* of Watched */
@@ -163,7 +171,8 @@ extern Mapping *bo_mapping(int32 source_id);
 extern Mapping *bo_mapping_if_exists(int32 source_id);
 extern Mapping *bo_source_identity(int32 source_id);
 extern bool bo_mapping_is_loaded(int32 source_id);
-extern int32 bo_source_of_table(Oid relid, char **tenant, bool *detached);
+extern Mapping *bo_stock_mapping(int32 source_id);
+extern int32 bo_source_of_table(Oid relid, SourceKind kind, char **tenant, bool *detached);
 extern void bo_mapping_init(void);
 extern void bo_mapping_forget(int32 source_id);
 
@@ -173,6 +182,7 @@ extern Oid	bo_resolve_table(Oid cached, char *schema, char *name, int32 source_i
 /* read.c */
 extern void bo_mapping_read(Mapping *mapping, MappingScope scope, List *keys,
 							MappedLineFunc func, void *arg);
+extern Datum bo_order_key_array(Mapping *mapping, List *keys, int k);
 extern List *bo_mapping_stock_keys(Mapping *mapping, List *keys);
 extern void bo_mapping_evaluate(Mapping *mapping, const char *what, void (*func) (void *arg), void *arg);
 extern MappedLine *bo_mapped_line(Mapping *mapping, const Datum *values, const bool *nulls, char *order_key);
@@ -190,6 +200,9 @@ extern bool bo_header_key(Mapping *mapping, Datum *values);
 /* mapped_table.c */
 extern void bo_mapped_table(MappedTable *table, Oid relid, ArrayType *columns, ArrayType *names);
 extern AttrNumber bo_mapped_column(const MappedTable *table, const char *name);
+extern char *bo_operator_name(Oid opr);
+extern char *bo_equals(Oid left, Oid right);
+extern AttrNumber bo_partition_column(Oid relid, const MappedTable *table, AttrNumber attnum);
 extern char *bo_aliased(const char *side, const MappedTable *table);
 
 /* table_rewrite.c */
@@ -212,10 +225,6 @@ extern MappedTable *bo_watched_table(Mapping *mapping, Oid relid);
 extern void bo_watch_keys(Mapping *mapping, Oid relid, TupleTableSlot *slot, Relation rel, OrderKeyFunc func, void *arg);
 
 /* stock_mapping.c */
-extern void bo_stock_source_init(void);
-extern Mapping *bo_stock_mapping(int32 source_id);
-extern void bo_stock_forget(int32 source_id);
-extern int32 bo_stock_source_of_table(Oid relid, char **tenant, bool *detached);
 extern bool bo_stock_attached(int32 source_id, Oid *relid);
 extern char *bo_stock_table_name(int32 source_id);
 extern bool bo_stock_holds(int32 source_id);

@@ -71,7 +71,7 @@ report_evaluation(Mapping *mapping, MemoryContext cx)
 				 errdetail("%s", detail),
 				 errdetail_log("%s", error->message),
 				 errhint("Attach the table again with a mapping that fits the columns it has now, or detach it with backorder.%s().",
-						 mapping->of_stock ? "detach_stock" : "detach")));
+						 mapping->kind == SOURCE_OF_STOCK ? "detach_stock" : "detach")));
 	if (evaluating_order[0] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_BO_EVALUATION),
@@ -79,7 +79,7 @@ report_evaluation(Mapping *mapping, MemoryContext cx)
 				 errdetail("%s", detail),
 				 errdetail_log("%s", error->message),
 				 errhint("Attach the table again with another query, or correct the row.")));
-	if (mapping->of_stock)
+	if (mapping->kind == SOURCE_OF_STOCK)
 		ereport(ERROR,
 				(errcode(ERRCODE_BO_EVALUATION),
 				 errmsg("mapping \"%s\" of table %s failed for item %s", evaluating_column, mapping->line.name, evaluating_order),
@@ -363,20 +363,9 @@ take_line(const Datum *values, const bool *nulls, void *arg)
 		read->lines = lappend(read->lines, line);
 }
 
-static Datum
-native_array(Datum *datums, int n, Oid type)
-{
-	int16		typlen;
-	bool		typbyval;
-	char		typalign;
-
-	get_typlenbyvalalign(type, &typlen, &typbyval, &typalign);
-	return PointerGetDatum(construct_array(datums, n, type, typlen, typbyval, typalign));
-}
-
-/* Column k of these order keys. */
-static Datum
-order_key_array(Mapping *mapping, List *keys, int k)
+/* Column k of these order keys (of KeyValues), without those that are unreadable, as the array that the mapping's queries take. */
+Datum
+bo_order_key_array(Mapping *mapping, List *keys, int k)
 {
 	Datum	   *datums = palloc(sizeof(Datum) * list_length(keys));
 	ListCell   *lc;
@@ -389,7 +378,7 @@ order_key_array(Mapping *mapping, List *keys, int k)
 		if (!one->unreadable)
 			datums[n++] = mapping->key_as_text[k] ? CStringGetTextDatum(bo_value_text(one->order[k], mapping->line.key_type[k])) : one->order[k];
 	}
-	return native_array(datums, n, mapping->key_as_text[k] ? TEXTOID : mapping->line.key_type[k]);
+	return bo_native_array(datums, n, mapping->key_as_text[k] ? TEXTOID : mapping->line.key_type[k]);
 }
 
 /*
@@ -439,7 +428,7 @@ bo_mapping_read(Mapping *mapping, MappingScope scope, List *keys, MappedLineFunc
 		for (; nargs < mapping->line.nkeys; nargs++)
 		{
 			types[nargs] = mapping->array_type[nargs];
-			values[nargs] = order_key_array(mapping, keys, nargs);
+			values[nargs] = bo_order_key_array(mapping, keys, nargs);
 		}
 	if (!few)
 		level = bo_allow_all_plans();
@@ -466,18 +455,11 @@ bo_mapping_stock_keys(Mapping *mapping, List *keys)
 	bo_pin();					/* for the text of keys too */
 	level = bo_allow_all_plans();
 	for (int k = 0; k < mapping->line.nkeys; k++)
-		values[k] = order_key_array(mapping, keys, k);
+		values[k] = bo_order_key_array(mapping, keys, k);
 	bo_mapping_run(mapping, &mapping->stock_keys_plan, mapping->stock_keys_query, mapping->line.nkeys, mapping->array_type, values, true, NULL);
 	AtEOXact_GUC(false, level);
 	for (uint64 row = 0; row < SPI_processed; row++)
-	{
-		StockKey   *place = palloc(sizeof(StockKey));
-
-		place->tenant = tenant;
-		place->item = bo_result_text(SPI_tuptable, row, 1);
-		place->location = bo_result_text(SPI_tuptable, row, 2);
-		stock_keys = lappend(stock_keys, place);
-	}
+		stock_keys = lappend(stock_keys, bo_stock_key(tenant, bo_result_text(SPI_tuptable, row, 1), bo_result_text(SPI_tuptable, row, 2)));
 	SPI_freetuptable(SPI_tuptable);
 	return stock_keys;
 }

@@ -11,7 +11,6 @@
 #include "postgres.h"
 
 #include "access/table.h"
-#include "access/tupconvert.h"
 #include "executor/tuptable.h"
 #include "nodes/parsenodes.h"
 #include "nodes/primnodes.h"
@@ -169,24 +168,8 @@ bo_watch_keys(Mapping *mapping, Oid relid, TupleTableSlot *slot, Relation rel, O
 	Watched    *watched = find_watched(mapping, relid);
 	SpiScope	spi;
 	SPITupleTable *rows;
-	HeapTuple	tuple;
-	bool		free_tuple;
-	Datum		row;
+	Datum		row = bo_row_of_table(slot, rel, relid);
 	uint64		n;
-
-	tuple = ExecFetchSlotHeapTuple(slot, false, &free_tuple);
-	if (RelationGetRelid(rel) != relid)
-	{
-		Relation	parent = table_open(relid, AccessShareLock);
-		TupleConversionMap *map = convert_tuples_by_name(RelationGetDescr(rel), RelationGetDescr(parent));
-
-		if (map != NULL)
-			tuple = execute_attr_map_tuple(tuple, map);
-		row = heap_copy_tuple_as_datum(tuple, RelationGetDescr(parent));
-		table_close(parent, NoLock);
-	}
-	else
-		row = heap_copy_tuple_as_datum(tuple, RelationGetDescr(rel));
 
 	bo_spi_begin(&spi);
 	bo_mapping_lock(mapping);

@@ -12,7 +12,6 @@
 #include "utils/datum.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
@@ -22,7 +21,7 @@
 #include "pending/transaction.h"
 
 static void
-relation_changed(Datum arg, Oid relid)
+relation_changed(Oid relid)
 {
 	if (bo_notes != NULL)
 	{
@@ -34,7 +33,7 @@ relation_changed(Datum arg, Oid relid)
 void
 bo_notes_init(void)
 {
-	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	bo_on_relation_change(relation_changed);
 }
 
 /* ---------- notes ---------- */
@@ -271,6 +270,16 @@ bo_compare_notes(const ListCell *a, const ListCell *b)
 	if (cmp == 0 && x->key.source_id != y->key.source_id)
 		cmp = x->key.source_id < y->key.source_id ? -1 : 1;
 	return cmp != 0 ? cmp : strcmp(x->key.order_key, y->key.order_key);
+}
+
+/* The order in which orders were first noted, for list_sort(). */
+int
+bo_compare_seq(const ListCell *a, const ListCell *b)
+{
+	int64		x = ((const OrderNote *) lfirst(a))->seq;
+	int64		y = ((const OrderNote *) lfirst(b))->seq;
+
+	return x < y ? -1 : x > y;
 }
 
 /* The orders to reconcile, of OrderNote, sorted as they are to be locked. */

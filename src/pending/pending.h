@@ -102,6 +102,7 @@ extern void bo_note_whole(OrderNote *note);
 extern void bo_note_one_line(const Mapping *mapping, OrderNote *note, const Datum *values);
 extern void bo_note_move(const LineMove *given);
 extern int	bo_compare_notes(const ListCell *a, const ListCell *b);
+extern int	bo_compare_seq(const ListCell *a, const ListCell *b);
 extern void bo_check_noted_types(Mapping *mapping);
 extern void bo_note_key_variants(Mapping *mapping, OrderNote *note);
 extern bool bo_note_order_text(Mapping *mapping, const char *order_key, bool key_variants);
@@ -122,7 +123,7 @@ extern int	bo_note_key_match(const void *a, const void *b, Size size);
 
 /* queue_work.c */
 extern void bo_queue_commit_work(void);
-extern void bo_queue_commit_work_at(bool at_end);
+extern void bo_queue_commit_work_at_end(void);
 extern void bo_queue_statement_work(void);
 extern void bo_statement_work_fired(void);
 extern bool bo_commit_work_fired(const TriggerData *event);

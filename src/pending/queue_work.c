@@ -113,21 +113,21 @@ queue_commit_work(const TriggerData *at, bool at_end)
 	PG_END_TRY();
 }
 
-void
-bo_queue_commit_work_at(bool at_end)
-{
-	queue_commit_work(NULL, at_end);
-}
-
 /*
  * Queues the deferred event that runs bo_commit_work.  Under SET CONSTRAINTS
- * ... IMMEDIATE it runs in here: so this is called where there is nothing half
- * done.
+ * ... IMMEDIATE it runs in here: call this where nothing is half done.
  */
 void
 bo_queue_commit_work(void)
 {
-	bo_queue_commit_work_at(false);
+	queue_commit_work(NULL, false);
+}
+
+/* The same, but under SET CONSTRAINTS ... IMMEDIATE it runs at the end of the statement that fired the trigger we are in. */
+void
+bo_queue_commit_work_at_end(void)
+{
+	queue_commit_work(NULL, true);
 }
 
 /* In immediate timing: queues the event that settles when the statement has ended. */

@@ -38,7 +38,7 @@ stock_note_hash(const void *key, Size size)
 {
 	const SourceStockKey *k = key;
 
-	return string_hash(k->item, strlen(k->item) + 1) ^ (string_hash(k->location, strlen(k->location) + 1) * 31) ^
+	return bo_hash_text(k->item) ^ (bo_hash_text(k->location) * 31) ^
 		((uint32) k->source_id * 0x9e3779b9u);
 }
 

@@ -25,7 +25,7 @@ bo_note_key_hash(const void *key, Size size)
 {
 	const NoteKey *k = key;
 
-	return string_hash(k->order_key, strlen(k->order_key) + 1) ^ ((uint32) k->source_id * 0x9e3779b9u);
+	return bo_hash_text(k->order_key) ^ ((uint32) k->source_id * 0x9e3779b9u);
 }
 
 int

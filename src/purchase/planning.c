@@ -35,7 +35,7 @@ static const char *const suppliers_sql =
 /* Who sells what, in no order. */
 static const char *const terms_sql =
 	"SELECT i.item, i.supplier, i.rank, i.unit_cost, i.order_multiple, i.minimum_quantity, i.maximum_quantity "
-	"FROM backorder.supplier_item i WHERE i.tenant = $1 AND i.active AND ($2 IS NULL OR i.item = $2)";
+	"FROM backorder_internal.purchase_candidate i WHERE i.tenant = $1 AND ($2 IS NULL OR i.item = $2)";
 
 /* Somebody who sells an item. */
 typedef struct Candidate

@@ -86,39 +86,40 @@ take_before(Mapping *mapping, MappedLine *line, void *arg)
 		order->before = lappend(order->before, line);
 }
 
-/* The active snapshot, without anything that this transaction did since the attachment. */
+/* Reads orders (of OrderNote) with the active snapshot, but without anything that this transaction did since the attachment. */
 static void
-read_before(void *arg)
+read_before(List *notes, void *arg)
 {
 	Reading    *reading = arg;
 	CommandId	begin = import_begin(reading->mapping->source_id);
+	ListCell   *lc;
 
+	foreach(lc, notes)
+		bo_order_of(reading->r, lfirst(lc))->before = NIL;
 	PushCopiedSnapshot(GetActiveSnapshot());
 	GetActiveSnapshot()->curcid = begin;
-	bo_mapping_read(reading->mapping, list_length(reading->notes) < MANY_ORDERS ? MAPPING_FEW : MAPPING_MANY,
-					reading->notes, take_before, reading->r);
+	bo_mapping_read(reading->mapping, list_length(notes) < MANY_ORDERS ? MAPPING_FEW : MAPPING_MANY, notes, take_before, reading->r);
 	PopActiveSnapshot();
 }
 
 /* Where an order could not be read before, what it says now is taken for it. */
+static void
+take_as_it_is(void *note, ErrorData *error, void *arg)
+{
+	Order	   *order = bo_order_of(((Reading *) arg)->r, note);
+
+	order->before = NIL;
+	order->baseline = true;
+}
+
+/* Reads what orders (of OrderNote) were before this transaction. */
 void
 bo_read_before(Reconcile *r, Mapping *mapping, List *notes)
 {
-	Reading		reading = {r, mapping, notes};
-	ListCell   *lc;
-	int			half = list_length(notes) / 2;
+	Reading		reading = {r, mapping};
 
-	if (notes == NIL || bo_try_reading(read_before, &reading) == NULL)
-		return;
-	foreach(lc, notes)
-		bo_order_of(r, lfirst(lc))->before = NIL;
-	if (half == 0)
-		bo_order_of(r, linitial(notes))->baseline = true;
-	else
-	{
-		bo_read_before(r, mapping, list_truncate(list_copy(notes), half));
-		bo_read_before(r, mapping, list_copy_tail(notes, half));
-	}
+	if (notes != NIL)
+		bo_read_by_halves(notes, read_before, take_as_it_is, &reading);
 }
 
 List *

@@ -75,7 +75,6 @@ typedef struct Reading
 {
 	Reconcile  *r;
 	Mapping    *mapping;
-	List	   *notes;
 } Reading;
 
 /* difference.c */
@@ -85,7 +84,6 @@ extern void bo_reconcile_order(Reconcile *r, Order *order);
 extern void bo_reconcile_orders(SettleRequest *request, ReconcileMode mode, List *notes, Snapshot snapshot);
 extern Mapping *bo_mapping_to_use(int32 source_id, ReconcileMode mode);
 extern Snapshot bo_snapshot_after_locks(List *notes, ReconcileMode mode);
-extern int	bo_compare_seq(const ListCell *a, const ListCell *b);
 
 /* read_tuples.c */
 extern List *bo_read_from_tuples(Mapping *mapping, List *notes, MappedLineFunc func, void *arg);

@@ -270,12 +270,13 @@ bo_mapping_to_use(int32 source_id, ReconcileMode mode)
 	return mapping ? mapping : bo_source_identity(source_id);
 }
 
+/* Reads orders of one source (of OrderNote); arg is the Reading. */
 static void
-read_orders(void *arg)
+read_orders(List *given, void *arg)
 {
 	Reading    *reading = arg;
 	Reconcile  *r = reading->r;
-	List	   *notes = r->mode.whole ? reading->notes : bo_read_from_tuples(reading->mapping, reading->notes, take_mapped, r);
+	List	   *notes = r->mode.whole ? given : bo_read_from_tuples(reading->mapping, given, take_mapped, r);
 	ListCell   *lc;
 
 	if (notes != NIL)
@@ -288,36 +289,42 @@ read_orders(void *arg)
 		bo_mapping_read(reading->mapping, scope, notes, take_mapped, r);
 	}
 	if (reading->mapping->park)
-		foreach(lc, reading->notes)
-			bo_check_line_keys(bo_order_of(reading->r, lfirst(lc)));
+		foreach(lc, given)
+			bo_check_line_keys(bo_order_of(r, lfirst(lc)));
 }
 
-/* Where the source parks, an error is found out by halves to belong to one order, which remembers it. */
+/* The same, where some may have been read before an error in the others. */
+static void
+read_orders_again(List *notes, void *arg)
+{
+	Reading    *reading = arg;
+	ListCell   *lc;
+
+	foreach(lc, notes)
+		bo_order_of(reading->r, lfirst(lc))->lines_now = NIL;
+	read_orders(notes, arg);
+}
+
+/* An order that cannot be read remembers why. */
+static void
+set_error(void *note, ErrorData *error, void *arg)
+{
+	Order	   *order = bo_order_of(((Reading *) arg)->r, note);
+
+	order->lines_now = NIL;
+	order->error = error;
+}
+
+/* Reads orders of one source; where that parks, an error is one of an order. */
 static void
 read_or_park(Reconcile *r, Mapping *mapping, List *notes)
 {
-	Reading		reading = {r, mapping, notes};
-	ErrorData  *error;
-	ListCell   *lc;
-	int			half = list_length(notes) / 2;
+	Reading		reading = {r, mapping};
 
-	if (!mapping->park)
-	{
-		read_orders(&reading);
-		return;
-	}
-	error = bo_try_reading(read_orders, &reading);
-	if (error == NULL)
-		return;
-	foreach(lc, notes)
-		bo_order_of(r, lfirst(lc))->lines_now = NIL;
-	if (half == 0)
-		bo_order_of(r, linitial(notes))->error = error;
+	if (mapping->park)
+		bo_read_by_halves(notes, read_orders_again, set_error, &reading);
 	else
-	{
-		read_or_park(r, mapping, list_truncate(list_copy(notes), half));
-		read_or_park(r, mapping, list_copy_tail(notes, half));
-	}
+		read_orders(notes, &reading);
 }
 
 /* Writes down which orders could not be read, and which can again. */
@@ -337,15 +344,6 @@ park_orders(Reconcile *r, List *notes)
 			readable = lappend(readable, order->note);
 	}
 	bo_unpark(readable);
-}
-
-int
-bo_compare_seq(const ListCell *a, const ListCell *b)
-{
-	int64		x = ((OrderNote *) lfirst(a))->seq;
-	int64		y = ((OrderNote *) lfirst(b))->seq;
-
-	return x < y ? -1 : x > y;
 }
 
 /*

@@ -52,17 +52,12 @@ bo_lock_stock(PG_FUNCTION_ARGS)
 	deconstruct_array(items, TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, &n);
 	for (int i = 0; i < n; i++)
 	{
-		StockKey   *key = palloc(sizeof(StockKey));
-
 		if (nulls[i])
 			ereport(ERROR,
 					(errcode(ERRCODE_BO_ARGUMENT),
 					 errmsg("an item to lock is NULL"),
 					 errhint("Name the items.")));
-		key->tenant = tenant;
-		key->item = TextDatumGetCString(values[i]);
-		key->location = location;
-		stock_keys = lappend(stock_keys, key);
+		stock_keys = lappend(stock_keys, bo_stock_key(tenant, TextDatumGetCString(values[i]), location));
 	}
 	if (bo_pending_orders() != NIL || bo_stock_pending())
 	{
@@ -95,14 +90,7 @@ bo_repromise(PG_FUNCTION_ARGS)
 	n = bo_run_statement(BO_READ_STALE_STOCK, NULL, &arg, false);
 	old = MemoryContextSwitchTo(cx);
 	for (uint64 i = 0; i < n; i++)
-	{
-		StockKey   *key = palloc(sizeof(StockKey));
-
-		key->tenant = bo_result_text(SPI_tuptable, i, 1);
-		key->item = bo_result_text(SPI_tuptable, i, 2);
-		key->location = bo_result_text(SPI_tuptable, i, 3);
-		request.stock_keys = lappend(request.stock_keys, key);
-	}
+		request.stock_keys = lappend(request.stock_keys, bo_stock_key(bo_result_text(SPI_tuptable, i, 1), bo_result_text(SPI_tuptable, i, 2), bo_result_text(SPI_tuptable, i, 3)));
 	MemoryContextSwitchTo(old);
 	bo_spi_end(&spi);
 	if (request.stock_keys != NIL)

@@ -1,40 +1,43 @@
 /*
  * eligibility.c
- *		Who gets how much.  Pure: no database access, no state.
+ *		Which line may be served now, and what it may get.  Pure: no database
+ *		access, no state.
  *
- * settle.c walks the eligible waiting lines of one item and location in rank
- * order and asks here what each is to get of what is left.  The fulfilment
- * rules differ only here: a rule that looks at more than one line (ship
- * complete) gets its second pass from settle's walk, not from another path.
+ * Settling walks the waiting lines of a stock row by rank and asks here.  A
+ * new rule of who is served belongs here; where it needs stock that is not
+ * locked, it has its place in lock_set.c too.  verify() has rules of its own,
+ * so that it can find what is wrong with these.
  */
 #include "postgres.h"
 
 #include "base/base.h"
+#include "settle/settle.h"
 #include "settle/settling.h"
 
-/*
- * What a line that still wants `want` gets of `free`; both are positive.
- * A `partial` line takes what there is.
- */
-Qty
-bo_may_get(Fulfilment fulfilment, Qty want, Qty free)
+/* May the line be served at all, if there is stock?  One that may not uses up no supply, and has no promise. */
+bool
+bo_is_eligible(const Line *line)
 {
-	switch (fulfilment)
-	{
-		case FULFILMENT_PARTIAL:
-			return qty_min(want, free);
-	}
-	return qty_zero;			/* keep the compiler quiet */
+	return !line->held;
 }
 
 /*
- * How much of `need` can be taken back from a line: its allocation without
- * what is picked.
+ * What an eligible line that waits may get of `free`, which is positive.  A
+ * line is served partly.
  */
 Qty
-bo_take_back(Qty need, Qty allocated, Qty picked)
+bo_may_get(const Line *line, Qty free)
 {
-	if (qty_cmp(picked, allocated) >= 0)
+	return qty_min(bo_waits_for(line), free);
+}
+
+/* How much of `need` can be taken back from a line: its allocation without what is picked. */
+Qty
+bo_may_lose(const Line *line, Qty need, bool picked_too)
+{
+	Qty			picked = picked_too ? qty_zero : line->picked;
+
+	if (qty_cmp(picked, line->allocated) >= 0)
 		return qty_zero;
-	return qty_min(need, qty_sub(allocated, picked));
+	return qty_min(need, qty_sub(line->allocated, picked));
 }

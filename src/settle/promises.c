@@ -230,7 +230,7 @@ bo_promise_stock(SettleState *st, Stock *stock)
 
 		if (!line->remove && qty_cmp(line->open, line->allocated) <= 0)
 			set_promise(line, false, 0);
-		else if (!line->remove && line->held)
+		else if (!line->remove && !bo_is_eligible(line))
 			set_promise(line, false, 0);	/* it uses no supply */
 		stock->rank_changed |= line->rank_changed && (qty_sign(line->old_backordered) > 0 || bo_is_waiting(line));
 	}

@@ -34,18 +34,11 @@ bo_set_open(Line *line)
 	line->open = qty_sign(open) < 0 ? qty_zero : open;
 }
 
-/* open - allocated */
-Qty
-bo_waits_for(Line *line)
-{
-	return qty_sub(line->open, line->allocated);
-}
-
-/* May the line be served now? */
+/* Does the line wait, and may it be served? */
 bool
-bo_is_waiting(Line *line)
+bo_is_waiting(const Line *line)
 {
-	return !line->held && !line->remove && qty_cmp(line->open, line->allocated) > 0;
+	return bo_is_eligible(line) && !line->remove && qty_cmp(line->open, line->allocated) > 0;
 }
 
 static char *

@@ -1,10 +1,10 @@
 /*
  * settle.c
- *		The only place that deals stock.
+ *		The only place that allocates stock.
  *
  * Every cause ends here: under the stock locks, taken sorted, movements,
- * supply and line changes are applied, what is available is dealt down the
- * queue (or what is missing taken back from its end), promises are made, and
+ * supply and line changes are applied, what is available is allocated down
+ * the queue (or what is missing taken back from its end), promises are made, and
  * lines, counters and ledger are written, each row once.
  *
  * The queue of an item is the recorded rows by rank with the lines of this
@@ -48,7 +48,7 @@ take_back(SettleState *st, Stock *stock, Qty missing, bool picked)
 	bo_queue_open(&queue, stock, true, rows);
 	while (qty_sign(missing) > 0 && (line = bo_queue_next(&queue)) != NULL)
 	{
-		Qty			part = bo_take_back(missing, line->allocated, picked ? qty_zero : line->picked);
+		Qty			part = bo_may_lose(line, missing, picked);
 
 		if (qty_sign(part) == 0)
 			continue;
@@ -60,13 +60,11 @@ take_back(SettleState *st, Stock *stock, Qty missing, bool picked)
 	return missing;
 }
 
+/* Sees to it that no more is promised of a stock row than there is; raises ERRCODE_BO_STOCK where that cannot be. */
 static void
-settle_stock(SettleState *st, Stock *stock)
+reclaim(SettleState *st, Stock *stock)
 {
 	Qty			free = bo_free_quantity(stock);
-	Queue		queue;
-	Line	   *line;
-	bool		rows;
 
 	if (qty_sign(free) < 0)
 	{
@@ -83,7 +81,6 @@ settle_stock(SettleState *st, Stock *stock)
 					 errdetail("On hand would be %s with %s unavailable and %s picked or allocated beyond taking back.",
 							   qty_text(stock->on_hand), qty_text(stock->unavailable), qty_text(stock->allocated)),
 					 errhint("Nothing was changed. Picked goods are on hand: ship or unpick them first.")));
-		free = qty_zero;
 	}
 	if (qty_sign(stock->on_hand) < 0 || qty_sign(stock->unavailable) < 0)
 		ereport(ERROR,
@@ -91,13 +88,22 @@ settle_stock(SettleState *st, Stock *stock)
 				 errmsg("too little stock of item \"%s\" at location \"%s\"", stock->key.item, stock->key.location),
 				 errdetail("On hand would be %s, unavailable %s.", qty_text(stock->on_hand), qty_text(stock->unavailable)),
 				 errhint("Nothing was changed. Release no more than is held.")));
-	if (qty_sign(free) == 0)
+}
+
+/* Allocates what a stock row has free down its queue. */
+static void
+allocate(SettleState *st, Stock *stock)
+{
+	Qty			free = bo_free_quantity(stock);
+	Queue		queue;
+	Line	   *line;
+
+	if (qty_sign(free) <= 0)
 		return;
-	rows = qty_sign(bo_other_waiting(stock)) > 0;
-	bo_queue_open(&queue, stock, false, rows);
+	bo_queue_open(&queue, stock, false, qty_sign(bo_other_waiting(stock)) > 0);
 	while (qty_sign(free) > 0 && (line = bo_queue_next(&queue)) != NULL)
 	{
-		Qty 		part = bo_may_get(FULFILMENT_PARTIAL, bo_waits_for(line), free);
+		Qty			part = bo_may_get(line, free);
 
 		if (qty_sign(part) == 0)
 			continue;
@@ -107,6 +113,37 @@ settle_stock(SettleState *st, Stock *stock)
 		free = qty_sub(free, part);
 	}
 	bo_queue_close(&queue);
+}
+
+/*
+ * Settles the set of stock rows: takes back what is promised beyond what there
+ * is, and allocates what is free.  What that does to one row may give another
+ * one something to allocate: so it goes on until no row has.
+ */
+static void
+settle_set(SettleState *st)
+{
+	bool		again;
+
+	for (int i = 0; i < st->nstocks; i++)
+		st->stocks[i]->to_settle = true;
+	do
+	{
+		again = false;
+		for (int i = 0; i < st->nstocks; i++)
+		{
+			Stock	   *stock = st->stocks[i];
+
+			if (!stock->to_settle)
+				continue;
+			again = true;
+			stock->to_settle = false;
+			reclaim(st, stock);
+			allocate(st, stock);
+		}
+	} while (again);
+	for (int i = 0; i < st->nstocks; i++)
+		bo_promise_stock(st, st->stocks[i]);
 }
 
 static void
@@ -135,10 +172,7 @@ settle_all(SettleState *st)
 	bo_apply_supplies(st);
 	foreach(lc, request->changes)
 		bo_apply_change(st, lfirst(lc));
-	for (int i = 0; i < st->nstocks; i++)
-		settle_stock(st, st->stocks[i]);
-	for (int i = 0; i < st->nstocks; i++)
-		bo_promise_stock(st, st->stocks[i]);
+	settle_set(st);
 
 	BO_POINT("dealt");
 	if (request->repromise && request->changes == NIL)
@@ -231,10 +265,7 @@ settle_batches(SettleState *st)
 		bo_read_changed_lines(st);
 		foreach(lc, st->request->changes)
 			bo_apply_change(st, lfirst(lc));
-		for (int i = 0; i < st->nstocks; i++)
-			settle_stock(st, st->stocks[i]);
-		for (int i = 0; i < st->nstocks; i++)
-			bo_promise_stock(st, st->stocks[i]);
+		settle_set(st);
 		bo_write_lines(st);
 		bo_announce_settled(NIL);
 		write_ledger(st);
@@ -310,7 +341,7 @@ bo_settle(SettleRequest *request)
 	bo_find_noted_stock(&st);
 	if (hash_get_num_entries(st.by_key) == 0 && request->next == NULL)
 		return;
-	bo_lock_stocks(&st);
+	bo_lock_set(&st);
 	BO_POINT("locked");
 	for (int i = 0; i < st.nstocks; i++)
 		st.stocks[i]->allocated_to_waiting = qty_zero;

@@ -117,6 +117,7 @@ struct Stock
 	List	   *supplies;		/* of SupplyRow that this settling touches */
 	Qty 		allocated_to_waiting; /* dealt to lines that had been waiting */
 	bool		rank_changed;	/* the queue changed otherwise than by dealing and joining at its end */
+	bool		to_settle;		/* it may have something to take back or to allocate */
 	bool		supply_changed;
 	bool		changed;
 
@@ -159,11 +160,6 @@ typedef struct Queue
 	uint64		nread;
 } Queue;
 
-typedef enum Fulfilment
-{
-	FULFILMENT_PARTIAL
-} Fulfilment;
-
 typedef struct DatedSupply
 {
 	Qty			open;
@@ -188,19 +184,28 @@ typedef enum PromiseKind
 	PROMISE_KEEP				/* the day has passed: no new promise */
 } PromiseKind;
 
+/* What a line waits for: open - allocated. */
+static inline Qty
+bo_waits_for(const Line *line)
+{
+	return qty_sub(line->open, line->allocated);
+}
+
 /* stock.c */
 extern void bo_settle_start(SettleState *st, SettleRequest *request);
 extern Stock *bo_find_stock(SettleState *st, char *tenant, char *item, char *location);
+extern void bo_sort_stocks(SettleState *st);
 extern Stock *bo_known_stock(SettleState *st, const StockKey *key);
 extern int	bo_compare_stocks(const void *a, const void *b);
-extern void bo_lock_stocks(SettleState *st);
 extern Qty bo_free_quantity(Stock *stock);
 extern void bo_write_stock(SettleState *st);
 
+/* lock_set.c */
+extern void bo_lock_set(SettleState *st);
+
 /* queue.c */
 extern void bo_set_open(Line *line);
-extern Qty bo_waits_for(Line *line);
-extern bool bo_is_waiting(Line *line);
+extern bool bo_is_waiting(const Line *line);
 extern Line *bo_load_line(SPITupleTable *table, uint64 row, Stock *stock);
 extern void bo_join_settling(Line *line);
 extern int bo_compare_rank(const Line *a, const Line *b);
@@ -249,8 +254,9 @@ extern void bo_write_lines(SettleState *st);
 extern void bo_promise_stock(SettleState *st, Stock *stock);
 
 /* eligibility.c */
-extern Qty	bo_take_back(Qty need, Qty allocated, Qty picked);
-extern Qty	bo_may_get(Fulfilment fulfilment, Qty want, Qty free);
+extern Qty	bo_may_lose(const Line *line, Qty need, bool picked_too);
+extern bool bo_is_eligible(const Line *line);
+extern Qty	bo_may_get(const Line *line, Qty free);
 
 /* supply_profile.c */
 extern bool bo_profile_shifted(const SupplyProfile *before, const SupplyProfile *after, Qty allocated_now);

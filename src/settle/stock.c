@@ -30,8 +30,8 @@ stock_hash(const void *key, Size size)
 {
 	const StockKey *k = key;
 
-	return string_hash(k->item, strlen(k->item) + 1) ^ (string_hash(k->location, strlen(k->location) + 1) * 31) ^
-		(string_hash(k->tenant, strlen(k->tenant) + 1) * 131);
+	return bo_hash_text(k->item) ^ (bo_hash_text(k->location) * 31) ^
+		(bo_hash_text(k->tenant) * 131);
 }
 
 static int
@@ -93,65 +93,6 @@ bo_known_stock(SettleState *st, const StockKey *key)
 	return entry ? entry->stock : NULL;
 }
 
-static void
-take_counters(int i, const StockCounters *counters, void *arg)
-{
-	Stock	   *stock = ((SettleState *) arg)->stocks[i];
-
-	stock->tid = counters->tid;
-	stock->on_hand = stock->old_on_hand = counters->on_hand;
-	stock->unavailable = counters->unavailable;
-	stock->allocated = counters->allocated;
-	stock->backordered = stock->old_backordered = counters->backordered;
-	stock->backordered_held = stock->old_held = counters->backordered_held;
-	stock->on_order = counters->on_order;
-	stock->promises_stale = counters->promises_stale;
-	stock->stock_source_id = counters->stock_source_id;
-	stock->locked = true;
-}
-
-/* Locks the stock rows, sorted; those that do not exist are created. */
-void
-bo_lock_stocks(SettleState *st)
-{
-	HASH_SEQ_STATUS seq;
-	StockEntry *entry;
-	const StockKey **keys;
-	int			i = 0;
-
-	st->nstocks = hash_get_num_entries(st->by_key);
-	if (st->nstocks == 0)
-		return;
-	st->stocks = palloc(sizeof(Stock *) * st->nstocks);
-	keys = palloc(sizeof(StockKey *) * st->nstocks);
-	hash_seq_init(&seq, st->by_key);
-	while ((entry = hash_seq_search(&seq)) != NULL)
-		st->stocks[i++] = entry->stock;
-	qsort(st->stocks, st->nstocks, sizeof(Stock *), bo_compare_stocks);
-	for (i = 0; i < st->nstocks; i++)
-		keys[i] = &st->stocks[i]->key;
-	bo_lock_stock_rows(keys, st->nstocks, take_counters, st);
-	pfree(keys);
-}
-
-/* Locks stock rows, sorted. Expects an SPI scope. */
-void
-bo_lock_stock_keys(List *stock_keys)
-{
-	SettleState st;
-	SettleRequest none = {0};
-	ListCell   *lc;
-
-	bo_settle_start(&st, &none);
-	foreach(lc, stock_keys)
-	{
-		StockKey   *key = lfirst(lc);
-
-		(void) bo_find_stock(&st, key->tenant, key->item, key->location);
-	}
-	bo_lock_stocks(&st);
-}
-
 /* What could be dealt now; negative where more is promised than there is. */
 Qty
 bo_free_quantity(Stock *stock)
@@ -191,4 +132,22 @@ bo_write_stock(SettleState *st)
 		bo_rows_put(rows, values, nulls);
 	}
 	bo_flush_rows(BO_WRITE_STOCK, rows);
+}
+
+/* Makes st->stocks all the stock of the settling, in the order of locks. */
+void
+bo_sort_stocks(SettleState *st)
+{
+	HASH_SEQ_STATUS seq;
+	StockEntry *entry;
+	int			i = 0;
+
+	st->nstocks = hash_get_num_entries(st->by_key);
+	if (st->nstocks == 0)
+		return;
+	st->stocks = palloc(sizeof(Stock *) * st->nstocks);
+	hash_seq_init(&seq, st->by_key);
+	while ((entry = hash_seq_search(&seq)) != NULL)
+		st->stocks[i++] = entry->stock;
+	qsort(st->stocks, st->nstocks, sizeof(Stock *), bo_compare_stocks);
 }

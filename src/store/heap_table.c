@@ -36,7 +36,6 @@
 #include "parser/parser.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -77,7 +76,7 @@ StaticAssertDecl(LINE_CTID <= MAX_COLUMNS, "a table has more columns than there 
 
 /* Invalidation only sets flags. */
 static void
-relation_changed(Datum arg, Oid relid)
+relation_changed(Oid relid)
 {
 	for (int i = 0; i < (int) lengthof(bo_heap_tables); i++)
 		if (relid == InvalidOid || bo_heap_tables[i].relid == relid || bo_heap_tables[i].unusable != NULL)
@@ -87,7 +86,7 @@ relation_changed(Datum arg, Oid relid)
 void
 bo_heap_init(void)
 {
-	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	bo_on_relation_change(relation_changed);
 }
 
 /* Has the table the columns that are written here, and no others? */

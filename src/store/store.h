@@ -39,6 +39,16 @@ typedef struct StockKey
 	char	   *location;
 } StockKey;
 
+/* A key of these texts, which stay the caller's, in the current context. */
+static inline StockKey *
+bo_stock_key(char *tenant, char *item, char *location)
+{
+	StockKey   *key = palloc(sizeof(StockKey));
+
+	*key = (StockKey) {.tenant = tenant,.item = item,.location = location};
+	return key;
+}
+
 /* The counters of a stock row when it was locked. */
 typedef struct StockCounters
 {

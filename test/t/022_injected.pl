@@ -13,7 +13,7 @@ use BackorderTest;
 
 my $build = PostgreSQL::Test::Utils::tempdir() . '/build';
 mkdir($build);
-system("cp -R Makefile backorder.control sql src $build && find $build/src -name "*.o" -delete -o -name "*.bc" -delete") == 0 or BAIL_OUT('no copy of the sources');
+system("cp -R Makefile backorder.control sql src $build && find $build/src '(' -name '*.o' -o -name '*.bc' ')' -delete") == 0 or BAIL_OUT('no copy of the sources');
 system("make -s -j2 -C $build DEBUG_POINTS=1 PG_CONFIG=$ENV{PG_CONFIG} backorder.so >$build/log 2>&1") == 0
   or BAIL_OUT('no build with debug points: ' . slurp_file("$build/log"));
 
@@ -195,6 +195,37 @@ foreach my $phase ('captured', 'mapping', 'read', 'statement', 'locked', 'dealt'
 		"$orders|$received", "killed when $phase: what was committed is there, and nothing else");
 	consistent_ok($node, "killed when $phase");
 	sums_ok($node, "killed when $phase");
+}
+
+# A rule that needs more stock than a settling began with (settle/lock_set.c): all of it is locked sorted, whatever asks for what.
+{
+	my $sum = q{SELECT string_agg(item || ' ' || on_hand, ', ' ORDER BY item) FROM backorder.stock WHERE item IN ('A', 'B', 'new')};
+	my $before = $node->safe_psql('postgres', $sum);
+	my $session = sub { my ($err, @sql) = @_;
+		return IPC::Run::start([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), map { ('-c', $_) } @sql ], '<', \undef, '>', \my $out, '2>', $err) };
+	my @errors = ('', '');
+
+	# Somebody has A. Who receives B, and so needs A, waits for A and has not got B meanwhile.
+	$node->safe_psql('postgres', 'CREATE TABLE shop.go ()');
+	my $holder = $session->(\$errors[0], 'BEGIN', q{SELECT backorder.lock_stock(ARRAY['A'])},
+		q{DO $$ BEGIN FOR i IN 1 .. 6000 LOOP EXIT WHEN EXISTS (SELECT FROM shop.go); PERFORM pg_sleep(0.01); END LOOP; END $$}, 'COMMIT');
+	$node->poll_query_until('postgres', q{SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'DO %shop.go%' AND pid <> pg_backend_pid())}) or BAIL_OUT('nobody has A');
+	my $waiter = $session->(\$errors[1], q{SET backorder.debug_stock_rule = 'B>A'}, q{SELECT count(*) FROM backorder.receive('B', 1)});
+	$node->poll_query_until('postgres', q{SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%receive%')}) or BAIL_OUT('nobody waits');
+	is($node->safe_psql('postgres', q{SELECT count(*) FROM (SELECT FROM backorder.stock WHERE item = 'B' FOR UPDATE NOWAIT) s}), '1', 'who waits for A has given B back');
+	$node->safe_psql('postgres', 'INSERT INTO shop.go DEFAULT VALUES');
+	$_->finish foreach $holder, $waiter;
+	is("@errors", ' ', 'and gets both');
+
+	# Two that need what the other one began with never meet in a deadlock; a row that does not exist is created.
+	my @sessions = map { my ($item, $needs) = @{ [ [ 'A', 'B' ], [ 'B', 'A' ] ]->[$_] };
+		$session->(\$errors[$_], "SET backorder.debug_stock_rule = '$item>$needs'", ("SELECT backorder.receive('$item', 1)") x 100) } 0, 1;
+	$_->finish foreach @sessions;
+	is("@errors", ' ', 'two that need each other take their locks in one order');
+	$node->safe_psql('postgres', q{SET backorder.debug_stock_rule = 'A>new'; SELECT backorder.receive('A', 1)});
+	my ($a, $b) = $before =~ /A (\d+), B (\d+)/;
+	is($node->safe_psql('postgres', $sum), 'A ' . ($a + 101) . ', B ' . ($b + 101) . ', new 0', 'nothing is received twice, and the row of more stock is created');
+	consistent_ok($node, 'more stock');
 }
 
 done_testing();

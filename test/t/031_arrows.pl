@@ -17,6 +17,10 @@ sub check
 my ($said, $content) = check($top);
 ok($content, 'calls and includes go down only') or diag($said);
 
+# PostgreSQL has room for ten relcache callbacks in a session, of all extensions together.
+my @callbacks = split(/\n/, qx(grep -rn --include='*.c' CacheRegisterRelcacheCallback $top/src));
+is(scalar(@callbacks), 1, 'the library takes one relcache callback') or diag(join("\n", @callbacks));
+
 # A house of three files, each wrong in its own way.
 my $wrong = "$top/tmp_check/wrong";
 my %files = (
