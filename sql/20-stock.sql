@@ -19,9 +19,9 @@ CREATE TABLE backorder.stock (
 	CHECK (unavailable >= 0),
 	CHECK (allocated >= 0),
 	CHECK (backordered >= 0),
-	CHECK (backordered_held >= 0 AND backordered_held <= backordered),
+	CONSTRAINT stock_held_is_backordered CHECK (backordered_held >= 0 AND backordered_held <= backordered),
 	CHECK (on_order >= 0),
-	CHECK (allocated <= on_hand - unavailable)
+	CONSTRAINT stock_allocated_is_there CHECK (allocated <= on_hand - unavailable)
 ) WITH (fillfactor = 50);
 
 COMMENT ON TABLE backorder.stock IS 'Counters of one item at one location. Whoever holds the row owns the item''s queue, allocations, supply and promises there.';

@@ -32,9 +32,9 @@ CREATE TABLE backorder.order_line (
 	first_shipped numeric,
 	folded numeric,
 	PRIMARY KEY (tenant, source_id, order_key, line_key),
-	CHECK (ordered >= 0 AND cancelled >= 0 AND auto_cancelled >= 0 AND shipped >= 0 AND picked >= 0 AND allocated >= 0),
-	CHECK (allocated <= greatest(ordered - cancelled - auto_cancelled - shipped, 0)),
-	CHECK (live OR ordered - cancelled - auto_cancelled <= shipped),
+	CONSTRAINT order_line_not_negative CHECK (ordered >= 0 AND cancelled >= 0 AND auto_cancelled >= 0 AND shipped >= 0 AND picked >= 0 AND allocated >= 0),
+	CONSTRAINT order_line_allocated_is_open CHECK (allocated <= greatest(ordered - cancelled - auto_cancelled - shipped, 0)),
+	CONSTRAINT order_line_open_is_live CHECK (live OR ordered - cancelled - auto_cancelled <= shipped),
 	CHECK (fulfilment IN ('partial'))
 ) WITH (fillfactor = 92);
 -- No two entries are equal, as line_id is in them: there is nothing to deduplicate.

@@ -22,7 +22,7 @@
 #include "pending/pending.h"
 #include "store/store.h"
 
-/* Orders are announced in pieces of this many, so that memory stays flat. */
+/* Orders are announced in batches of this many, so that memory stays flat. */
 #define ANNOUNCE_BATCH 1000
 
 /* A line before the transaction first changed what it has. */
@@ -248,7 +248,7 @@ take_line(int i, const Datum *values, const bool *nulls, void *arg)
 
 /* ---------- lines that need not be read ---------- */
 
-/* Of more changes nothing is kept: what they take is in memory twice. */
+/* Above this many changes nothing is kept: every kept line is a second copy in memory. */
 #define KEPT_CHANGES 1000
 
 /* Runs of settling and, at once, announcing: from one to the other the lines of new orders are kept. */
@@ -256,7 +256,7 @@ static uint64 run;
 static bool keeping;
 static int	nsettled;			/* settlings in this run */
 
-/* From true to false, a run, no row of ours is written but by settling and announcing. */
+/* Between keep(true) and keep(false), a run, only settling and announcing write our tables: so kept lines stay valid. */
 void
 bo_announce_keep(bool keep)
 {
@@ -362,6 +362,40 @@ typedef struct AnnounceBatch
 	bool		said;			/* there were events */
 } AnnounceBatch;
 
+/* Puts what an order is told that was told nothing. */
+static void
+notify_first(AnnounceBatch *batch, const OrderToAnnounce *order, const char *customer, Jsonb *last_notified)
+{
+	Datum		values[GIVEN_WAITING_COLUMNS];
+	bool		nulls[GIVEN_WAITING_COLUMNS] = {false};
+
+	values[GIVEN_WAITING_TENANT] = bo_text(order->tenant);
+	values[GIVEN_WAITING_SOURCE_ID] = Int32GetDatum(order->key.source_id);
+	values[GIVEN_WAITING_ORDER_KEY] = bo_text(order->key.order_key);
+	values[GIVEN_WAITING_CUSTOMER] = bo_text(customer);
+	nulls[GIVEN_WAITING_CUSTOMER] = customer == NULL;
+	values[GIVEN_WAITING_SINCE] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+	values[GIVEN_WAITING_LAST_NOTIFIED] = JsonbPGetDatum(last_notified);
+	bo_rows_put(batch->first_notified, values, nulls);
+}
+
+/* Puts what another is told from now on, if that is different, or that nothing of it waits any more. */
+static void
+notify_again(AnnounceBatch *batch, const OrderState *was, bool waits, const char *customer, Jsonb *last_notified)
+{
+	Datum		values[NOTIFIED_COLUMNS];
+	bool		nulls[NOTIFIED_COLUMNS] = {false};
+
+	values[NOTIFIED_TID] = PointerGetDatum(&was->tid);
+	values[NOTIFIED_CUSTOMER] = bo_text(customer);
+	nulls[NOTIFIED_CUSTOMER] = customer == NULL;
+	values[NOTIFIED_LAST_NOTIFIED] = JsonbPGetDatum(last_notified);
+	if (!waits)
+		bo_rows_put(batch->gone, values, nulls);
+	else if (!bo_same_text(was->customer, customer) || VARSIZE(was->last_notified) != VARSIZE(last_notified) || memcmp(was->last_notified, last_notified, VARSIZE(last_notified)) != 0)
+		bo_rows_put(batch->last_notified, values, nulls);
+}
+
 /* Compares one order: puts its events, and what it is told from now on, or that nothing of it waits any more. */
 static void
 announce_order(AnnounceBatch *batch, const OrderToAnnounce *order, const OrderState *was, const OrderState *now)
@@ -424,27 +458,10 @@ announce_order(AnnounceBatch *batch, const OrderToAnnounce *order, const OrderSt
 		}
 
 	last_notified = DatumGetJsonbP(json_finish(&waiting));
-	if (was->last_notified == NULL)
-	{
-		Datum		values[6] = {bo_text(order->tenant), Int32GetDatum(order->key.source_id), bo_text(order->key.order_key), bo_text(customer),
-		TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()), JsonbPGetDatum(last_notified)};
-		bool		nulls[6] = {false};
-
-		nulls[3] = customer == NULL;
-		if (waits)
-			bo_rows_put(batch->first_notified, values, nulls);
-	}
-	else
-	{
-		Datum		values[3] = {PointerGetDatum(&was->tid), bo_text(customer), JsonbPGetDatum(last_notified)};
-		bool		nulls[3] = {false};
-
-		nulls[1] = customer == NULL;
-		if (!waits)
-			bo_rows_put(batch->gone, values, nulls);
-		else if (!bo_same_text(was->customer, customer) || VARSIZE(was->last_notified) != VARSIZE(last_notified) || memcmp(was->last_notified, last_notified, VARSIZE(last_notified)) != 0)
-			bo_rows_put(batch->last_notified, values, nulls);
-	}
+	if (was->last_notified != NULL)
+		notify_again(batch, was, waits, customer, last_notified);
+	else if (waits)
+		notify_first(batch, order, customer, last_notified);
 	MemoryContextReset(batch->scratch);
 }
 

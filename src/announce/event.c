@@ -58,24 +58,24 @@ read_context(EventSet *set, int32 source_id)
 void
 bo_event_put(EventSet *set, const char *tenant, int32 source_id, const char *order_key, const char *type, const char *customer, JsonbParseState **payload)
 {
-	Datum		values[9];
-	bool		nulls[9] = {false};
+	Datum		values[GIVEN_EVENT_COLUMNS];
+	bool		nulls[GIVEN_EVENT_COLUMNS] = {false};
 
 	if (set->rows == NULL)
 		set->rows = bo_rows(BO_ROWS_EVENTS);
 	if (set->source_id != source_id)
 		read_context(set, source_id);
 	json_text(payload, "source", set->source);
-	values[0] = bo_text(tenant);
-	values[1] = bo_text("order");
-	values[2] = bo_text(order_key);
-	values[3] = bo_text(type);
-	values[4] = json_finish(payload);
-	values[5] = Int32GetDatum(source_id);
-	values[6] = bo_text(customer);
-	nulls[6] = customer == NULL;
-	values[7] = set->generation;
-	values[8] = FullTransactionIdGetDatum(ReadNextFullTransactionId());
+	values[GIVEN_EVENT_TENANT] = bo_text(tenant);
+	values[GIVEN_EVENT_AGGREGATETYPE] = bo_text("order");
+	values[GIVEN_EVENT_AGGREGATEID] = bo_text(order_key);
+	values[GIVEN_EVENT_TYPE] = bo_text(type);
+	values[GIVEN_EVENT_PAYLOAD] = json_finish(payload);
+	values[GIVEN_EVENT_SOURCE_ID] = Int32GetDatum(source_id);
+	values[GIVEN_EVENT_CUSTOMER] = bo_text(customer);
+	nulls[GIVEN_EVENT_CUSTOMER] = customer == NULL;
+	values[GIVEN_EVENT_GENERATION] = set->generation;
+	values[GIVEN_EVENT_XID] = FullTransactionIdGetDatum(ReadNextFullTransactionId());
 	bo_rows_put(set->rows, values, nulls);
 }
 

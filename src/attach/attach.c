@@ -31,7 +31,7 @@ PG_FUNCTION_INFO_V1(bo_attach);
 int32
 bo_attach_source(Attachment *a)
 {
-	Datum		args[32] = {0};
+	Datum		args[BO_MAX_ARGUMENTS] = {0};
 	SpiScope	spi;
 	ListCell   *lc;
 	int32		source_id;

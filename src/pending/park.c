@@ -81,15 +81,6 @@ bo_mapping_or_park(int32 source_id)
 	return stub;
 }
 
-static void
-put_order(BoRows *rows, OrderNote *note, const char *order_key, int n)
-{
-	Datum		values[4] = {bo_text(note->tenant), Int32GetDatum(note->key.source_id), bo_text(order_key), Int32GetDatum(n)};
-	bool		nulls[4] = {false};
-
-	bo_rows_put(rows, values, nulls);
-}
-
 /* These orders, and so their sources, could be read: they are parked no more.  Expects an SPI scope. */
 void
 bo_unpark(List *notes)
@@ -103,9 +94,9 @@ bo_unpark(List *notes)
 	{
 		OrderNote  *note = lfirst(lc);
 
-		put_order(rows, note, note->key.order_key, n++);
+		bo_put_order(rows, note->tenant, note->key.source_id, note->key.order_key, n++);
 		if (last == NULL || last->key.source_id != note->key.source_id)
-			put_order(rows, note, "", n++);
+			bo_put_order(rows, note->tenant, note->key.source_id, "", n++);
 		last = note;
 	}
 	bo_flush_rows(BO_UNPARK, rows);

@@ -95,11 +95,10 @@ are_recorded(List *notes, ReconcileMode mode)
 	foreach(lc, notes)
 	{
 		OrderNote  *note = lfirst(lc);
-		Datum		values[4] = {bo_text(note->tenant), Int32GetDatum(note->key.source_id), bo_text(note->key.order_key), Int32GetDatum(i++)};
-		bool		nulls[4] = {false};
 
 		if (note->state.seen != ORDER_NEW || mode.whole)
-			bo_rows_put(rows, values, nulls);
+			bo_put_order(rows, note->tenant, note->key.source_id, note->key.order_key, i);
+		i++;
 	}
 	result = i > 0 && bo_run_statement(BO_FIND_RECORDED, rows, NULL, true) > 0;
 	bo_rows_drop(rows);

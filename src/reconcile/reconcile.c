@@ -136,16 +136,10 @@ read_recorded(Reconcile *r, List *notes)
 	foreach(lc, notes)
 	{
 		OrderNote  *note = lfirst(lc);
-		Datum		values[4];
-		bool		nulls[4] = {false};
 
 		if (note->state.seen == ORDER_NEW && !r->mode.whole)
 			continue;			/* recorded by nobody before */
-		values[0] = bo_text(note->tenant);
-		values[1] = Int32GetDatum(note->key.source_id);
-		values[2] = bo_text(note->key.order_key);
-		values[3] = Int32GetDatum(i++);
-		bo_rows_put(rows, values, nulls);
+		bo_put_order(rows, note->tenant, note->key.source_id, note->key.order_key, i++);
 		orders = lappend(orders, hash_search(r->orders, &note->key, HASH_FIND, NULL));
 	}
 	if (i == 0)
@@ -161,28 +155,30 @@ read_recorded(Reconcile *r, List *notes)
 	for (uint64 row = 0; row < n; row++)
 	{
 		Recorded   *rec = palloc0(sizeof(Recorded));
+		Datum		values[RECORDED_COLUMNS_READ];
+		bool		nulls[RECORDED_COLUMNS_READ];
 		Order	   *order;
-		bool		isnull;
 
-		order = list_nth(orders, bo_result_int32(table, row, 1));
-		rec->line_key = rec->old_line_key = bo_result_text(table, row, 2);
+		bo_result_row(table, row, values, nulls);
+		order = list_nth(orders, DatumGetInt32(values[RECORDED_N]));
+		rec->line_key = rec->old_line_key = TextDatumGetCString(values[RECORDED_LINE_KEY]);
 		rec->old_order_key = order->note->key.order_key ? (char *) order->note->key.order_key : NULL;
-		rec->item = bo_result_text(table, row, 3);
-		rec->location = bo_result_text(table, row, 4);
-		rec->customer = bo_result_text(table, row, 5);
-		rec->ordered = bo_result_qty(table, row, 6);
-		rec->cancelled = bo_result_qty(table, row, 7);
-		rec->shipped = bo_result_qty(table, row, 8);
-		rec->picked = bo_result_qty(table, row, 9);
-		rec->live = bo_result_bool(table, row, 10);
-		rec->deleted = bo_result_bool(table, row, 11);
-		rec->priority = bo_result_int32(table, row, 12);
-		rec->queued_at = DatumGetTimestampTz(bo_result(table, row, 13, &isnull));
-		rec->requested_at = DatumGetDateADT(bo_result(table, row, 14, &isnull));
-		rec->has_requested_at = !isnull;
-		rec->held = bo_result_bool(table, row, 15);
+		rec->item = TextDatumGetCString(values[RECORDED_ITEM]);
+		rec->location = TextDatumGetCString(values[RECORDED_LOCATION]);
+		rec->customer = nulls[RECORDED_CUSTOMER] ? NULL : TextDatumGetCString(values[RECORDED_CUSTOMER]);
+		rec->ordered = qty_copy(values[RECORDED_ORDERED]);
+		rec->cancelled = qty_copy(values[RECORDED_CANCELLED]);
+		rec->shipped = qty_copy(values[RECORDED_SHIPPED]);
+		rec->picked = qty_copy(values[RECORDED_PICKED]);
+		rec->live = DatumGetBool(values[RECORDED_LIVE]);
+		rec->deleted = DatumGetBool(values[RECORDED_DELETED]);
+		rec->priority = DatumGetInt32(values[RECORDED_PRIORITY]);
+		rec->queued_at = DatumGetTimestampTz(values[RECORDED_QUEUED_AT]);
+		rec->requested_at = DatumGetDateADT(values[RECORDED_REQUESTED_AT]);
+		rec->has_requested_at = !nulls[RECORDED_REQUESTED_AT];
+		rec->held = DatumGetBool(values[RECORDED_HELD]);
 		rec->here = -1;
-		bo_check_line_id(bo_result_int64(table, row, 16));
+		bo_check_line_id(DatumGetInt64(values[RECORDED_LINE_ID]));
 		order->recorded = lappend(order->recorded, rec);
 	}
 	SPI_freetuptable(table);

@@ -27,7 +27,7 @@ begin_at(SettleState *st, Stock *stock, int limit)
 
 	for (int row = 0; row < n; row++)
 	{
-		Line	   *line = bo_load_line(row, stock);
+		Line	   *line = bo_load_line(SPI_tuptable, row, stock);
 
 		line->first_allocated = qty_zero;
 		line->new_incarnation = true;	/* what it gets now is the first that it gets, and so is the promise */

@@ -23,20 +23,21 @@
 static void
 add_ledger(SettleState *st, Line *line, Stock *stock, Qty quantity, const char *cause, int64 movement_id, Movement *goods)
 {
-	Datum		values[9];
-	bool		nulls[9] = {false};
+	bool		has_po = goods != NULL && goods->has_po;
+	Datum		values[GIVEN_ALLOCATION_COLUMNS];
+	bool		nulls[GIVEN_ALLOCATION_COLUMNS] = {false};
 
-	values[0] = bo_text(stock->key.tenant);
-	values[1] = Int64GetDatum(line->line_id);
-	values[2] = bo_text(stock->key.item);
-	values[3] = bo_text(stock->key.location);
-	values[4] = NumericGetDatum(quantity);
-	values[5] = bo_text(cause);
-	values[6] = Int64GetDatum(movement_id);
-	nulls[6] = movement_id == 0;
-	values[7] = goods && goods->has_po ? Int64GetDatum(goods->po_id) : (Datum) 0;
-	values[8] = goods && goods->has_po ? Int32GetDatum(goods->po_line_no) : (Datum) 0;
-	nulls[7] = nulls[8] = goods == NULL || !goods->has_po;
+	values[GIVEN_ALLOCATION_TENANT] = bo_text(stock->key.tenant);
+	values[GIVEN_ALLOCATION_LINE_ID] = Int64GetDatum(line->line_id);
+	values[GIVEN_ALLOCATION_ITEM] = bo_text(stock->key.item);
+	values[GIVEN_ALLOCATION_LOCATION] = bo_text(stock->key.location);
+	values[GIVEN_ALLOCATION_QUANTITY] = NumericGetDatum(quantity);
+	values[GIVEN_ALLOCATION_CAUSE] = bo_text(cause);
+	values[GIVEN_ALLOCATION_MOVEMENT_ID] = Int64GetDatum(movement_id);
+	nulls[GIVEN_ALLOCATION_MOVEMENT_ID] = movement_id == 0;
+	values[GIVEN_ALLOCATION_PO_ID] = has_po ? Int64GetDatum(goods->po_id) : (Datum) 0;
+	values[GIVEN_ALLOCATION_PO_LINE_NO] = has_po ? Int32GetDatum(goods->po_line_no) : (Datum) 0;
+	nulls[GIVEN_ALLOCATION_PO_ID] = nulls[GIVEN_ALLOCATION_PO_LINE_NO] = !has_po;
 	if (st->allocations == NULL)
 		st->allocations = bo_rows(BO_ROWS_ALLOCATIONS);
 	bo_rows_put(st->allocations, values, nulls);

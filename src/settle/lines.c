@@ -320,10 +320,9 @@ bo_read_changed_lines(SettleState *st)
 	table = SPI_tuptable;
 	for (uint64 row = 0; row < n; row++)
 	{
-		LineChange *change;
+		LineChange *change = by_n[bo_result_int32(table, row, LINE_N + 1)];
 
-		change = by_n[bo_result_int32(table, row, 25)];
-		change->line = bo_load_line(row, change->old_stock);
+		change->line = bo_load_line(table, row, change->old_stock);
 	}
 	SPI_freetuptable(table);
 	bo_rows_drop(rows);
@@ -332,46 +331,46 @@ bo_read_changed_lines(SettleState *st)
 static void
 put_line(BoRows *rows, Line *line)
 {
-	Datum		values[26];
-	bool		nulls[26] = {false};
+	Datum		values[GIVEN_LINE_COLUMNS];
+	bool		nulls[GIVEN_LINE_COLUMNS] = {false};
 
-	values[0] = PointerGetDatum(&line->tid);
-	values[1] = bo_text(line->stock->key.tenant);
-	values[2] = Int64GetDatum(line->line_id);
-	values[3] = Int32GetDatum(line->source_id);
-	values[4] = Int32GetDatum(line->priority);
-	values[5] = BoolGetDatum(line->live);
-	values[6] = BoolGetDatum(line->deleted);
-	values[7] = BoolGetDatum(line->held);
-	values[8] = TimestampTzGetDatum(line->queued_at);
-	values[9] = DateADTGetDatum(line->requested_at);
-	nulls[9] = !line->has_requested_at;
-	values[10] = DateADTGetDatum(line->first_promised_at);
-	nulls[10] = !line->has_first_promised_at;
-	values[11] = DateADTGetDatum(line->promised_at);
-	nulls[11] = !line->has_promised_at;
-	values[12] = bo_text(line->order_key);
-	values[13] = bo_text(line->line_key);
-	values[14] = bo_text(line->stock->key.item);
-	values[15] = bo_text(line->stock->key.location);
-	values[16] = bo_text(line->customer);
-	nulls[16] = line->customer == NULL;
-	values[17] = NumericGetDatum(line->ordered);
-	values[18] = NumericGetDatum(line->cancelled);
-	values[19] = NumericGetDatum(line->auto_cancelled);
-	values[20] = NumericGetDatum(line->shipped);
-	values[21] = NumericGetDatum(line->picked);
-	values[22] = NumericGetDatum(line->allocated);
-	values[23] = NumericGetDatum(line->first_allocated);
-	nulls[23] = line->first_allocated == NULL;
-	values[24] = NumericGetDatum(line->first_shipped);
-	nulls[24] = line->first_shipped == NULL;
-	values[25] = NumericGetDatum(line->folded);
-	nulls[25] = line->folded == NULL;
+	values[GIVEN_LINE_TID] = PointerGetDatum(&line->tid);
+	values[GIVEN_LINE_LINE_ID] = Int64GetDatum(line->line_id);
+	values[GIVEN_LINE_QUEUED_AT] = TimestampTzGetDatum(line->queued_at);
+	values[GIVEN_LINE_SOURCE_ID] = Int32GetDatum(line->source_id);
+	values[GIVEN_LINE_PRIORITY] = Int32GetDatum(line->priority);
+	values[GIVEN_LINE_LIVE] = BoolGetDatum(line->live);
+	values[GIVEN_LINE_DELETED] = BoolGetDatum(line->deleted);
+	values[GIVEN_LINE_HELD] = BoolGetDatum(line->held);
+	values[GIVEN_LINE_TENANT] = bo_text(line->stock->key.tenant);
+	values[GIVEN_LINE_ORDER_KEY] = bo_text(line->order_key);
+	values[GIVEN_LINE_LINE_KEY] = bo_text(line->line_key);
+	values[GIVEN_LINE_ITEM] = bo_text(line->stock->key.item);
+	values[GIVEN_LINE_LOCATION] = bo_text(line->stock->key.location);
+	values[GIVEN_LINE_ORDERED] = NumericGetDatum(line->ordered);
+	values[GIVEN_LINE_CANCELLED] = NumericGetDatum(line->cancelled);
+	values[GIVEN_LINE_AUTO_CANCELLED] = NumericGetDatum(line->auto_cancelled);
+	values[GIVEN_LINE_SHIPPED] = NumericGetDatum(line->shipped);
+	values[GIVEN_LINE_PICKED] = NumericGetDatum(line->picked);
+	values[GIVEN_LINE_ALLOCATED] = NumericGetDatum(line->allocated);
+	values[GIVEN_LINE_FIRST_ALLOCATED] = NumericGetDatum(line->first_allocated);
+	nulls[GIVEN_LINE_FIRST_ALLOCATED] = line->first_allocated == NULL;
+	values[GIVEN_LINE_CUSTOMER] = bo_text(line->customer);
+	nulls[GIVEN_LINE_CUSTOMER] = line->customer == NULL;
+	values[GIVEN_LINE_REQUESTED_AT] = DateADTGetDatum(line->requested_at);
+	nulls[GIVEN_LINE_REQUESTED_AT] = !line->has_requested_at;
+	values[GIVEN_LINE_FIRST_PROMISED_AT] = DateADTGetDatum(line->first_promised_at);
+	nulls[GIVEN_LINE_FIRST_PROMISED_AT] = !line->has_first_promised_at;
+	values[GIVEN_LINE_PROMISED_AT] = DateADTGetDatum(line->promised_at);
+	nulls[GIVEN_LINE_PROMISED_AT] = !line->has_promised_at;
+	values[GIVEN_LINE_FIRST_SHIPPED] = NumericGetDatum(line->first_shipped);
+	nulls[GIVEN_LINE_FIRST_SHIPPED] = line->first_shipped == NULL;
+	values[GIVEN_LINE_FOLDED] = NumericGetDatum(line->folded);
+	nulls[GIVEN_LINE_FOLDED] = line->folded == NULL;
 	bo_rows_put(rows, values, nulls);
 }
 
-/* So many lines are written at once. */
+/* So many lines are written at once: as many as a row set keeps in memory without copying them. */
 #define WRITE_BATCH 1000
 
 /* Lines on their way to a statement. */

@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "utils/builtins.h"
 #include "utils/hsearch.h"
 
 #include "base/base.h"
@@ -15,7 +16,13 @@
 #include "settle/settling.h"
 #include "store/store.h"
 
-/* Rows are fetched from a queue in pieces that grow up to this. */
+/*
+ * Rows are fetched from a queue in pieces.  Mostly the first few lines get all
+ * there is, so the first piece is small; each next one is larger, as far as
+ * memory for its rows stays small.
+ */
+#define FETCH_FIRST 10
+#define FETCH_GROWTH 4
 #define FETCH_MAX 1000
 
 /* Makes open what the other quantities of the line say. */
@@ -34,45 +41,59 @@ bo_is_waiting(const Line *line)
 	return bo_is_eligible(line) && !line->remove && qty_cmp(line->open, line->allocated) > 0;
 }
 
-/* A line out of LINE_COLUMNS in SPI_tuptable. */
+static char *
+text_or_null(Datum value, bool isnull)
+{
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+static Qty
+qty_or_null(Datum value, bool isnull)
+{
+	return isnull ? NULL : qty_copy(value);
+}
+
+/* A line out of a result by LineColumn. */
 Line *
-bo_load_line(int row, Stock *stock)
+bo_load_line(SPITupleTable *table, uint64 row, Stock *stock)
 {
 	Line	   *line = palloc0(sizeof(Line));
-	bool		isnull;
+	Datum		values[LINE_COLUMNS_READ];
+	bool		nulls[LINE_COLUMNS_READ];
 	Qty			backordered;
 
-	line->tid = *(ItemPointer) DatumGetPointer(bo_result(SPI_tuptable, row, 1, &isnull));
+	bo_result_row(table, row, values, nulls);
+	line->tid = *(ItemPointer) DatumGetPointer(values[LINE_CTID]);
 	line->exists = true;
 	line->stock = stock;
-	line->line_id = bo_result_int64(SPI_tuptable, row, 2);
+	line->line_id = DatumGetInt64(values[LINE_LINE_ID]);
 	line->new_incarnation = stock != NULL && stock->own_lines_from != 0 && line->line_id >= stock->own_lines_from;
-	line->source_id = bo_result_int32(SPI_tuptable, row, 3);
+	line->queued_at = DatumGetTimestampTz(values[LINE_QUEUED_AT]);
+	line->source_id = DatumGetInt32(values[LINE_SOURCE_ID]);
+	line->priority = DatumGetInt32(values[LINE_PRIORITY]);
+	line->live = DatumGetBool(values[LINE_LIVE]);
+	line->deleted = DatumGetBool(values[LINE_DELETED]);
+	line->held = DatumGetBool(values[LINE_HELD]);
 	line->tenant = stock ? stock->key.tenant : NULL;
-	line->order_key = bo_result_text(SPI_tuptable, row, 4);
-	line->line_key = bo_result_text(SPI_tuptable, row, 5);
-	line->customer = bo_result_text(SPI_tuptable, row, 6);
-	line->ordered = bo_result_qty(SPI_tuptable, row, 7);
-	line->cancelled = bo_result_qty(SPI_tuptable, row, 8);
-	line->auto_cancelled = bo_result_qty(SPI_tuptable, row, 9);
-	line->shipped = bo_result_qty(SPI_tuptable, row, 10);
-	line->picked = bo_result_qty(SPI_tuptable, row, 11);
-	line->allocated = bo_result_qty(SPI_tuptable, row, 12);
-	line->first_allocated = bo_result_qty(SPI_tuptable, row, 13);
-	line->priority = bo_result_int32(SPI_tuptable, row, 14);
-	line->held = bo_result_bool(SPI_tuptable, row, 15);
-	line->live = bo_result_bool(SPI_tuptable, row, 16);
-	line->deleted = bo_result_bool(SPI_tuptable, row, 17);
-	line->queued_at = DatumGetTimestampTz(bo_result(SPI_tuptable, row, 18, &isnull));
-	line->requested_at = DatumGetDateADT(bo_result(SPI_tuptable, row, 19, &isnull));
-	line->has_requested_at = !isnull;
-	line->first_promised_at = DatumGetDateADT(bo_result(SPI_tuptable, row, 20, &isnull));
-	line->has_first_promised_at = !isnull;
-	line->promised_at = DatumGetDateADT(bo_result(SPI_tuptable, row, 21, &isnull));
-	line->has_promised_at = !isnull;
-	backordered = bo_result_qty(SPI_tuptable, row, 22);
-	line->first_shipped = bo_result_qty(SPI_tuptable, row, 23);
-	line->folded = bo_result_qty(SPI_tuptable, row, 24);
+	line->order_key = TextDatumGetCString(values[LINE_ORDER_KEY]);
+	line->line_key = TextDatumGetCString(values[LINE_LINE_KEY]);
+	line->ordered = qty_copy(values[LINE_ORDERED]);
+	line->cancelled = qty_copy(values[LINE_CANCELLED]);
+	line->auto_cancelled = qty_copy(values[LINE_AUTO_CANCELLED]);
+	line->shipped = qty_copy(values[LINE_SHIPPED]);
+	line->picked = qty_copy(values[LINE_PICKED]);
+	line->allocated = qty_copy(values[LINE_ALLOCATED]);
+	line->first_allocated = qty_or_null(values[LINE_FIRST_ALLOCATED], nulls[LINE_FIRST_ALLOCATED]);
+	backordered = qty_copy(values[LINE_BACKORDERED]);
+	line->customer = text_or_null(values[LINE_CUSTOMER], nulls[LINE_CUSTOMER]);
+	line->requested_at = DatumGetDateADT(values[LINE_REQUESTED_AT]);
+	line->has_requested_at = !nulls[LINE_REQUESTED_AT];
+	line->first_promised_at = DatumGetDateADT(values[LINE_FIRST_PROMISED_AT]);
+	line->has_first_promised_at = !nulls[LINE_FIRST_PROMISED_AT];
+	line->promised_at = DatumGetDateADT(values[LINE_PROMISED_AT]);
+	line->has_promised_at = !nulls[LINE_PROMISED_AT];
+	line->first_shipped = qty_or_null(values[LINE_FIRST_SHIPPED], nulls[LINE_FIRST_SHIPPED]);
+	line->folded = qty_or_null(values[LINE_FOLDED], nulls[LINE_FOLDED]);
 	line->old_backordered = backordered;
 	line->old_covered = qty_add(line->allocated, line->shipped);
 	line->old_allocated = line->allocated;
@@ -153,7 +174,7 @@ bo_queue_open(Queue *queue, Stock *stock, bool backwards, bool read_rows)
 		Datum		args[3] = {bo_text(stock->key.tenant), bo_text(stock->key.item), bo_text(stock->key.location)};
 
 		queue->portal = bo_open_cursor(backwards ? BO_READ_ALLOCATED : BO_READ_QUEUE, args);
-		queue->fetch = 10;
+		queue->fetch = FETCH_FIRST;
 	}
 }
 
@@ -179,10 +200,9 @@ bo_queue_row(Queue *queue)
 		{
 			Line	   *line;
 
-			SPI_tuptable = queue->table;
 			if (queue->stock->joined_rows != NULL)
 			{
-				int64		line_id = bo_result_int64(SPI_tuptable, queue->next_row, 2);
+				int64		line_id = bo_result_int64(queue->table, queue->next_row, LINE_LINE_ID + 1);
 
 				if (hash_search(queue->stock->joined_rows, &line_id, HASH_FIND, NULL) != NULL)
 				{
@@ -190,7 +210,7 @@ bo_queue_row(Queue *queue)
 					continue;
 				}
 			}
-			line = bo_load_line(queue->next_row++, queue->stock);
+			line = bo_load_line(queue->table, queue->next_row++, queue->stock);
 			queue->nread++;
 			return line;
 		}
@@ -200,7 +220,7 @@ bo_queue_row(Queue *queue)
 		queue->table = SPI_tuptable;
 		queue->nrows = SPI_processed;
 		queue->next_row = 0;
-		queue->fetch = Min(queue->fetch * 4, FETCH_MAX);
+		queue->fetch = Min(queue->fetch * FETCH_GROWTH, FETCH_MAX);
 		if (queue->nrows == 0)
 			bo_queue_close(queue);
 	}

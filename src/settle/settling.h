@@ -209,7 +209,7 @@ extern void bo_begin_first_settlings(SettleState *st);
 /* queue.c */
 extern void bo_set_open(Line *line);
 extern bool bo_is_waiting(const Line *line);
-extern Line *bo_load_line(int row, Stock *stock);
+extern Line *bo_load_line(SPITupleTable *table, uint64 row, Stock *stock);
 extern void bo_join_settling(Line *line);
 extern int bo_compare_rank(const Line *a, const Line *b);
 extern int bo_compare_rank_cells(const ListCell *a, const ListCell *b);

@@ -109,24 +109,24 @@ bo_write_stock(SettleState *st)
 	for (int i = 0; i < st->nstocks; i++)
 	{
 		Stock	   *stock = st->stocks[i];
-		Datum		values[12];
-		bool		nulls[12] = {false};
+		Datum		values[GIVEN_STOCK_COLUMNS];
+		bool		nulls[GIVEN_STOCK_COLUMNS] = {false};
 
 		if (!stock->changed)
 			continue;
-		values[0] = PointerGetDatum(&stock->tid);
-		values[1] = bo_text(stock->key.tenant);
-		values[2] = bo_text(stock->key.item);
-		values[3] = bo_text(stock->key.location);
-		values[4] = NumericGetDatum(stock->on_hand);
-		values[5] = NumericGetDatum(stock->unavailable);
-		values[6] = NumericGetDatum(stock->allocated);
-		values[7] = NumericGetDatum(stock->backordered);
-		values[8] = NumericGetDatum(stock->backordered_held);
-		values[9] = NumericGetDatum(stock->on_order);
-		values[10] = BoolGetDatum(stock->promises_stale);
-		values[11] = Int32GetDatum(stock->stock_source_id);
-		nulls[11] = stock->stock_source_id == 0 || stock->released;
+		values[GIVEN_STOCK_TID] = PointerGetDatum(&stock->tid);
+		values[GIVEN_STOCK_TENANT] = bo_text(stock->key.tenant);
+		values[GIVEN_STOCK_ITEM] = bo_text(stock->key.item);
+		values[GIVEN_STOCK_LOCATION] = bo_text(stock->key.location);
+		values[GIVEN_STOCK_ON_HAND] = NumericGetDatum(stock->on_hand);
+		values[GIVEN_STOCK_UNAVAILABLE] = NumericGetDatum(stock->unavailable);
+		values[GIVEN_STOCK_ALLOCATED] = NumericGetDatum(stock->allocated);
+		values[GIVEN_STOCK_BACKORDERED] = NumericGetDatum(stock->backordered);
+		values[GIVEN_STOCK_BACKORDERED_HELD] = NumericGetDatum(stock->backordered_held);
+		values[GIVEN_STOCK_ON_ORDER] = NumericGetDatum(stock->on_order);
+		values[GIVEN_STOCK_PROMISES_STALE] = BoolGetDatum(stock->promises_stale);
+		values[GIVEN_STOCK_STOCK_SOURCE_ID] = Int32GetDatum(stock->stock_source_id);
+		nulls[GIVEN_STOCK_STOCK_SOURCE_ID] = stock->stock_source_id == 0 || stock->released;
 		if (rows == NULL)
 			rows = bo_rows(BO_ROWS_STOCK);
 		bo_rows_put(rows, values, nulls);

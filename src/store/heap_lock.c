@@ -37,6 +37,9 @@
 /* The tables have keys of three columns, or keys that begin with three that are looked for. */
 #define KEY_COLUMNS 3
 
+StaticAssertDecl((int) STOCK_LOCATION == KEY_COLUMNS - 1 && (int) SALES_ORDER_ORDER_KEY == KEY_COLUMNS - 1 && (int) WAITING_ORDER_KEY == KEY_COLUMNS - 1,
+				 "the key comes first");
+
 /* About what a new version of a row takes. */
 #define VERSION_SIZE 128
 
@@ -257,7 +260,7 @@ insert_expected_new(BoHeap *heap, TupleTableSlot *slot, CommandId cid)
  * statement.  Expects a new active snapshot.
  */
 int
-bo_heap_lock_stock(BoHeap *heap, int first, int n, BoStockKeyFunc key_of, BoStockRowFunc take, void *arg)
+bo_heap_lock_stock(BoHeap *heap, int first, int n, BoStockKeyFunc key_of, BoRowFunc take, void *arg)
 {
 	CommandId	cid = GetCurrentCommandId(true);
 	Search		search;
@@ -282,7 +285,7 @@ bo_heap_lock_stock(BoHeap *heap, int first, int n, BoStockKeyFunc key_of, BoStoc
 			ExecClearTuple(slot);
 			for (int k = 0; k < heap->table->ncolumns; k++)
 			{
-				slot->tts_isnull[k] = strcmp(heap->table->columns[k].name, "stock_source_id") == 0;
+				slot->tts_isnull[k] = k == STOCK_STOCK_SOURCE_ID;
 				slot->tts_values[k] = k < KEY_COLUMNS ? search.keys[k].sk_argument :
 					heap->table->columns[k].type == NUMERICOID ? NumericGetDatum(qty_zero) : (Datum) 0;
 			}
@@ -291,7 +294,7 @@ bo_heap_lock_stock(BoHeap *heap, int first, int n, BoStockKeyFunc key_of, BoStoc
 				break;
 			slot_getallattrs(slot);
 		}
-		take(i, &slot->tts_tid, slot->tts_values, arg);
+		take(i, &slot->tts_tid, slot->tts_values, slot->tts_isnull, arg);
 	}
 	end_search(&search);
 	return i;
@@ -358,7 +361,7 @@ bo_heap_lock_orders(BoHeap *heap, int first, int n, const OrderKey *keys, int64 
 		if (locked != LOCK_TAKEN)
 			break;
 		tid = search.slot->tts_tid;
-		before[i] = DatumGetInt64(search.slot->tts_values[KEY_COLUMNS]);
+		before[i] = DatumGetInt64(search.slot->tts_values[SALES_ORDER_REVISION]);
 		revision = Int64GetDatum(before[i] + 1);
 		set_order_row(slot, &search, &revision);
 		bo_heap_update_row(heap, &tid, slot, cid);
@@ -368,22 +371,15 @@ bo_heap_lock_orders(BoHeap *heap, int first, int n, const OrderKey *keys, int64 
 	return i;
 }
 
-/* The columns of waiting_order after its key. */
-enum
-{
-	WAITING_CUSTOMER = KEY_COLUMNS,
-	WAITING_SINCE,
-	WAITING_LAST_NOTIFIED
-};
-
 /*
  * Locks the waiting_order row of one order after another, in the order given,
- * and hands over what it says; one that does not exist is created, and says
- * nothing, or where nobody else can create it left out.  Stops, as bo_heap_lock_orders() does, at one that is left to the
- * statement, and returns its number.  Expects a new active snapshot.
+ * and hands each over.  A missing row is created with an empty message; for an
+ * order born in this transaction it is skipped.  Stops, as
+ * bo_heap_lock_orders() does, at one that is left to the statement, and
+ * returns its number.  Expects a new active snapshot.
  */
 int
-bo_heap_lock_waiting(BoHeap *heap, int first, int n, const OrderKey *keys, LastNotifiedFunc take, void *arg)
+bo_heap_lock_waiting(BoHeap *heap, int first, int n, const OrderKey *keys, BoRowFunc take, void *arg)
 {
 	CommandId	cid = GetCurrentCommandId(true);
 	JsonbParseState *nothing = NULL;
@@ -417,8 +413,7 @@ bo_heap_lock_waiting(BoHeap *heap, int first, int n, const OrderKey *keys, LastN
 				break;
 			slot_getallattrs(slot);
 		}
-		take(i, &slot->tts_tid, slot->tts_values[WAITING_LAST_NOTIFIED],
-			 slot->tts_isnull[WAITING_CUSTOMER] ? NULL : TextDatumGetCString(slot->tts_values[WAITING_CUSTOMER]), arg);
+		take(i, &slot->tts_tid, slot->tts_values, slot->tts_isnull, arg);
 	}
 	end_search(&search);
 	return i;

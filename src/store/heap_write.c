@@ -19,17 +19,21 @@
 #include "utils/tuplestore.h"
 
 #include "base/base.h"
+#include "store/columns.h"
 #include "store/heap.h"
 #include "store/heap_table.h"
 #include "store/rows.h"
 #include "store/statements.h"
 #include "store/store.h"
 
-/* So many rows are inserted at once. */
+/* So many rows are inserted at once: several pages of them, whose WAL records are then one a page. */
 #define INSERT_BATCH 256
 
-/* From this many rows on the table is extended and written as COPY does. */
+/* From this many rows on they are written as by COPY, through a few buffers, so that a load does not push all else out of memory. */
 #define BULK_ROWS 1000
+
+/* Slots of the table's own descriptor are noted with the resource owner, which gets slow from a few dozen on: then they have a copy. */
+#define MANY_SLOTS 32
 
 /* ---------- rows ---------- */
 
@@ -48,120 +52,6 @@ given_columns(Table *table, BoRowsKind kind, TupleDesc given)
 					from[i] = j + 1;
 		}
 	return from;
-}
-
-static int
-position(Table *table, const char *name)
-{
-	for (int i = 0; i < table->ncolumns; i++)
-		if (strcmp(table->columns[i].name, name) == 0)
-			return i;
-	elog(ERROR, "table %s has no column %s", table->name, name);
-	return -1;
-}
-
-/* The columns that compute() reads and fills, by table. */
-static const char *const computing[][9] = {
-	[BO_TABLE_ORDER_LINE] = {"ordered", "cancelled", "auto_cancelled", "shipped", "allocated", "backordered", "fulfilment", "picked", "live"},
-	[BO_TABLE_STOCK] = {"on_hand", "unavailable", "allocated", "available", "version", "backordered", "backordered_held", "on_order"},
-	[BO_TABLE_SALES_ORDER] = {NULL},
-	[BO_TABLE_ALLOCATION] = {"allocation_id", "allocated_at"},
-	[BO_TABLE_EVENT] = {"id", "created_at"},
-	[BO_TABLE_PURCHASE_ORDER_LINE] = {"cancelled", "expected_at", "applied_at"},
-	[BO_TABLE_WAITING_ORDER] = {NULL},
-};
-
-/* What a statement would have computed: defaults and generated columns.  Checks what the table's constraints do. */
-typedef struct Computed
-{
-	BoTable		which;
-	int8	   *column;			/* positions of its columns in the table */
-	Datum		value;
-} Computed;
-
-static Qty
-quantity(const Datum *values, const Computed *c, int i)
-{
-	return DatumGetNumeric(values[c->column[i]]);
-}
-
-static void
-start_computing(Computed *c, BoTable which)
-{
-	static int8 columns[lengthof(computing)][9];
-	static bool known[lengthof(computing)];
-
-	if (!known[which])
-		for (int i = 0; i < 9 && computing[which][i] != NULL; i++)
-			columns[which][i] = position(&bo_heap_tables[which], computing[which][i]);
-	known[which] = true;
-	c->which = which;
-	c->column = columns[which];
-	if (which == BO_TABLE_ORDER_LINE)
-		c->value = bo_text("partial");
-	else if (which == BO_TABLE_ALLOCATION || which == BO_TABLE_EVENT || which == BO_TABLE_PURCHASE_ORDER_LINE)
-		c->value = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
-}
-
-static void
-refuse_row(Table *table)
-{
-	elog(ERROR, "a row of backorder.%s would have a negative counter", table->name);
-}
-
-static void
-compute(Computed *c, Datum *values, bool *nulls)
-{
-	switch (c->which)
-	{
-		case BO_TABLE_ORDER_LINE:
-			{
-				Qty			open = qty_sub(qty_sub(qty_sub(quantity(values, c, 0), quantity(values, c, 1)), quantity(values, c, 2)), quantity(values, c, 3));
-				Qty			waits = qty_sub(qty_sign(open) < 0 ? qty_zero : open, quantity(values, c, 4));
-
-				for (int i = 0; i < 5; i++)
-					if (qty_sign(quantity(values, c, i)) < 0)
-						refuse_row(&bo_heap_tables[c->which]);
-				if (qty_sign(waits) < 0 || qty_sign(quantity(values, c, 7)) < 0 ||
-					(!DatumGetBool(values[c->column[8]]) && qty_sign(open) > 0))
-					refuse_row(&bo_heap_tables[c->which]);
-				values[c->column[5]] = NumericGetDatum(waits);
-				nulls[c->column[5]] = false;
-				values[c->column[6]] = c->value;
-				nulls[c->column[6]] = false;
-				break;
-			}
-		case BO_TABLE_STOCK:
-			{
-				Qty			available = qty_sub(qty_sub(quantity(values, c, 0), quantity(values, c, 1)), quantity(values, c, 2));
-
-				if (qty_sign(available) < 0 || qty_sign(quantity(values, c, 0)) < 0 || qty_sign(quantity(values, c, 1)) < 0 ||
-					qty_sign(quantity(values, c, 2)) < 0 || qty_sign(quantity(values, c, 6)) < 0 ||
-					qty_cmp(quantity(values, c, 6), quantity(values, c, 5)) > 0 || qty_sign(quantity(values, c, 7)) < 0)
-					refuse_row(&bo_heap_tables[c->which]);
-				values[c->column[3]] = NumericGetDatum(available);
-				nulls[c->column[3]] = false;
-				values[c->column[4]] = Int64GetDatum(DatumGetInt64(values[c->column[4]]) + 1);
-				break;
-			}
-		case BO_TABLE_ALLOCATION:
-		case BO_TABLE_EVENT:
-			values[c->column[0]] = Int64GetDatum(c->which == BO_TABLE_EVENT ? bo_next_event_id() : bo_next_allocation_id());
-			nulls[c->column[0]] = false;
-			values[c->column[1]] = c->value;
-			nulls[c->column[1]] = false;
-			break;
-		case BO_TABLE_PURCHASE_ORDER_LINE:
-			values[c->column[0]] = NumericGetDatum(qty_zero);
-			nulls[c->column[0]] = false;
-			nulls[c->column[1]] = true;
-			values[c->column[2]] = c->value;
-			nulls[c->column[2]] = false;
-			break;
-		case BO_TABLE_SALES_ORDER:
-		case BO_TABLE_WAITING_ORDER:
-			break;
-	}
 }
 
 /* A row set that is read, a row after another. */
@@ -281,11 +171,10 @@ bo_heap_insert(BoHeap *heap, BoRows *rows)
 	Reading		given;
 	MemoryContext cx = AllocSetContextCreate(CurrentMemoryContext, "backorder row", ALLOCSET_SMALL_SIZES);
 	const int8 *from = given_columns(heap->table, rows->kind, rows->desc);
-	/* Slots of the table's own descriptor are noted with the resource owner, which gets slow from a few dozen on. */
-	TupleDesc	desc = rows->n < 32 ? RelationGetDescr(heap->rel) : CreateTupleDescCopy(RelationGetDescr(heap->rel));
-	Computed	computed;
+	TupleDesc	desc = rows->n < MANY_SLOTS ? RelationGetDescr(heap->rel) : CreateTupleDescCopy(RelationGetDescr(heap->rel));
+	Computing	computing;
 
-	start_computing(&computed, heap->table - bo_heap_tables);
+	bo_compute_begin(&computing, heap->table - bo_heap_tables);
 	begin_reading(&given, rows);
 	if (rows->n >= BULK_ROWS)
 		in.bulk = GetBulkInsertState();
@@ -299,7 +188,7 @@ bo_heap_insert(BoHeap *heap, BoRows *rows)
 		slot = ExecClearTuple(in.slots[in.n++]);
 		take_given(heap, from, &given, slot->tts_values, slot->tts_isnull);
 		old = MemoryContextSwitchTo(cx);
-		compute(&computed, slot->tts_values, slot->tts_isnull);
+		bo_compute(&computing, slot->tts_values, slot->tts_isnull);
 		MemoryContextSwitchTo(old);
 		ExecStoreVirtualTuple(slot);
 		ExecMaterializeSlot(slot);
@@ -331,9 +220,9 @@ bo_heap_update(BoHeap *heap, BoRows *rows)
 	MemoryContext cx = AllocSetContextCreate(CurrentMemoryContext, "backorder row", ALLOCSET_SMALL_SIZES);
 	CommandId	cid = GetCurrentCommandId(true);
 	const int8 *from = given_columns(heap->table, rows->kind, rows->desc);
-	Computed	computed;
+	Computing	computing;
 
-	start_computing(&computed, heap->table - bo_heap_tables);
+	bo_compute_begin(&computing, heap->table - bo_heap_tables);
 	CheckCmdReplicaIdentity(heap->rel, CMD_UPDATE);
 	begin_reading(&given, rows);
 	while (read_row(&given))
@@ -341,7 +230,7 @@ bo_heap_update(BoHeap *heap, BoRows *rows)
 		MemoryContext save = MemoryContextSwitchTo(cx);
 		ItemPointerData tid;
 
-		tid = *(ItemPointer) DatumGetPointer(given.values[0]);	/* its first column */
+		tid = *(ItemPointer) DatumGetPointer(given.values[GIVEN_TID]);
 		if (!table_tuple_fetch_row_version(heap->rel, &tid, SnapshotAny, old))
 			bo_raise_concurrent();
 		slot_getallattrs(old);
@@ -349,7 +238,7 @@ bo_heap_update(BoHeap *heap, BoRows *rows)
 		memcpy(slot->tts_values, old->tts_values, sizeof(Datum) * heap->table->ncolumns);
 		memcpy(slot->tts_isnull, old->tts_isnull, sizeof(bool) * heap->table->ncolumns);
 		take_given(heap, from, &given, slot->tts_values, slot->tts_isnull);
-		compute(&computed, slot->tts_values, slot->tts_isnull);
+		bo_compute(&computing, slot->tts_values, slot->tts_isnull);
 		ExecStoreVirtualTuple(slot);
 		ExecMaterializeSlot(slot);
 		bo_heap_update_row(heap, &tid, slot, cid);
@@ -376,7 +265,7 @@ bo_heap_delete(BoHeap *heap, BoRows *rows)
 	while (read_row(&given))
 	{
 		TM_FailureData failure;
-		TM_Result	result = table_tuple_delete(heap->rel, (ItemPointer) DatumGetPointer(given.values[0]), cid, GetActiveSnapshot(),
+		TM_Result	result = table_tuple_delete(heap->rel, (ItemPointer) DatumGetPointer(given.values[GIVEN_TID]), cid, GetActiveSnapshot(),
 												InvalidSnapshot, true, &failure, false);
 
 		if (result == TM_Updated || result == TM_Deleted)

@@ -6,15 +6,21 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
+#include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
 #include "base/base.h"
+#include "store/columns.h"
 #include "store/heap.h"
 #include "store/heap_table.h"
 #include "store/rows.h"
 #include "store/statements.h"
 #include "store/store.h"
+
+/* As many as a statement reads of the table with the most, order_line. */
+#define MAX_RESULT_COLUMNS LINE_COLUMNS_READ
+
+StaticAssertDecl((int) STOCK_COLUMNS_READ <= MAX_RESULT_COLUMNS && (int) WAITING_COLUMNS_READ <= MAX_RESULT_COLUMNS, "no result has more columns");
 
 /* Locks rows from the first on, without a statement; returns the number of the first that is left to one. */
 typedef int (*LockInHeapFunc) (BoHeap *heap, int first, int n, void *arg);
@@ -53,21 +59,39 @@ lock_rows(BoTable table, int n, LockInHeapFunc in_heap, LockByStatementFunc by_s
 	}
 }
 
+/*
+ * Runs a statement that reads rows of a table for a row set, and hands each
+ * over.  Its result is the table's columns, then where the row is, column
+ * number ctid from 0, then the number of the given row, and may be more.
+ * Returns how many there were.
+ */
+static uint64
+take_rows(BoStatement statement, BoRows *rows, int ctid, BoRowFunc take, void *arg)
+{
+	uint64		n = bo_run_statement(statement, rows, NULL, false);
+	SPITupleTable *table = SPI_tuptable;
+	Datum		values[MAX_RESULT_COLUMNS];
+	bool		nulls[MAX_RESULT_COLUMNS];
+
+	for (uint64 row = 0; row < n; row++)
+	{
+		bo_result_row(table, row, values, nulls);
+		take(DatumGetInt32(values[ctid + 1]), (ItemPointer) DatumGetPointer(values[ctid]), values, nulls, arg);
+	}
+	SPI_freetuptable(table);
+	return n;
+}
+
 /* ---------- orders ---------- */
 
 /* A row set of these orders, numbered. */
 static BoRows *
-order_rows(BoRowsKind kind, const OrderKey *keys, int first, int end)
+order_rows(const OrderKey *keys, int first, int end)
 {
-	BoRows	   *rows = bo_rows(kind);
+	BoRows	   *rows = bo_rows(BO_ROWS_ORDERS);
 
 	for (int i = first; i < end; i++)
-	{
-		Datum		values[4] = {bo_text(keys[i].tenant), Int32GetDatum(keys[i].source_id), bo_text(keys[i].order_key), Int32GetDatum(i)};
-		bool		nulls[4] = {false};
-
-		bo_rows_put(rows, values, nulls);
-	}
+		bo_put_order(rows, keys[i].tenant, keys[i].source_id, keys[i].order_key, i);
 	return rows;
 }
 
@@ -89,7 +113,7 @@ static void
 lock_orders_by_statement(int first, int end, void *arg)
 {
 	OrderLocking *locking = arg;
-	BoRows	   *rows = order_rows(BO_ROWS_ORDERS, locking->keys, first, end);
+	BoRows	   *rows = order_rows(locking->keys, first, end);
 	/* One row comes back for each given, in the same order. */
 	uint64		locked = bo_run_statement(BO_LOCK_ORDERS, rows, NULL, false);
 
@@ -122,38 +146,38 @@ typedef struct WaitingLocking
 	void	   *arg;
 } WaitingLocking;
 
-static int
-lock_waiting_in_heap(BoHeap *heap, int first, int n, void *arg)
+static void
+take_waiting_row(int i, ItemPointer tid, const Datum *values, const bool *nulls, void *arg)
 {
 	WaitingLocking *locking = arg;
 
-	return bo_heap_lock_waiting(heap, first, n, locking->keys, locking->func, locking->arg);
+	locking->func(i, tid, values[WAITING_LAST_NOTIFIED], nulls[WAITING_CUSTOMER] ? NULL : TextDatumGetCString(values[WAITING_CUSTOMER]), locking->arg);
+}
+
+/* Under REPEATABLE READ a row that is no more is seen, and the one that was inserted beside it. */
+static void
+take_only_waiting_row(int i, ItemPointer tid, const Datum *values, const bool *nulls, void *arg)
+{
+	if (DatumGetInt64(values[WAITING_ROWS]) != 1)
+		bo_raise_concurrent();
+	take_waiting_row(i, tid, values, nulls, arg);
+}
+
+static int
+lock_waiting_in_heap(BoHeap *heap, int first, int n, void *arg)
+{
+	return bo_heap_lock_waiting(heap, first, n, ((WaitingLocking *) arg)->keys, take_waiting_row, arg);
 }
 
 /* Locked in one statement, read in the next. */
 static void
 lock_waiting_by_statement(int first, int end, void *arg)
 {
-	WaitingLocking *locking = arg;
-	BoRows	   *rows = order_rows(BO_ROWS_TOUCHED, locking->keys, first, end);
-	uint64		n;
-	SPITupleTable *table;
+	BoRows	   *rows = order_rows(((WaitingLocking *) arg)->keys, first, end);
 
 	(void) bo_run_statement(BO_LOCK_WAITING, rows, NULL, false);
-	n = bo_run_statement(BO_READ_LAST_NOTIFIED, rows, NULL, false);
-	table = SPI_tuptable;
-	if (n != (uint64) (end - first))
+	if (take_rows(BO_READ_LAST_NOTIFIED, rows, WAITING_CTID, take_only_waiting_row, arg) != (uint64) (end - first))
 		elog(ERROR, "not all waiting orders were locked");
-	for (uint64 row = 0; row < n; row++)
-	{
-		bool		isnull;
-
-		/* Under REPEATABLE READ: one that is no more, and the one that was inserted beside it. */
-		if (bo_result_int64(table, row, 5) != 1)
-			bo_raise_concurrent();
-		locking->func(bo_result_int32(table, row, 1), (ItemPointer) DatumGetPointer(bo_result(table, row, 4, &isnull)), bo_result(table, row, 3, &isnull), bo_result_text(table, row, 2), locking->arg);
-	}
-	SPI_freetuptable(table);
 	bo_rows_drop(rows);
 }
 
@@ -171,14 +195,29 @@ bo_lock_waiting_orders(const OrderKey *keys, int n, LastNotifiedFunc func, void 
 	lock_rows(BO_TABLE_WAITING_ORDER, n, lock_waiting_in_heap, lock_waiting_by_statement, &locking);
 }
 
+/* ---------- lines ---------- */
+
+typedef struct LineReading
+{
+	OrderLineFunc func;
+	void	   *arg;
+} LineReading;
+
+static void
+take_line_row(int i, ItemPointer tid, const Datum *values, const bool *nulls, void *arg)
+{
+	LineReading *reading = arg;
+
+	reading->func(i, values, nulls, reading->arg);
+}
+
 /* Hands over the recorded lines of orders, as a new snapshot sees them; those of one order in no order.  Expects an SPI scope. */
 void
 bo_read_order_lines(const OrderKey *keys, int n, OrderLineFunc func, void *arg)
 {
+	LineReading reading = {func, arg};
 	BoHeap	   *heap = bo_heap_open(BO_TABLE_ORDER_LINE);
 	BoRows	   *rows;
-	SPITupleTable *table;
-	uint64		found;
 
 	if (heap != NULL)
 	{
@@ -189,18 +228,8 @@ bo_read_order_lines(const OrderKey *keys, int n, OrderLineFunc func, void *arg)
 		bo_heap_close(heap);
 		return;
 	}
-	rows = order_rows(BO_ROWS_TOUCHED, keys, 0, n);
-	found = bo_run_statement(BO_READ_ORDER_LINES, rows, NULL, false);
-	table = SPI_tuptable;
-	for (uint64 row = 0; row < found; row++)
-	{
-		Datum		values[1 + LINE_COLUMNS_READ];
-		bool		nulls[1 + LINE_COLUMNS_READ];
-
-		heap_deform_tuple(table->vals[row], table->tupdesc, values, nulls);
-		func(DatumGetInt32(values[0]), values + 1, nulls + 1, arg);
-	}
-	SPI_freetuptable(table);
+	rows = order_rows(keys, 0, n);
+	(void) take_rows(BO_READ_ORDER_LINES, rows, LINE_CTID, take_line_row, &reading);
 	bo_rows_drop(rows);
 }
 
@@ -224,19 +253,19 @@ stock_key(int i, const char **parts, void *arg)
 }
 
 static void
-take_stock_row(int i, ItemPointer tid, const Datum *values, void *arg)
+take_stock_row(int i, ItemPointer tid, const Datum *values, const bool *nulls, void *arg)
 {
 	StockLocking *locking = arg;
 	StockCounters counters = {
 		.tid = *tid,
-		.on_hand = qty_copy(values[3]),
-		.unavailable = qty_copy(values[4]),
-		.allocated = qty_copy(values[5]),
-		.backordered = qty_copy(values[6]),
-		.backordered_held = qty_copy(values[7]),
-		.on_order = qty_copy(values[8]),
-		.promises_stale = DatumGetBool(values[10]),
-		.stock_source_id = DatumGetInt32(values[11]) /* 0 for NULL */
+		.on_hand = qty_copy(values[STOCK_ON_HAND]),
+		.unavailable = qty_copy(values[STOCK_UNAVAILABLE]),
+		.allocated = qty_copy(values[STOCK_ALLOCATED]),
+		.backordered = qty_copy(values[STOCK_BACKORDERED]),
+		.backordered_held = qty_copy(values[STOCK_BACKORDERED_HELD]),
+		.on_order = qty_copy(values[STOCK_ON_ORDER]),
+		.promises_stale = DatumGetBool(values[STOCK_PROMISES_STALE]),
+		.stock_source_id = nulls[STOCK_STOCK_SOURCE_ID] ? 0 : DatumGetInt32(values[STOCK_STOCK_SOURCE_ID])
 	};
 
 	locking->func(i, &counters, locking->arg);
@@ -259,30 +288,13 @@ lock_stock_by_statement(int first, int end, void *arg)
 	for (int i = first; i < end; i++)
 	{
 		const StockKey *key = locking->keys[i];
-		Datum		values[4] = {bo_text(key->tenant), bo_text(key->item), bo_text(key->location), Int32GetDatum(i)};
-		bool		nulls[4] = {false};
+		Datum		values[] = {bo_text(key->tenant), bo_text(key->item), bo_text(key->location), Int32GetDatum(i)};
+		bool		nulls[lengthof(values)] = {false};
 
 		bo_rows_put(rows, values, nulls);
 	}
 	(void) bo_run_statement(BO_ADD_STOCK, rows, NULL, false);
-	found = bo_run_statement(BO_LOCK_STOCK, rows, NULL, false);
-	for (uint64 row = 0; row < found; row++)
-	{
-		bool		isnull;
-		StockCounters counters = {
-			.tid = *(ItemPointer) DatumGetPointer(bo_result(SPI_tuptable, row, 2, &isnull)),
-			.on_hand = bo_result_qty(SPI_tuptable, row, 3),
-			.unavailable = bo_result_qty(SPI_tuptable, row, 4),
-			.allocated = bo_result_qty(SPI_tuptable, row, 5),
-			.backordered = bo_result_qty(SPI_tuptable, row, 6),
-			.backordered_held = bo_result_qty(SPI_tuptable, row, 7),
-			.on_order = bo_result_qty(SPI_tuptable, row, 8),
-			.promises_stale = bo_result_bool(SPI_tuptable, row, 9),
-			.stock_source_id = bo_result_int32(SPI_tuptable, row, 10)
-		};
-
-		locking->func(bo_result_int32(SPI_tuptable, row, 1), &counters, locking->arg);
-	}
+	found = take_rows(BO_LOCK_STOCK, rows, STOCK_CTID, take_stock_row, locking);
 	bo_rows_drop(rows);
 	/* A row that was there and is gone: only a superuser can do that. */
 	if (found < (uint64) (end - first))

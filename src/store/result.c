@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "catalog/pg_collation.h"
@@ -22,6 +23,13 @@
 
 #include "base/base.h"
 #include "store/store.h"
+
+/* A whole row: columns from 0.  What the values point to goes with the table. */
+void
+bo_result_row(SPITupleTable *table, uint64 row, Datum *values, bool *nulls)
+{
+	heap_deform_tuple(table->vals[row], table->tupdesc, values, nulls);
+}
 
 /* Rows and columns of what a statement found, copied to the current context: rows from 0, columns from 1. */
 

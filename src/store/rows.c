@@ -21,14 +21,15 @@
 #include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
 
+#include "base/base.h"
 #include "store/rows.h"
 #include "store/statements.h"
 #include "store/store.h"
 
-/* So many rows of a set stay in memory as they were given. */
+/* So many rows of a set stay in memory as they were given: what most settlings write. More may be larger than work_mem. */
 #define ROWS_IN_MEMORY 1000
 
-static TupleDesc row_descs[lengthof(bo_rows_kinds)];
+static TupleDesc row_descs[BO_ROWS_KINDS];
 
 /* ---------- row sets ---------- */
 
@@ -38,15 +39,12 @@ rows_desc(BoRowsKind kind)
 	const RowsKind *k = &bo_rows_kinds[kind];
 	MemoryContext old;
 	TupleDesc	desc;
-	int			natts = 0;
 
 	if (row_descs[kind] != NULL)
 		return row_descs[kind];
-	while (natts < (int) lengthof(k->columns) && k->columns[natts].name != NULL)
-		natts++;
 	old = MemoryContextSwitchTo(TopMemoryContext);
-	desc = CreateTemplateTupleDesc(natts);
-	for (int i = 0; i < natts; i++)
+	desc = CreateTemplateTupleDesc(k->ncolumns);
+	for (int i = 0; i < k->ncolumns; i++)
 	{
 		TupleDescInitEntry(desc, i + 1, k->columns[i].name, k->columns[i].type, -1, 0);
 		/* The keys of our tables are COLLATE "C"; so joins with them have one collation. */
@@ -107,7 +105,7 @@ bo_rows_to_store(BoRows *rows)
 	}
 }
 
-/* The same for rows of order_line, some of whose index entries may wait there; late may be NULL. */
+/* As bo_rows(), for rows of order_line some of whose index entries may wait in deferred, which may be NULL. */
 BoRows *
 bo_rows_deferred(BoRowsKind kind, BoDeferredIndex *deferred)
 {
@@ -141,6 +139,16 @@ bo_rows_put(BoRows *rows, const Datum *values, const bool *nulls)
 		memcpy(rows->nulls + rows->n * natts, nulls, sizeof(bool) * natts);
 	}
 	return ++rows->n;
+}
+
+/* Puts the key of an order, and a number for it, into a set of BO_ROWS_ORDERS. */
+void
+bo_put_order(BoRows *rows, const char *tenant, int32 source_id, const char *order_key, int32 n)
+{
+	Datum		values[] = {bo_text(tenant), Int32GetDatum(source_id), bo_text(order_key), Int32GetDatum(n)};
+	bool		nulls[lengthof(values)] = {false};
+
+	(void) bo_rows_put(rows, values, nulls);
 }
 
 void

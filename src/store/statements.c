@@ -11,74 +11,69 @@
 
 #include "catalog/pg_type.h"
 
+#include "store/columns.h"
 #include "store/statements.h"
 #include "store/store.h"
 
+/* Columns of columns.h in row sets and texts: after a comma, unless they are the first. */
+#define GIVEN_COLUMN(constant, name, type, null, value) {#name, type},
+#define FIRST_NAME(constant, name, type, null, value) #name
+#define NAME(constant, name, type, null, value) ", " #name
+#define FIRST_GIVEN(constant, name, type, null, value) "g." #name
+#define GIVEN(constant, name, type, null, value) ", g." #name
+#define FIRST_SET(constant, name, type, null, value) #name " = g." #name
+#define SET(constant, name, type, null, value) ", " #name " = g." #name
+#define FIRST_OF_LINE(constant, name, type, null, value) "l." #name
+#define OF_LINE(constant, name, type, null, value) ", l." #name
+#define FIRST_OF_STOCK(constant, name, type, null, value) "s." #name
+#define OF_STOCK(constant, name, type, null, value) ", s." #name
+#define FIRST_OF_WAITING(constant, name, type, null, value) "w." #name
+#define OF_WAITING(constant, name, type, null, value) ", w." #name
+
+/* A kind of row sets: what it is called, and its columns. */
+#define KIND(name, ...) {name, lengthof(((const RowsColumn[]) {__VA_ARGS__})), (const RowsColumn[]) {__VA_ARGS__}}
+#define GIVEN_COLUMNS(table) table(GIVEN_COLUMN, GIVEN_COLUMN, GIVEN_COLUMN, COLUMN_NOTHING)
+
 const RowsKind bo_rows_kinds[] = {
-	[BO_ROWS_ORDERS] = {"given_orders", {
-			{"tenant", TEXTOID}, {"source_id", INT4OID}, {"order_key", TEXTOID}, {"n", INT4OID}
-	}},
-	[BO_ROWS_LINE_KEYS] = {"given_keys", {
-			{"tenant", TEXTOID}, {"source_id", INT4OID}, {"order_key", TEXTOID}, {"line_key", TEXTOID}, {"n", INT4OID}
-	}},
-	[BO_ROWS_STOCK_KEYS] = {"given_places", {
-			{"tenant", TEXTOID}, {"item", TEXTOID}, {"location", TEXTOID}, {"n", INT4OID}
-	}},
-	[BO_ROWS_SUPPLY_KEYS] = {"given_supply_keys", {
-			{"tenant", TEXTOID}, {"po_id", INT8OID}, {"line_no", INT4OID}
-	}},
-	[BO_ROWS_LINES] = {"given_lines", {
-			{"tid", TIDOID}, {"tenant", TEXTOID}, {"line_id", INT8OID}, {"source_id", INT4OID}, {"priority", INT4OID},
-			{"live", BOOLOID}, {"deleted", BOOLOID}, {"held", BOOLOID}, {"queued_at", TIMESTAMPTZOID},
-			{"requested_at", DATEOID}, {"first_promised_at", DATEOID}, {"promised_at", DATEOID},
-			{"order_key", TEXTOID}, {"line_key", TEXTOID}, {"item", TEXTOID}, {"location", TEXTOID}, {"customer", TEXTOID},
-			{"ordered", NUMERICOID}, {"cancelled", NUMERICOID}, {"auto_cancelled", NUMERICOID}, {"shipped", NUMERICOID},
-			{"picked", NUMERICOID}, {"allocated", NUMERICOID}, {"first_allocated", NUMERICOID}, {"first_shipped", NUMERICOID},
-			{"folded", NUMERICOID}
-	}},
-	[BO_ROWS_STOCK] = {"given_stock", {
-			{"tid", TIDOID}, {"tenant", TEXTOID}, {"item", TEXTOID}, {"location", TEXTOID}, {"on_hand", NUMERICOID}, {"unavailable", NUMERICOID},
-			{"allocated", NUMERICOID}, {"backordered", NUMERICOID}, {"backordered_held", NUMERICOID}, {"on_order", NUMERICOID},
-			{"promises_stale", BOOLOID}, {"stock_source_id", INT4OID}
-	}},
-	[BO_ROWS_SUPPLY] = {"given_supply", {
-			{"tenant", TEXTOID}, {"po_id", INT8OID}, {"line_no", INT4OID}, {"item", TEXTOID}, {"location", TEXTOID},
-			{"quantity", NUMERICOID}, {"received", NUMERICOID}, {"expected_at", DATEOID}, {"closed", BOOLOID}
-	}},
-	[BO_ROWS_ALLOCATIONS] = {"given_allocations", {
-			{"tenant", TEXTOID}, {"line_id", INT8OID}, {"item", TEXTOID}, {"location", TEXTOID}, {"quantity", NUMERICOID},
-			{"cause", TEXTOID}, {"movement_id", INT8OID}, {"po_id", INT8OID}, {"po_line_no", INT4OID}
-	}},
-	[BO_ROWS_MOVEMENTS] = {"given_movements", {
-			{"tenant", TEXTOID}, {"movement_id", INT8OID}, {"item", TEXTOID}, {"location", TEXTOID}, {"kind", TEXTOID},
-			{"quantity", NUMERICOID}, {"line_id", INT8OID}, {"reason", TEXTOID}, {"unavailable", NUMERICOID}
-	}},
-	[BO_ROWS_EVENTS] = {"given_events", {
-			{"tenant", TEXTOID}, {"aggregatetype", TEXTOID}, {"aggregateid", TEXTOID}, {"type", TEXTOID}, {"payload", JSONBOID},
-			{"source_id", INT4OID}, {"customer", TEXTOID}, {"generation", INT8OID}, {"xid", XID8OID}
-	}},
-	[BO_ROWS_TOUCHED] = {"given_touched", {
-			{"tenant", TEXTOID}, {"source_id", INT4OID}, {"order_key", TEXTOID}, {"n", INT4OID}
-	}},
-	[BO_ROWS_LAST_NOTIFIED] = {"given_told", {
-			{"tid", TIDOID}, {"customer", TEXTOID}, {"last_notified", JSONBOID}
-	}},
-	[BO_ROWS_FIRST_NOTIFIED] = {"given_first_told", {
-			{"tenant", TEXTOID}, {"source_id", INT4OID}, {"order_key", TEXTOID}, {"customer", TEXTOID}, {"since", TIMESTAMPTZOID}, {"last_notified", JSONBOID}
-	}},
-	[BO_ROWS_DRAFTS] = {"given_drafts", {
-			{"tenant", TEXTOID}, {"supplier", TEXTOID}, {"location", TEXTOID}
-	}},
-	[BO_ROWS_PLANNED] = {"given_planned", {
-			{"tenant", TEXTOID}, {"po_id", INT8OID}, {"line_no", INT4OID}, {"item", TEXTOID}, {"ordered", NUMERICOID}, {"planned", NUMERICOID},
-			{"unit_cost", NUMERICOID}, {"for_backorders", NUMERICOID}, {"for_reorder", NUMERICOID}, {"for_rounding", NUMERICOID}
-	}},
+	[BO_ROWS_ORDERS] = KIND("given_orders",
+							{"tenant", TEXTOID}, {"source_id", INT4OID}, {"order_key", TEXTOID}, {"n", INT4OID}),
+	[BO_ROWS_LINE_KEYS] = KIND("given_keys",
+							   {"tenant", TEXTOID}, {"source_id", INT4OID}, {"order_key", TEXTOID}, {"line_key", TEXTOID}, {"n", INT4OID}),
+	[BO_ROWS_STOCK_KEYS] = KIND("given_stock_keys",
+								{"tenant", TEXTOID}, {"item", TEXTOID}, {"location", TEXTOID}, {"n", INT4OID}),
+	[BO_ROWS_SUPPLY_KEYS] = KIND("given_supply_keys",
+								 {"tenant", TEXTOID}, {"po_id", INT8OID}, {"line_no", INT4OID}),
+	[BO_ROWS_LINES] = KIND("given_lines", {"tid", TIDOID}, GIVEN_COLUMNS(ORDER_LINE_COLUMNS)),
+	[BO_ROWS_STOCK] = KIND("given_stock", {"tid", TIDOID}, GIVEN_COLUMNS(STOCK_COLUMNS)),
+	[BO_ROWS_SUPPLY] = KIND("given_supply",
+							{"tenant", TEXTOID}, {"po_id", INT8OID}, {"line_no", INT4OID}, {"item", TEXTOID}, {"location", TEXTOID},
+							{"quantity", NUMERICOID}, {"received", NUMERICOID}, {"expected_at", DATEOID}, {"closed", BOOLOID}),
+	[BO_ROWS_ALLOCATIONS] = KIND("given_allocations", GIVEN_COLUMNS(ALLOCATION_COLUMNS)),
+	[BO_ROWS_MOVEMENTS] = KIND("given_movements",
+							   {"tenant", TEXTOID}, {"movement_id", INT8OID}, {"item", TEXTOID}, {"location", TEXTOID}, {"kind", TEXTOID},
+							   {"quantity", NUMERICOID}, {"line_id", INT8OID}, {"reason", TEXTOID}, {"unavailable", NUMERICOID}),
+	[BO_ROWS_EVENTS] = KIND("given_events", GIVEN_COLUMNS(EVENT_COLUMNS)),
+	/* by NotifiedColumn */
+	[BO_ROWS_LAST_NOTIFIED] = KIND("given_last_notified",
+								   {"tid", TIDOID}, {"customer", TEXTOID}, {"last_notified", JSONBOID}),
+	[BO_ROWS_FIRST_NOTIFIED] = KIND("given_first_notified", GIVEN_COLUMNS(WAITING_ORDER_COLUMNS)),
+	[BO_ROWS_DRAFTS] = KIND("given_drafts",
+							{"tenant", TEXTOID}, {"supplier", TEXTOID}, {"location", TEXTOID}),
+	[BO_ROWS_PLANNED] = KIND("given_planned",
+							 {"tenant", TEXTOID}, {"po_id", INT8OID}, {"line_no", INT4OID}, {"item", TEXTOID}, {"ordered", NUMERICOID}, {"planned", NUMERICOID},
+							 {"unit_cost", NUMERICOID}, {"for_backorders", NUMERICOID}, {"for_reorder", NUMERICOID}, {"for_rounding", NUMERICOID}),
 };
 
-#define LINE_COLUMNS \
-	"l.ctid, l.line_id, l.source_id, l.order_key, l.line_key, l.customer, l.ordered, l.cancelled, l.auto_cancelled, " \
-	"l.shipped, l.picked, l.allocated, l.first_allocated, l.priority, l.held, l.live, l.deleted, l.queued_at, " \
-	"l.requested_at, l.first_promised_at, l.promised_at, l.backordered, l.first_shipped, l.folded"
+/* Inserts a row set that gives the rows of a table: what it does not give has its default. */
+#define INSERT(table, columns, rows) \
+	"INSERT INTO backorder." table " (" columns(FIRST_NAME, NAME, NAME, COLUMN_NOTHING) ") " \
+	"SELECT " columns(FIRST_GIVEN, GIVEN, GIVEN, COLUMN_NOTHING) " FROM " rows " g"
+
+/* By RecordedColumn. */
+#define RECORDED_OF_LINE(constant, name) ", l." #name
+
+/* By LineColumn, up to LINE_CTID; LINE_N may follow. */
+#define LINE_COLUMNS ORDER_LINE_COLUMNS(FIRST_OF_LINE, OF_LINE, OF_LINE, OF_LINE) ", l.ctid"
 
 /* Which purchase order lines a statement changed; $1 picks rows that a restore did not bring. */
 #define PURCHASE_DIFFERENCES(rows) \
@@ -123,14 +118,11 @@ const Statement bo_statements[] = {
 		"ON CONFLICT (tenant, source_id, order_key) DO UPDATE SET revision = sales_order.revision + 1 "
 	"RETURNING revision - 1"},
 	[BO_READ_RECORDED] = {BO_ROWS_ORDERS, 0, {0},
-		"SELECT g.n, l.line_key, l.item, l.location, l.customer, l.ordered, l.cancelled, l.shipped, l.picked, l.live, l.deleted, "
-		"l.priority, l.queued_at, l.requested_at, l.held, l.line_id "
-		"FROM given_orders g JOIN backorder.order_line l ON l.tenant = g.tenant AND l.source_id = g.source_id AND l.order_key = g.order_key "
+		"SELECT g.n" RECORDED_COLUMNS(RECORDED_OF_LINE) " FROM given_orders g JOIN backorder.order_line l ON l.tenant = g.tenant AND l.source_id = g.source_id AND l.order_key = g.order_key "
 	"ORDER BY g.n, l.line_id"},
 	[BO_READ_RECORDED_LINE] = {-1, 4, {TEXTOID, INT4OID, TEXTOID, TEXTOID},
-		"SELECT 0, l.line_key, l.item, l.location, l.customer, l.ordered, l.cancelled, l.shipped, l.picked, l.live, l.deleted, "
-		"l.priority, l.queued_at, l.requested_at, l.held, l.line_id "
-	"FROM backorder.order_line l WHERE l.tenant = $1 AND l.source_id = $2 AND l.order_key = $3 AND l.line_key = $4"},
+		"SELECT 0" RECORDED_COLUMNS(RECORDED_OF_LINE)
+	" FROM backorder.order_line l WHERE l.tenant = $1 AND l.source_id = $2 AND l.order_key = $3 AND l.line_key = $4"},
 	[BO_FIND_RECORDED] = {BO_ROWS_ORDERS, 0, {0},
 		"SELECT 1 FROM given_orders g "
 	"JOIN backorder.order_line l ON l.tenant = g.tenant AND l.source_id = g.source_id AND l.order_key = g.order_key LIMIT 1"},
@@ -140,18 +132,17 @@ const Statement bo_statements[] = {
 
 	/* stock */
 	[BO_ADD_STOCK] = {BO_ROWS_STOCK_KEYS, 0, {0},
-		"INSERT INTO backorder.stock (tenant, item, location) SELECT g.tenant, g.item, g.location FROM given_places g "
+		"INSERT INTO backorder.stock (tenant, item, location) SELECT g.tenant, g.item, g.location FROM given_stock_keys g "
 		"WHERE NOT EXISTS (SELECT FROM backorder.stock s WHERE s.tenant = g.tenant AND s.item = g.item AND s.location = g.location) "
 	"ON CONFLICT DO NOTHING"},
+	/* by StockColumn */
 	[BO_LOCK_STOCK] = {BO_ROWS_STOCK_KEYS, 0, {0},
-		"SELECT g.n, s.ctid, s.on_hand, s.unavailable, s.allocated, s.backordered, s.backordered_held, s.on_order, s.promises_stale, s.stock_source_id "
-		"FROM given_places g JOIN backorder.stock s ON s.tenant = g.tenant AND s.item = g.item AND s.location = g.location "
+		"SELECT " STOCK_COLUMNS(FIRST_OF_STOCK, OF_STOCK, OF_STOCK, OF_STOCK) ", s.ctid, g.n "
+		"FROM given_stock_keys g JOIN backorder.stock s ON s.tenant = g.tenant AND s.item = g.item AND s.location = g.location "
 	"ORDER BY g.n FOR NO KEY UPDATE OF s"},
 	[BO_WRITE_STOCK] = {BO_ROWS_STOCK, 0, {0},
-		"UPDATE backorder.stock s SET on_hand = g.on_hand, unavailable = g.unavailable, allocated = g.allocated, "
-		"backordered = g.backordered, backordered_held = g.backordered_held, on_order = g.on_order, "
-		"promises_stale = g.promises_stale, stock_source_id = g.stock_source_id, version = s.version + 1 "
-	"FROM given_stock g WHERE s.ctid = g.tid"},
+		"UPDATE backorder.stock s SET version = s.version + 1" STOCK_COLUMNS(COLUMN_NOTHING, COLUMN_NOTHING, SET, COLUMN_NOTHING)
+	" FROM given_stock g WHERE s.ctid = g.tid"},
 	[BO_READ_STALE_STOCK] = {-1, 1, {TEXTOID},
 		"SELECT s.tenant, s.item, s.location FROM backorder.stock s WHERE s.promises_stale AND ($1 IS NULL OR s.item = $1) "
 	"ORDER BY s.tenant, s.item, s.location"},
@@ -177,25 +168,14 @@ const Statement bo_statements[] = {
 		"AND l.first_allocated IS NOT NULL "
 	"ORDER BY l.priority, l.queued_at DESC, l.line_id DESC LIMIT 1"},
 	[BO_INSERT_LINES] = {BO_ROWS_LINES, 0, {0},
-		"INSERT INTO backorder.order_line (tenant, line_id, source_id, priority, live, deleted, held, queued_at, requested_at, "
-		"first_promised_at, promised_at, order_key, line_key, item, location, customer, ordered, cancelled, auto_cancelled, "
-		"shipped, picked, allocated, first_allocated, first_shipped, folded) "
-		"SELECT g.tenant, g.line_id, g.source_id, g.priority, g.live, g.deleted, g.held, g.queued_at, g.requested_at, "
-		"g.first_promised_at, g.promised_at, g.order_key, g.line_key, g.item, g.location, g.customer, g.ordered, g.cancelled, "
-	"g.auto_cancelled, g.shipped, g.picked, g.allocated, g.first_allocated, g.first_shipped, g.folded FROM given_lines g"},
+	INSERT("order_line", ORDER_LINE_COLUMNS, "given_lines")},
 	[BO_UPDATE_LINES] = {BO_ROWS_LINES, 0, {0},
-		"UPDATE backorder.order_line l SET line_id = g.line_id, priority = g.priority, live = g.live, deleted = g.deleted, "
-		"held = g.held, queued_at = g.queued_at, requested_at = g.requested_at, first_promised_at = g.first_promised_at, "
-		"promised_at = g.promised_at, item = g.item, location = g.location, customer = g.customer, ordered = g.ordered, "
-		"cancelled = g.cancelled, auto_cancelled = g.auto_cancelled, shipped = g.shipped, picked = g.picked, "
-		"allocated = g.allocated, first_allocated = g.first_allocated, first_shipped = g.first_shipped, "
-		"folded = g.folded "
-	"FROM given_lines g WHERE l.ctid = g.tid"},
+		"UPDATE backorder.order_line l SET " ORDER_LINE_COLUMNS(FIRST_SET, COLUMN_NOTHING, SET, COLUMN_NOTHING)
+	" FROM given_lines g WHERE l.ctid = g.tid"},
 	[BO_DELETE_LINES] = {BO_ROWS_LINES, 0, {0},
 	"DELETE FROM backorder.order_line l USING given_lines g WHERE l.ctid = g.tid"},
 	[BO_INSERT_ALLOCATIONS] = {BO_ROWS_ALLOCATIONS, 0, {0},
-		"INSERT INTO backorder.allocation (tenant, line_id, item, location, quantity, cause, movement_id, po_id, po_line_no) "
-	"SELECT g.tenant, g.line_id, g.item, g.location, g.quantity, g.cause, g.movement_id, g.po_id, g.po_line_no FROM given_allocations g"},
+	INSERT("allocation", ALLOCATION_COLUMNS, "given_allocations")},
 
 	/* movements and supply */
 	[BO_NEW_MOVEMENTS] = {-1, 0, {0},
@@ -282,33 +262,29 @@ const Statement bo_statements[] = {
 	[BO_READ_SOURCE_TABLE] = {-1, 1, {INT4OID},
 	"SELECT s.line_schema, s.line_table FROM backorder.source s WHERE s.source_id = $1"},
 	[BO_INSERT_EVENTS] = {BO_ROWS_EVENTS, 0, {0},
-		"INSERT INTO backorder.event (tenant, aggregatetype, aggregateid, type, payload, source_id, customer, generation, xid) "
-	"SELECT g.tenant, g.aggregatetype, g.aggregateid, g.type, g.payload, g.source_id, g.customer, g.generation, g.xid FROM given_events g"},
-	[BO_LOCK_WAITING] = {BO_ROWS_TOUCHED, 0, {0},
+	INSERT("event", EVENT_COLUMNS, "given_events")},
+	[BO_LOCK_WAITING] = {BO_ROWS_ORDERS, 0, {0},
 		"INSERT INTO backorder.waiting_order (tenant, source_id, order_key) "
-		"SELECT g.tenant, g.source_id, g.order_key FROM given_touched g "
+		"SELECT g.tenant, g.source_id, g.order_key FROM given_orders g "
 	"ON CONFLICT (tenant, source_id, order_key) DO UPDATE SET last_notified = excluded.last_notified WHERE false"},
 
 	/* announce: what touched orders were told, and their lines */
-	[BO_READ_LAST_NOTIFIED] = {BO_ROWS_TOUCHED, 0, {0},
-		"SELECT g.n, w.customer, w.last_notified, w.ctid, (SELECT count(*) FROM backorder.waiting_order v "
-		"WHERE v.tenant = g.tenant AND v.source_id = g.source_id AND v.order_key = g.order_key) FROM given_touched g JOIN backorder.waiting_order w "
-	"ON w.tenant = g.tenant AND w.source_id = g.source_id AND w.order_key = g.order_key"},
-	/* by LineColumn */
-	[BO_READ_ORDER_LINES] = {BO_ROWS_TOUCHED, 0, {0},
-		"SELECT g.n, l.line_id, l.queued_at, l.source_id, l.priority, l.live, l.deleted, l.held, l.tenant, l.order_key, l.line_key, l.item, l.location, "
-		"l.ordered, l.cancelled, l.auto_cancelled, l.shipped, l.picked, l.allocated, l.first_allocated, l.backordered, l.fulfilment, l.customer, "
-		"l.requested_at, l.first_promised_at, l.promised_at FROM given_touched g JOIN backorder.order_line l "
+	/* by WaitingOrderColumn */
+	[BO_READ_LAST_NOTIFIED] = {BO_ROWS_ORDERS, 0, {0},
+		"SELECT " WAITING_ORDER_COLUMNS(FIRST_OF_WAITING, OF_WAITING, OF_WAITING, OF_WAITING) ", w.ctid, g.n, "
+		"(SELECT count(*) FROM backorder.waiting_order v WHERE v.tenant = g.tenant AND v.source_id = g.source_id AND v.order_key = g.order_key) "
+	"FROM given_orders g JOIN backorder.waiting_order w ON w.tenant = g.tenant AND w.source_id = g.source_id AND w.order_key = g.order_key"},
+	[BO_READ_ORDER_LINES] = {BO_ROWS_ORDERS, 0, {0},
+		"SELECT " LINE_COLUMNS ", g.n FROM given_orders g JOIN backorder.order_line l "
 	"ON l.tenant = g.tenant AND l.source_id = g.source_id AND l.order_key = g.order_key"},
 	[BO_NOTIFY_FIRST] = {BO_ROWS_FIRST_NOTIFIED, 0, {0},
-		"INSERT INTO backorder.waiting_order (tenant, source_id, order_key, customer, since, last_notified) "
-	"SELECT g.tenant, g.source_id, g.order_key, g.customer, g.since, g.last_notified FROM given_first_told g"},
+	INSERT("waiting_order", WAITING_ORDER_COLUMNS, "given_first_notified")},
 	/* Rows that are locked: they are where they were read. */
 	[BO_NOTIFY] = {BO_ROWS_LAST_NOTIFIED, 0, {0},
-		"UPDATE backorder.waiting_order w SET last_notified = g.last_notified, customer = g.customer FROM given_told g "
+		"UPDATE backorder.waiting_order w SET last_notified = g.last_notified, customer = g.customer FROM given_last_notified g "
 	"WHERE w.ctid = g.tid"},
 	[BO_FORGET_ORDERS] = {BO_ROWS_LAST_NOTIFIED, 0, {0},
-	"DELETE FROM backorder.waiting_order w USING given_told g WHERE w.ctid = g.tid"},
+	"DELETE FROM backorder.waiting_order w USING given_last_notified g WHERE w.ctid = g.tid"},
 
 	/* sources */
 	[BO_READ_SOURCE] = {-1, 1, {INT4OID},

@@ -1,11 +1,9 @@
 /*
  * statements.h
- *		The statements and the SPI scope in which they run: run_statement.c, statements.c
- *		and spi_scope.c share it.
+ *		The statements, and the kinds of row sets that they are given.
  */
 #ifndef BO_STATEMENTS_H
 #define BO_STATEMENTS_H
-
 
 /* Kinds of row sets handed to statements; see bo_rows_kinds. */
 typedef enum BoRowsKind
@@ -20,7 +18,6 @@ typedef enum BoRowsKind
 	BO_ROWS_ALLOCATIONS,
 	BO_ROWS_MOVEMENTS,
 	BO_ROWS_EVENTS,
-	BO_ROWS_TOUCHED,
 	BO_ROWS_LAST_NOTIFIED,
 	BO_ROWS_FIRST_NOTIFIED,
 	BO_ROWS_DRAFTS,
@@ -121,14 +118,18 @@ typedef struct RowsColumn
 typedef struct RowsKind
 {
 	const char *name;			/* as statements call it */
-	RowsColumn	columns[28];
+	int			ncolumns;
+	const RowsColumn *columns;
 } RowsKind;
+
+/* attach() writes a row of source with as many arguments. */
+#define BO_MAX_ARGUMENTS 32
 
 typedef struct Statement
 {
 	int			rows;			/* BoRowsKind, or -1 */
 	int			nargs;
-	Oid			args[32];
+	Oid			args[BO_MAX_ARGUMENTS];
 	const char *sql;
 } Statement;
 

@@ -10,6 +10,7 @@
 #include "utils/timestamp.h"
 
 #include "base/base.h"
+#include "store/columns.h"
 #include "store/statements.h"
 
 typedef struct BoRows BoRows;
@@ -76,39 +77,7 @@ typedef struct OrderKey
 /* What the customer of an order was told, in the row at tid; not called for one that has none. The name is the function's to keep. */
 typedef void (*LastNotifiedFunc) (int i, ItemPointer tid, Datum last_notified, char *customer, void *arg);
 
-/* The columns of a recorded line, in the order of its table; as far as they are read without knowing the table. */
-typedef enum LineColumn
-{
-	LINE_LINE_ID,
-	LINE_QUEUED_AT,
-	LINE_SOURCE_ID,
-	LINE_PRIORITY,
-	LINE_LIVE,
-	LINE_DELETED,
-	LINE_HELD,
-	LINE_TENANT,
-	LINE_ORDER_KEY,
-	LINE_LINE_KEY,
-	LINE_ITEM,
-	LINE_LOCATION,
-	LINE_ORDERED,
-	LINE_CANCELLED,
-	LINE_AUTO_CANCELLED,
-	LINE_SHIPPED,
-	LINE_PICKED,
-	LINE_ALLOCATED,
-	LINE_FIRST_ALLOCATED,
-	LINE_BACKORDERED,
-	LINE_FULFILMENT,
-	LINE_CUSTOMER,
-	LINE_REQUESTED_AT,
-	LINE_FIRST_PROMISED_AT,
-	LINE_PROMISED_AT
-} LineColumn;
-
-#define LINE_COLUMNS_READ (LINE_PROMISED_AT + 1)
-
-/* A recorded line of the ith order; values are by LineColumn, and the caller's only until this returns. */
+/* A recorded line of the ith order; values are by LineColumn, those of the table, and the caller's only until this returns. */
 typedef void (*OrderLineFunc) (int i, const Datum *values, const bool *nulls, void *arg);
 
 /* Columns of IMPORT_COLUMNS in statements.c. */
@@ -123,6 +92,7 @@ extern BoRows *bo_rows(BoRowsKind kind);
 extern BoRows *bo_rows_deferred(BoRowsKind kind, BoDeferredIndex *deferred);
 extern BoRows *bo_rows_made(BoRowsKind kind, uint64 n, BoMakeRowFunc make, void *arg);
 extern uint64 bo_rows_put(BoRows *rows, const Datum *values, const bool *nulls);
+extern void bo_put_order(BoRows *rows, const char *tenant, int32 source_id, const char *order_key, int32 n);
 extern void bo_rows_drop(BoRows *rows);
 extern BoReceiver bo_receiver(BoTakeRowFunc take, void *arg);
 
@@ -146,6 +116,7 @@ extern int64 bo_next_movement_id(void);
 extern int32 bo_next_source_id(void);
 
 /* result.c */
+extern void bo_result_row(SPITupleTable *table, uint64 row, Datum *values, bool *nulls);
 extern Datum bo_result(SPITupleTable *table, uint64 row, int column, bool *isnull);
 extern char *bo_result_text(SPITupleTable *table, uint64 row, int column);
 extern Qty	bo_result_qty(SPITupleTable *table, uint64 row, int column);

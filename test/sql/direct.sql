@@ -1,4 +1,5 @@
 -- The hot tables are written without statements, and by statements as soon as somebody added what only those keep.
+-- Changes hot tables on purpose: order_line, stock, sales_order, allocation, event, purchase_order_line (see script/test).
 SET client_min_messages = warning;
 CREATE SCHEMA direct;
 SET search_path = direct;

@@ -1,4 +1,5 @@
 -- Many orders that one transaction writes whole are read from their rows and settled in pieces, with their index entries made at
+-- Changes hot tables on purpose: order_line, waiting_order (see script/test).
 -- the end: what comes out is what comes out when they are read by query and settled at once.
 
 \set SHOW_CONTEXT never

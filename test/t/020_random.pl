@@ -1,6 +1,8 @@
 # Random runs (test/model/run): eight sessions at once, then a naive model agrees with every line, counter and
 # purchase order; and proof that it can fail, and that a failing run is made short. BO_RANDOM_OPERATIONS says
 # how many operations, BO_RANDOM_SEED which; script/random does more.
+#
+# Changes hot tables on purpose: order_line, purchase_order_line (see script/test).
 
 use strict;
 use warnings FATAL => 'all';

@@ -6,6 +6,8 @@
 # and adds to a table that is written directly, a table of its own and a function.
 #
 # Runs in a copy of PostgreSQL, as extensions of other versions are not to be left in the installed one.
+#
+# Changes hot tables on purpose: stock (see script/test).
 
 use strict;
 use warnings FATAL => 'all';
