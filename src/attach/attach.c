@@ -142,7 +142,7 @@ bo_attach(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(23) || PG_GETARG_BOOL(23))
 	{
 		bo_import_lock(source_id);
-		(void) bo_reconcile_source(mapping, (ReconcileMode) {.baseline = !a.again,.import = mapping->importing});
+		bo_reconcile_source(mapping, (ReconcileMode) {.reason = !a.again ? RECONCILE_ATTACH : mapping->importing ? RECONCILE_IMPORT : RECONCILE_RESYNC});
 		bo_import_forget(source_id);
 	}
 	else

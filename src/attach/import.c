@@ -273,7 +273,7 @@ import_batch(int32 source_id, int limit)
 		(void) bo_run_statement(BO_RANK_IMPORTED, NULL, args, false);
 		more = bo_result_bool(SPI_tuptable, 0, 1);
 	}
-	bo_reconcile(&request, (ReconcileMode) {.whole = true,.import = true});
+	bo_reconcile(&request, (ReconcileMode) {.reason = RECONCILE_IMPORT});
 	bo_settle(&request);
 	args[7] = first && mapping->ranked ? bo_text(recorded_line_ids(&request)) : (Datum) 0;
 	if (!more)

@@ -64,7 +64,7 @@ may_be_batches(const SettleRequest *request, ReconcileMode mode, List *notes)
 	int32		source_id = 0;
 	ListCell   *lc;
 
-	if (list_length(notes) < 2 * SMALL_BATCH_ORDERS || bo_pending_moves() != NIL || (mode.whole && !mode.baseline) || mode.import ||
+	if (list_length(notes) < 2 * SMALL_BATCH_ORDERS || bo_pending_moves() != NIL || (mode.reason != RECONCILE_CHANGES && mode.reason != RECONCILE_ATTACH) ||
 		request->movements != NIL || request->supplies != NIL || request->stock_keys != NIL || request->stock_notes != NIL || request->repromise)
 		return false;
 	foreach(lc, notes)
@@ -98,7 +98,7 @@ are_recorded(List *notes, ReconcileMode mode)
 		Datum		values[4] = {bo_text(note->tenant), Int32GetDatum(note->key.source_id), bo_text(note->key.order_key), Int32GetDatum(i++)};
 		bool		nulls[4] = {false};
 
-		if (note->state.seen != ORDER_NEW || mode.whole)
+		if (note->state.seen != ORDER_NEW || mode.reason != RECONCILE_CHANGES)
 			bo_rows_put(rows, values, nulls);
 	}
 	result = i > 0 && bo_run_statement(BO_FIND_RECORDED, rows, NULL, true) > 0;
@@ -216,5 +216,5 @@ bo_settle_pending(void)
 
 	if (bo_pending_orders() == NIL && !bo_stock_pending())
 		return 0;
-	return bo_reconcile_and_settle(&request, (ReconcileMode) {0});
+	return bo_reconcile_and_settle(&request, (ReconcileMode) {.reason = RECONCILE_CHANGES});
 }
