@@ -362,6 +362,33 @@ typedef struct AnnounceBatch
 	bool		said;			/* there were events */
 } AnnounceBatch;
 
+/* Puts what an order is told from now on, or that nothing of it waits any more. */
+static void
+put_last_notified(AnnounceBatch *batch, const OrderToAnnounce *order, const OrderState *was, const char *customer, bool waits, Jsonb *last_notified)
+{
+	if (was->last_notified == NULL)
+	{
+		Datum		values[6] = {bo_text(order->tenant), Int32GetDatum(order->key.source_id), bo_text(order->key.order_key), bo_text(customer),
+		TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()), JsonbPGetDatum(last_notified)};
+		bool		nulls[6] = {false};
+
+		nulls[3] = customer == NULL;
+		if (waits)
+			bo_rows_put(batch->first_notified, values, nulls);
+	}
+	else
+	{
+		Datum		values[3] = {PointerGetDatum(&was->tid), bo_text(customer), JsonbPGetDatum(last_notified)};
+		bool		nulls[3] = {false};
+
+		nulls[1] = customer == NULL;
+		if (!waits)
+			bo_rows_put(batch->gone, values, nulls);
+		else if (!bo_same_text(was->customer, customer) || VARSIZE(was->last_notified) != VARSIZE(last_notified) || memcmp(was->last_notified, last_notified, VARSIZE(last_notified)) != 0)
+			bo_rows_put(batch->last_notified, values, nulls);
+	}
+}
+
 /* Compares one order: puts its events, and what it is told from now on, or that nothing of it waits any more. */
 static void
 announce_order(AnnounceBatch *batch, const OrderToAnnounce *order, const OrderState *was, const OrderState *now)
@@ -371,7 +398,6 @@ announce_order(AnnounceBatch *batch, const OrderToAnnounce *order, const OrderSt
 	JsonbParseState *waiting = NULL;
 	const char *customer = now->customer ? now->customer : was->customer;
 	bool		waits = false;
-	Jsonb	   *last_notified;
 
 	for (int i = 0; i < now->n; i++)
 		waits |= qty_sign(now->lines[i].backordered) > 0;
@@ -423,28 +449,7 @@ announce_order(AnnounceBatch *batch, const OrderToAnnounce *order, const OrderSt
 			batch->said = true;
 		}
 
-	last_notified = DatumGetJsonbP(json_finish(&waiting));
-	if (was->last_notified == NULL)
-	{
-		Datum		values[6] = {bo_text(order->tenant), Int32GetDatum(order->key.source_id), bo_text(order->key.order_key), bo_text(customer),
-		TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()), JsonbPGetDatum(last_notified)};
-		bool		nulls[6] = {false};
-
-		nulls[3] = customer == NULL;
-		if (waits)
-			bo_rows_put(batch->first_notified, values, nulls);
-	}
-	else
-	{
-		Datum		values[3] = {PointerGetDatum(&was->tid), bo_text(customer), JsonbPGetDatum(last_notified)};
-		bool		nulls[3] = {false};
-
-		nulls[1] = customer == NULL;
-		if (!waits)
-			bo_rows_put(batch->gone, values, nulls);
-		else if (!bo_same_text(was->customer, customer) || VARSIZE(was->last_notified) != VARSIZE(last_notified) || memcmp(was->last_notified, last_notified, VARSIZE(last_notified)) != 0)
-			bo_rows_put(batch->last_notified, values, nulls);
-	}
+	put_last_notified(batch, order, was, customer, waits, DatumGetJsonbP(json_finish(&waiting)));
 	MemoryContextReset(batch->scratch);
 }
 
