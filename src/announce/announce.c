@@ -72,7 +72,7 @@ need_context(void)
 	return announce_cx;
 }
 
-/* An order of which a line waits, or waited, was changed. quiet: no events. The settling queues the commit work. */
+/* Notes that an order changed that has, or had, a line that waits.  quiet: without events.  The settling queues the commit work. */
 void
 bo_announce_later(const char *tenant, int32 source_id, const char *order_key, bool quiet)
 {
@@ -248,7 +248,7 @@ take_line(int i, const Datum *values, const bool *nulls, void *arg)
 
 /* ---------- lines that need not be read ---------- */
 
-/* Of more changes nothing is kept: what they take is in memory twice. */
+/* Above this many changes no lines are kept: every kept line is a second copy in memory. */
 #define KEPT_CHANGES 1000
 
 /* Runs of settling and, at once, announcing: from one to the other the lines of new orders are kept. */
@@ -256,7 +256,7 @@ static uint64 run;
 static bool keeping;
 static int	nsettled;			/* settlings in this run */
 
-/* From true to false, a run, no row of ours is written but by settling and announcing. */
+/* A run lasts from true to false.  In it, only settling and announcing write our rows, so kept lines stay valid. */
 void
 bo_announce_keep(bool keep)
 {
@@ -334,7 +334,7 @@ is_kept(const OrderToAnnounce *order)
 
 /* ---------- comparing ---------- */
 
-/* A line of which nothing was told has what it had, unless this transaction changed that. */
+/* Compares a line with what its customer was told.  If nothing was, with the line as it was before this transaction. */
 static Comparison
 compare(const LineState *was, const LineState *now)
 {
@@ -358,11 +358,11 @@ typedef struct AnnounceBatch
 	EventSet	events;
 	BoRows	   *first_notified; /* what orders are told that were told nothing */
 	BoRows	   *last_notified;	/* what others are told from now on */
-	BoRows	   *gone;			/* orders of which nothing waits any more */
+	BoRows	   *gone;			/* orders that have no line that waits any more */
 	bool		said;			/* there were events */
 } AnnounceBatch;
 
-/* Puts what an order is told from now on, or that nothing of it waits any more. */
+/* Puts what an order is told from now on, or that no line of it waits any more. */
 static void
 put_last_notified(AnnounceBatch *batch, const OrderToAnnounce *order, const OrderState *was, const char *customer, bool waits, Jsonb *last_notified)
 {
@@ -389,7 +389,7 @@ put_last_notified(AnnounceBatch *batch, const OrderToAnnounce *order, const Orde
 	}
 }
 
-/* Compares one order: puts its events, and what it is told from now on, or that nothing of it waits any more. */
+/* Compares one order: puts its events, and what it is told from now on, or that no line of it waits any more. */
 static void
 announce_order(AnnounceBatch *batch, const OrderToAnnounce *order, const OrderState *was, const OrderState *now)
 {

@@ -27,7 +27,7 @@ typedef struct BoHeap BoHeap;
 /* The key of the stock row to lock next: tenant, item, location. */
 typedef void (*BoStockKeyFunc) (int i, const char **parts, void *arg);
 
-/* A locked stock row: its columns in the order of the table, none of which is NULL. */
+/* A locked stock row: its columns in the order of the table, none is NULL. */
 typedef void (*BoStockRowFunc) (int i, ItemPointer tid, const Datum *values, void *arg);
 
 pg_noreturn extern void bo_raise_concurrent(void);

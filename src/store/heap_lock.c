@@ -378,8 +378,8 @@ enum
 
 /*
  * Locks the waiting_order row of one order after another, in the order given,
- * and hands over what it says; one that does not exist is created, and says
- * nothing, or where nobody else can create it left out.  Stops, as bo_heap_lock_orders() does, at one that is left to the
+ * and hands over what it says.  A row that does not exist is created, and says
+ * nothing; of an order that this transaction created it is left out.  Stops, as bo_heap_lock_orders() does, at one that is left to the
  * statement, and returns its number.  Expects a new active snapshot.
  */
 int

@@ -358,7 +358,7 @@ bo_heap_update_row(BoHeap *heap, ItemPointer tid, TupleTableSlot *slot, CommandI
 		bo_raise_concurrent();
 	if (result != TM_Ok)
 		elog(ERROR, "row of backorder.%s cannot be updated: %d", heap->table->name, result);
-	/* That no key changes is a hint for the indexes, and true of stock and orders. */
+	/* Updates of stock and sales_order never change an indexed key: tells the indexes so. */
 	if (update_indexes != BO_UPDATE_NO_INDEXES)
 		bo_heap_insert_indexes(heap, slot, heap->table != &bo_heap_tables[BO_TABLE_ORDER_LINE], bo_only_summarizing(update_indexes), -1);
 }

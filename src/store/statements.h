@@ -1,7 +1,6 @@
 /*
  * statements.h
- *		The statements and the SPI scope in which they run: run_statement.c, statements.c
- *		and spi_scope.c share it.
+ *		The statements, and the row sets that they are given.
  */
 #ifndef BO_STATEMENTS_H
 #define BO_STATEMENTS_H
