@@ -72,7 +72,7 @@ need_context(void)
 	return announce_cx;
 }
 
-/* An order of which a line waits, or waited, was changed. quiet: no events. The settling queues the commit work. */
+/* Notes that an order changed that has, or had, a line that waits.  quiet: without events.  The settling queues the commit work. */
 void
 bo_announce_later(const char *tenant, int32 source_id, const char *order_key, bool quiet)
 {
@@ -248,7 +248,7 @@ take_line(int i, const Datum *values, const bool *nulls, void *arg)
 
 /* ---------- lines that need not be read ---------- */
 
-/* Above this many changes nothing is kept: every kept line is a second copy in memory. */
+/* Above this many changes no lines are kept: every kept line is a second copy in memory. */
 #define KEPT_CHANGES 1000
 
 /* Runs of settling and, at once, announcing: from one to the other the lines of new orders are kept. */
@@ -334,7 +334,7 @@ is_kept(const OrderToAnnounce *order)
 
 /* ---------- comparing ---------- */
 
-/* A line of which nothing was told has what it had, unless this transaction changed that. */
+/* Compares a line with what its customer was told.  If nothing was, with the line as it was before this transaction. */
 static Comparison
 compare(const LineState *was, const LineState *now)
 {
@@ -358,7 +358,7 @@ typedef struct AnnounceBatch
 	EventSet	events;
 	BoRows	   *first_notified; /* what orders are told that were told nothing */
 	BoRows	   *last_notified;	/* what others are told from now on */
-	BoRows	   *gone;			/* orders of which nothing waits any more */
+	BoRows	   *gone;			/* orders that have no line that waits any more */
 	bool		said;			/* there were events */
 } AnnounceBatch;
 
@@ -405,7 +405,6 @@ announce_order(AnnounceBatch *batch, const OrderToAnnounce *order, const OrderSt
 	JsonbParseState *waiting = NULL;
 	const char *customer = now->customer ? now->customer : was->customer;
 	bool		waits = false;
-	Jsonb	   *last_notified;
 
 	for (int i = 0; i < now->n; i++)
 		waits |= qty_sign(now->lines[i].backordered) > 0;

@@ -1,6 +1,6 @@
 /*
  * batches.c
- *		Reconciles and settles what is noted; many orders one piece after
+ *		Reconciles and settles what is noted; many orders one batch after
  *		another, so that memory stays flat.
  */
 #include "postgres.h"
@@ -16,17 +16,16 @@
 #include "settle/settle.h"
 #include "store/store.h"
 
-/* So many orders are a piece. */
+/* So many orders are a batch. */
 #define BATCH_ORDERS 5000
 
 /*
- * So many where they are read from their rows and nothing is read for their
- * stock: what is done with their lines, one step after another, should find
- * them in the processor's cache.
+ * So many where orders are read from their rows and nothing is read for their
+ * stock: then all steps find the lines in the processor's cache.
  */
 #define SMALL_BATCH_ORDERS 250
 
-/* The orders that are settled in pieces. */
+/* The orders that are settled in batches. */
 typedef struct Batches
 {
 	List	   *notes;			/* as first noted */
@@ -64,7 +63,7 @@ may_be_batches(const SettleRequest *request, ReconcileMode mode, List *notes)
 	int32		source_id = 0;
 	ListCell   *lc;
 
-	if (list_length(notes) < 2 * SMALL_BATCH_ORDERS || bo_pending_moves() != NIL || (mode.whole && !mode.baseline) || mode.import ||
+	if (list_length(notes) < 2 * SMALL_BATCH_ORDERS || bo_pending_moves() != NIL || (mode.reason != RECONCILE_CHANGES && mode.reason != RECONCILE_ATTACH) ||
 		request->movements != NIL || request->supplies != NIL || request->stock_keys != NIL || request->stock_notes != NIL || request->repromise)
 		return false;
 	foreach(lc, notes)
@@ -96,7 +95,7 @@ are_recorded(List *notes, ReconcileMode mode)
 	{
 		OrderNote  *note = lfirst(lc);
 
-		if (note->state.seen != ORDER_NEW || mode.whole)
+		if (note->state.seen != ORDER_NEW || mode.reason != RECONCILE_CHANGES)
 			bo_put_order(rows, note->tenant, note->key.source_id, note->key.order_key, i);
 		i++;
 	}
@@ -215,5 +214,5 @@ bo_settle_pending(void)
 
 	if (bo_pending_orders() == NIL && !bo_stock_pending())
 		return 0;
-	return bo_reconcile_and_settle(&request, (ReconcileMode) {0});
+	return bo_reconcile_and_settle(&request, (ReconcileMode) {.reason = RECONCILE_CHANGES});
 }
