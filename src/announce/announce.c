@@ -403,6 +403,7 @@ announce_order(AnnounceBatch *batch, const OrderToAnnounce *order, const OrderSt
 	MemoryContext cx = MemoryContextSwitchTo(batch->scratch);
 	JsonbParseState *changes[EVENT_KINDS] = {NULL};
 	JsonbParseState *waiting = NULL;
+	Jsonb	   *notified;
 	const char *customer = now->customer ? now->customer : was->customer;
 	bool		waits = false;
 
@@ -456,11 +457,11 @@ announce_order(AnnounceBatch *batch, const OrderToAnnounce *order, const OrderSt
 			batch->said = true;
 		}
 
-	last_notified = DatumGetJsonbP(json_finish(&waiting));
+	notified = DatumGetJsonbP(json_finish(&waiting));
 	if (was->last_notified != NULL)
-		notify_again(batch, was, waits, customer, last_notified);
+		notify_again(batch, was, waits, customer, notified);
 	else if (waits)
-		notify_first(batch, order, customer, last_notified);
+		notify_first(batch, order, customer, notified);
 	MemoryContextReset(batch->scratch);
 }
 
