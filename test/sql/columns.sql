@@ -107,7 +107,7 @@ ALTER TABLE backorder.order_line ADD somebodys text DEFAULT 'x';
 SELECT table_name, usable, reason FROM backorder_internal.heap_usable() WHERE NOT usable;
 INSERT INTO line VALUES (1001, 1, 'columns lamp 1001', 2);
 SET CONSTRAINTS ALL IMMEDIATE;
-SELECT order_key, line_key, ordered, backordered, somebodys FROM backorder.order_line WHERE order_key = '1001';
+SELECT order_key, line_key, ordered, backordered, somebodys FROM backorder.order_line WHERE tenant = 'columns' AND order_key = '1001';
 SELECT * FROM backorder.verify();
 ROLLBACK;
 SELECT table_name, usable, reason FROM backorder_internal.heap_usable() WHERE NOT usable;
