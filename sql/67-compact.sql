@@ -1,6 +1,10 @@
 -- Retention: what is old and explains a counter is folded into one row, or into the row it explains;
 -- lines and orders of which nothing is left but that go.
 
+CREATE FUNCTION backorder_internal.missing_orders(source_id integer, order_keys text[]) RETURNS text[]
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_missing_orders';
+COMMENT ON FUNCTION backorder_internal.missing_orders(integer, text[]) IS 'Those of the orders, whose rows are locked, of which the attached table has no line.';
+
 CREATE FUNCTION backorder.compact(before timestamptz, tenant text DEFAULT '', places integer DEFAULT NULL,
 	OUT movements bigint, OUT openings bigint, OUT allocations bigint, OUT lines bigint, OUT orders bigint, OUT events bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -30,7 +34,11 @@ BEGIN
 	-- One at a time; nobody who writes orders or movements waits for this lock.
 	LOCK TABLE backorder.allocation IN SHARE UPDATE EXCLUSIVE MODE;
 
-	-- Orders first, in the order of locks. What is being written now is not old: it is left for the next time.
+	-- Attached tables first.
+	PERFORM backorder_internal.missing_orders(s.source_id, '{}') FROM backorder.source s
+	WHERE s.tenant = p_tenant AND s.detached_at IS NULL;
+
+	-- Then orders, in the order of locks. What is being written now is not old: it is left for the next time.
 	WITH recent AS MATERIALIZED (
 		SELECT m.line_id FROM backorder.stock_movement m WHERE m.tenant = p_tenant AND m.line_id IS NOT NULL AND m.applied_at >= p_before
 		UNION ALL
@@ -70,14 +78,24 @@ BEGIN
 			RETURNING l.line_id
 		)
 		SELECT count(*) INTO lines FROM gone;
-		DELETE FROM backorder.sales_order o USING unnest(source_ids, order_keys) AS k (source_id, order_key)
-		WHERE o.tenant = p_tenant AND o.source_id = k.source_id AND o.order_key = k.order_key
-			AND NOT EXISTS (SELECT FROM backorder.order_line l
-				WHERE l.tenant = o.tenant AND l.source_id = o.source_id AND l.order_key = o.order_key)
-			AND NOT EXISTS (SELECT FROM backorder.waiting_order w
-				WHERE w.tenant = o.tenant AND w.source_id = o.source_id AND w.order_key = o.order_key)
-			AND NOT EXISTS (SELECT FROM backorder.parked p
-				WHERE p.tenant = o.tenant AND p.source_id = o.source_id AND p.order_key = o.order_key);
+		-- An order that its table still has a line of stays, so that nobody takes it for a new one.
+		WITH empty AS MATERIALIZED (
+			SELECT k.source_id, array_agg(k.order_key) AS order_keys FROM unnest(source_ids, order_keys) AS k (source_id, order_key)
+			WHERE NOT EXISTS (SELECT FROM backorder.order_line l
+					WHERE l.tenant = p_tenant AND l.source_id = k.source_id AND l.order_key = k.order_key)
+				AND NOT EXISTS (SELECT FROM backorder.waiting_order w
+					WHERE w.tenant = p_tenant AND w.source_id = k.source_id AND w.order_key = k.order_key)
+				AND NOT EXISTS (SELECT FROM backorder.parked p
+					WHERE p.tenant = p_tenant AND p.source_id = k.source_id AND p.order_key = k.order_key)
+			GROUP BY 1
+		), gone AS MATERIALIZED (
+			SELECT e.source_id, unnest(CASE WHEN EXISTS (SELECT FROM backorder.source s
+					WHERE s.tenant = p_tenant AND s.source_id = e.source_id AND s.detached_at IS NULL)
+				THEN backorder_internal.missing_orders(e.source_id, e.order_keys) ELSE e.order_keys END) AS order_key
+			FROM empty e
+		)
+		DELETE FROM backorder.sales_order o USING gone g
+		WHERE o.tenant = p_tenant AND o.source_id = g.source_id AND o.order_key = g.order_key;
 		GET DIAGNOSTICS orders = ROW_COUNT;
 	END IF;
 
@@ -154,4 +172,4 @@ BEGIN
 		AND NOT EXISTS (SELECT FROM backorder.event_consumer c WHERE (c.generation, c.xid, c.id) < (e.generation, e.xid, e.id));
 	GET DIAGNOSTICS events = ROW_COUNT;
 END $$;
-COMMENT ON FUNCTION backorder.compact(timestamptz, text, integer) IS 'Folds what was applied before a moment: movements into one opening per item and location, ledger rows into their lines; removes lines that the application deleted, orders without lines, and events that every consumer has taken. Returns the movements folded and the openings they became, the ledger rows folded, and the lines, orders and events removed. Folded movements lose their references. places: so many items and locations at most, so that orders wait for less; call it again until nothing is left.';
+COMMENT ON FUNCTION backorder.compact(timestamptz, text, integer) IS 'Folds what was applied before a moment: movements into one opening per item and location, ledger rows into their lines; removes lines that the application deleted, orders that their table has no line of any more, and events that every consumer has taken. Returns the movements folded and the openings they became, the ledger rows folded, and the lines, orders and events removed. Folded movements lose their references. places: so many items and locations at most, so that orders wait for less; call it again until nothing is left.';
