@@ -4,6 +4,12 @@
 -- compact() runs the steps below in the order of locks. Each step is a few passes over whole tables; no estimate, however
 -- old, is to make it quadratic: compact() switches nested loops off for all of them.
 
+CREATE FUNCTION backorder_internal.missing_orders(source_id integer, order_keys text[]) RETURNS text[]
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bo_missing_orders';
+COMMENT ON FUNCTION backorder_internal.missing_orders(integer, text[]) IS 'Those of the orders, whose rows are locked, of which the attached table has no line.
+source_id: the source.
+order_keys: keys of the orders.';
+
 CREATE FUNCTION backorder_internal.compact_orders(before timestamptz, tenant text, OUT lines bigint, OUT orders bigint)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -53,18 +59,28 @@ BEGIN
 			RETURNING l.line_id
 		)
 		SELECT count(*) INTO lines FROM gone;
-		DELETE FROM backorder.sales_order o USING unnest(source_ids, order_keys) AS k (source_id, order_key)
-		WHERE o.tenant = p_tenant AND o.source_id = k.source_id AND o.order_key = k.order_key
-			AND NOT EXISTS (SELECT FROM backorder.order_line l
-				WHERE l.tenant = o.tenant AND l.source_id = o.source_id AND l.order_key = o.order_key)
-			AND NOT EXISTS (SELECT FROM backorder.waiting_order w
-				WHERE w.tenant = o.tenant AND w.source_id = o.source_id AND w.order_key = o.order_key)
-			AND NOT EXISTS (SELECT FROM backorder.parked p
-				WHERE p.tenant = o.tenant AND p.source_id = o.source_id AND p.order_key = o.order_key);
+		-- An order that its table still has a line of stays, so that nobody takes it for a new one.
+		WITH empty AS MATERIALIZED (
+			SELECT k.source_id, array_agg(k.order_key) AS order_keys FROM unnest(source_ids, order_keys) AS k (source_id, order_key)
+			WHERE NOT EXISTS (SELECT FROM backorder.order_line l
+					WHERE l.tenant = p_tenant AND l.source_id = k.source_id AND l.order_key = k.order_key)
+				AND NOT EXISTS (SELECT FROM backorder.waiting_order w
+					WHERE w.tenant = p_tenant AND w.source_id = k.source_id AND w.order_key = k.order_key)
+				AND NOT EXISTS (SELECT FROM backorder.parked p
+					WHERE p.tenant = p_tenant AND p.source_id = k.source_id AND p.order_key = k.order_key)
+			GROUP BY 1
+		), gone AS MATERIALIZED (
+			SELECT e.source_id, unnest(CASE WHEN EXISTS (SELECT FROM backorder.source s
+					WHERE s.tenant = p_tenant AND s.source_id = e.source_id AND s.detached_at IS NULL)
+				THEN backorder_internal.missing_orders(e.source_id, e.order_keys) ELSE e.order_keys END) AS order_key
+			FROM empty e
+		)
+		DELETE FROM backorder.sales_order o USING gone g
+		WHERE o.tenant = p_tenant AND o.source_id = g.source_id AND o.order_key = g.order_key;
 		GET DIAGNOSTICS orders = ROW_COUNT;
 	END IF;
 END $$;
-COMMENT ON FUNCTION backorder_internal.compact_orders(timestamptz, text) IS 'Removes lines that the application deleted and orders without lines. Locks the orders; those that are being written are left for the next time.
+COMMENT ON FUNCTION backorder_internal.compact_orders(timestamptz, text) IS 'Removes lines that the application deleted, and orders that their table has no line of. Locks the orders; those that are being written are left for the next time.
 before: what is older is old.
 tenant: company or stock pool.
 lines: how many lines are gone.
@@ -224,13 +240,16 @@ BEGIN
 	PERFORM backorder.flush();
 	-- One at a time; nobody who writes orders or movements waits for this lock.
 	LOCK TABLE backorder.allocation IN SHARE UPDATE EXCLUSIVE MODE;
+	-- Attached tables come before orders in the order of locks.
+	PERFORM backorder_internal.missing_orders(s.source_id, '{}') FROM backorder.source s
+	WHERE s.tenant = p_tenant AND s.detached_at IS NULL;
 	SELECT o.lines, o.orders INTO lines, orders FROM backorder_internal.compact_orders(p_before, p_tenant) o;
 	SELECT s.items, s.locations INTO items, locations FROM backorder_internal.compact_stock(p_before, p_tenant, p_places) s;
 	SELECT m.movements, m.openings INTO movements, openings FROM backorder_internal.compact_movements(p_before, p_tenant, items, locations) m;
 	allocations := backorder_internal.compact_ledger(p_before, p_tenant, items, locations);
 	events := backorder_internal.compact_events(p_before, p_tenant);
 END $$;
-COMMENT ON FUNCTION backorder.compact(timestamptz, text, integer) IS 'Folds what was applied before a moment: movements into one opening per item and location, ledger rows into their lines. Removes lines that the application deleted, orders without lines, and events that every consumer has taken. Folded movements lose their references.
+COMMENT ON FUNCTION backorder.compact(timestamptz, text, integer) IS 'Folds what was applied before a moment: movements into one opening per item and location, ledger rows into their lines. Removes lines that the application deleted, orders that their table has no line of any more, and events that every consumer has taken. Folded movements lose their references.
 before: the moment.
 tenant: company or stock pool.
 places: so many items and locations at most, so that orders wait for less; NULL: all. Call it again until nothing is left.

@@ -137,6 +137,7 @@ extern int64 bo_reconcile_stock(int32 source_id, bool anew);
 /* key_walk.c */
 extern uint64 bo_read_keys(Mapping *mapping, const char *position, int limit);
 extern char *bo_key_of_row(Mapping *mapping, SPITupleTable *table, uint64 row, Datum *native);
+extern int	bo_compare_texts(const ListCell *a, const ListCell *b);
 extern List *bo_missing_keys(Mapping *mapping, List *keys);
 
 #endif							/* BO_ATTACHMENT_H */

@@ -97,7 +97,12 @@ bo_import_resynced(int32 source_id)
 
 	bo_spi_begin(&spi);
 	if (bo_run_statement(BO_LOCK_IMPORT, NULL, &arg, false) > 0 && strcmp(bo_result_text(SPI_tuptable, 0, IMPORT_STATE), "outdated") == 0)
+	{
 		(void) bo_run_statement(BO_FORGET_IMPORT, NULL, &arg, false);
+		/* All its orders are seen then: for all sessions. */
+		CacheInvalidateRelcacheByRelid(bo_mapping(source_id)->line.relid);
+		bo_mapping_forget(source_id);
+	}
 	bo_spi_end(&spi);
 }
 

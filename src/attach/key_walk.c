@@ -116,8 +116,9 @@ bo_key_of_row(Mapping *mapping, SPITupleTable *table, uint64 row, Datum *native)
 	return bo_key_text(native, mapping->line.key_type, mapping->line.nkeys);
 }
 
-static int
-compare_texts(const ListCell *a, const ListCell *b)
+/* The order of keys as text, for list_sort(). */
+int
+bo_compare_texts(const ListCell *a, const ListCell *b)
 {
 	return strcmp(lfirst(a), lfirst(b));
 }
@@ -162,7 +163,7 @@ bo_missing_keys(Mapping *mapping, List *keys)
 
 		found = lappend(found, bo_key_of_row(mapping, SPI_tuptable, row, native));
 	}
-	list_sort(found, compare_texts);
+	list_sort(found, bo_compare_texts);
 	fc = list_head(found);
 	foreach(lc, keys)
 	{

@@ -10,6 +10,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/xact.h"
 #include "catalog/partition.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
@@ -327,6 +328,13 @@ note_row(CapturedTable *table, Mapping *mapping, TupleTableSlot *slot, Relation 
 	return note;
 }
 
+/* Did this transaction write that version of a row? */
+static bool
+is_own(HeapTuple tuple)
+{
+	return TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
+}
+
 /* Notes a move where an UPDATE changed the key of a line: the recorded line follows, with all it has. */
 static void
 note_move(CapturedTable *table, Mapping *mapping, TupleDesc desc, TupleTableSlot *before, TupleTableSlot *after, HeapTuple written)
@@ -468,7 +476,7 @@ bo_capture(PG_FUNCTION_ARGS)
 			PG_RETURN_POINTER(NULL);
 		note = note_row(table, mapping, trigdata->tg_trigslot, trigdata->tg_relation);
 		after = note_row(table, mapping, trigdata->tg_newslot, trigdata->tg_relation);
-		if (note != after)
+		if (note != after || !is_own(trigdata->tg_trigtuple))
 		{
 			bo_note_incomplete(note);
 			bo_note_incomplete(after);
@@ -486,8 +494,8 @@ bo_capture(PG_FUNCTION_ARGS)
 			bo_note_header_inserted(note, mapping, relid, &trigdata->tg_trigslot->tts_tid);
 		else if (note != NULL && inserted && table->role == CAPTURE_LINE)
 			bo_note_line_inserted(note, mapping, relid, &trigdata->tg_trigslot->tts_tid);
-		else if (table->role == CAPTURE_HEADER)
-			bo_note_incomplete(note); /* lines may be left over for the next of that key */
+		else if (table->role == CAPTURE_HEADER || !is_own(trigdata->tg_trigtuple))
+			bo_note_incomplete(note); /* of a header, lines may be left over for the next of that key */
 	}
 	BO_POINT("captured");
 	if (mapping->immediate && (bo_orders_pending() > 0 || bo_stock_pending()))

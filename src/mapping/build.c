@@ -199,6 +199,7 @@ read_row(Building *b)
 	mapping->park = strcmp(row_text(b, SOURCE_ON_ERROR), "park") == 0;
 	mapping->detached = bo_result_bool(b->row, 0, SOURCE_DETACHED);
 	mapping->importing = bo_result_bool(b->row, 0, SOURCE_IMPORTING);
+	mapping->seen_all = bo_result_bool(b->row, 0, SOURCE_SEEN_ALL) && !mapping->park;
 	for (int i = 0; i < MAPPED_COLUMNS; i++)
 		b->expression[i] = row_text(b, SOURCE_EXPRESSIONS + i);
 	b->joins = row_text(b, SOURCE_JOINS);

@@ -32,7 +32,8 @@ typedef enum SourceColumn
 	SOURCE_ON_ERROR,
 	SOURCE_LINE_NAMES,
 	SOURCE_HEADER_NAMES,
-	SOURCE_IMPORTING
+	SOURCE_IMPORTING,
+	SOURCE_SEEN_ALL
 } SourceColumn;
 
 /* The columns of BO_READ_STOCK_SOURCE. */
@@ -114,7 +115,7 @@ extern void bo_watch_load(Mapping *mapping);
 extern void bo_watch_free(Mapping *mapping);
 
 /* reads_tuples.c */
-extern bool bo_mapping_reads_tuples(const Mapping *mapping, Query *query);
+extern bool bo_mapping_reads_tuples(Mapping *mapping, Query *query);
 
 /* build.c */
 extern bool bo_mapping_build(Mapping *mapping);

@@ -80,6 +80,7 @@ typedef struct Mapping
 	bool		key_variants;		/* keys that "=" takes for equal may differ as text */
 	bool		detached;
 	bool		importing;		/* orders may not be recorded that were there when it was attached */
+	bool		seen_all;		/* every order of the table has its row of sales_order (pending/inserted_rows.c) */
 	bool		unreadable;		/* a stub of a parked source */
 	SourceKind	kind;			/* of a table of stock: errors name items */
 	struct StockMapping *stock; /* what else is known of a table of stock; stays where it is when that is loaded again */
@@ -102,7 +103,8 @@ typedef struct Mapping
 	bool		key_as_text[BO_MAX_KEYS];
 	bool		lines_independent; /* a line's values depend on its row and header only */
 	uint32		version;		/* which loading of a mapping this is: no two have the same */
-	bool		readable_from_tuples; /* what an order says that was written whole can be read from its rows; see read_tuples.c */
+	bool		readable_from_tuples; /* an order can be read from its rows; see read_tuples.c */
+	Oid			header_index;	/* then: the unique one of the header's key */
 	struct TupleRead *tuple_read; /* how; NULL: not made, or in use */
 	SPIPlanPtr	plans[5];		/* by MappingScope */
 	SPIPlanPtr	stock_keys_plan;

@@ -5,8 +5,11 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/stratnum.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/transam.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_constraint.h"
 #include "common/hashfn.h"
@@ -69,9 +72,54 @@ lines_refer_to_header(const Mapping *mapping)
 		ReleaseSysCache(tuple);
 	}
 	table_close(rel, NoLock);
-	for (int k = 0; k < mapping->line.nkeys; k++)
-		found = found && same_values(mapping->line.key_type[k], mapping->header.key_type[k]);
 	return found;
+}
+
+/* Is this index, open, a unique one of just the header's key, in which "=" is the type's own? */
+static bool
+is_unique_key(const Mapping *mapping, Relation index)
+{
+	Form_pg_index form = index->rd_index;
+	Bitmapset  *columns = NULL;
+
+	if (index->rd_rel->relam != BTREE_AM_OID || !form->indisunique || !form->indimmediate || !form->indisvalid || form->indcheckxmin ||
+		form->indnkeyatts != mapping->header.nkeys || RelationGetIndexPredicate(index) != NIL)
+		return false;
+	for (int i = 0; i < form->indnkeyatts; i++)
+	{
+		Oid			collation = index->rd_indcollation[i];
+
+		if (index->rd_opfamily[i] >= FirstNormalObjectId || (OidIsValid(collation) && !get_collation_isdeterministic(collation)))
+			return false;
+		columns = bms_add_member(columns, Max(form->indkey.values[i], 0));	/* 0: an expression */
+	}
+	for (int i = 0; i < mapping->header.nkeys; i++)
+		if (!bms_is_member(mapping->header.key[i], columns))
+			return false;
+	return true;
+}
+
+/* The index by which the header of an order is found, and which says that it has one at most; InvalidOid: there is none. */
+static Oid
+find_header_index(const Mapping *mapping)
+{
+	Relation	rel = table_open(mapping->header.relid, AccessShareLock);
+	Oid			result = InvalidOid;
+	ListCell   *lc;
+
+	foreach(lc, RelationGetIndexList(rel))
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+
+		if (!OidIsValid(result) && is_unique_key(mapping, index))
+			result = lfirst_oid(lc);
+		index_close(index, NoLock);
+	}
+	table_close(rel, NoLock);
+	for (int k = 0; k < mapping->line.nkeys; k++)
+		if (!same_values(mapping->line.key_type[k], mapping->header.key_type[k]))
+			return InvalidOid;
+	return result;
 }
 
 /* Has the table its rows in itself, in a heap, with nothing in them that is computed when it is read? */
@@ -92,10 +140,20 @@ has_domain(Node *node, void *context)
 	return node != NULL && (IsA(node, CoerceToDomain) || expression_tree_walker(node, has_domain, context));
 }
 
-/* May orders that were written whole be read from their rows?  For a mapping that is being loaded, and its analyzed query. */
+/*
+ * May orders that this transaction begins be read from their rows?  For a
+ * mapping that is being loaded, and its analyzed query; looks for the header's
+ * index.
+ */
 bool
-bo_mapping_reads_tuples(const Mapping *mapping, Query *query)
+bo_mapping_reads_tuples(Mapping *mapping, Query *query)
 {
-	return mapping->lines_independent && OidIsValid(mapping->header.relid) && is_plain(&mapping->line) && is_plain(&mapping->header) &&
-		bo_relation_owner(mapping->header.relid) == mapping->owner && !has_domain((Node *) query->targetList, NULL) && lines_refer_to_header(mapping);
+	if (!mapping->lines_independent || !is_plain(&mapping->line) || has_domain((Node *) query->targetList, NULL))
+		return false;
+	if (!OidIsValid(mapping->header.relid))
+		return mapping->seen_all;
+	if (!is_plain(&mapping->header) || bo_relation_owner(mapping->header.relid) != mapping->owner)
+		return false;
+	mapping->header_index = find_header_index(mapping);
+	return OidIsValid(mapping->header_index) && (mapping->seen_all || lines_refer_to_header(mapping));
 }

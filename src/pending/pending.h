@@ -45,9 +45,9 @@ typedef struct OrderNote
 	{
 		uint32		mapping_version; /* when its rows were noted */
 		uint32		rollback_epoch; /* of the notes; 0: no row was */
-		int32		first;		/* of its lines among the written rows; -1: none */
+		int32		first;		/* of its lines among the inserted rows; -1: none */
 		int32		last;
-		ItemPointerData header;
+		ItemPointerData header; /* invalid: not inserted */
 		bool		incomplete; /* there may be more of it than these rows */
 	}			inserted;		/* rows of it that this transaction inserted (inserted_rows.c) */
 	struct
@@ -92,7 +92,7 @@ extern void bo_note_header_inserted(OrderNote *note, const Mapping *mapping, Oid
 extern void bo_note_line_inserted(OrderNote *note, const Mapping *mapping, Oid relid, ItemPointer tid);
 extern void bo_note_incomplete(OrderNote *note);
 extern void bo_forget_inserted(void);
-extern bool bo_is_inserted_whole(const OrderNote *note);
+extern bool bo_is_header_inserted(const OrderNote *note);
 extern int32 bo_inserted_row(const OrderNote *note, int32 row, ItemPointer tid);
 extern bool bo_is_readable_from_tuples(const OrderNote *note, const Mapping *mapping);
 

@@ -1,27 +1,28 @@
 /*
  * read_tuples.c
- *		Orders that this transaction wrote whole: what they say is read from
- *		their rows, without a query.
+ *		Orders that this transaction began: what they say is read from their rows,
+ *		without a query.
  *
- * Where the lines refer to their header by a foreign key, an order whose header
- * this transaction inserted has no lines but those that it inserted after it:
- * nobody else can see the header yet.  Capture notes where the rows are; when
+ * Capture notes where the rows are that a transaction inserts; where the order
+ * is new, these are all of its rows, as pending/inserted_rows.c says.  When
  * the order is reconciled they are read there, as they are then, and the
  * mapping's expressions evaluated over them.  That needs a mapping of line and
  * header alone (Mapping.lines_independent).
  *
- * The rows of an order may be more or others than those noted when one moves
- * there, when its header was deleted, and after a rollback to a savepoint,
- * TRUNCATE, or whatever else makes the mapping be loaded again.  Then the order
- * is read by query, as any other.  Lines that somebody left behind without a
- * header, past the foreign key, are not seen: resync() finds them.
+ * The header is read where it was noted too, or by the unique index of its
+ * key where somebody else inserted it, with the snapshot of the query that
+ * this is in place of.  Without one the line is read as by the LEFT JOIN of
+ * that query, with a header of NULLs.
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/relscan.h"
+#include "access/skey.h"
+#include "access/stratnum.h"
 #include "access/table.h"
 #include "access/tableam.h"
-#include "catalog/pg_am.h"
-#include "catalog/pg_constraint.h"
+#include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
@@ -54,6 +55,8 @@ struct TupleRead
 	Oid			collation[BO_MAX_KEYS];
 	int16		typlen[BO_MAX_KEYS];
 	bool		typbyval[BO_MAX_KEYS];
+	ScanKeyData header_keys[BO_MAX_KEYS];	/* of the header's index; what is looked for comes in later */
+	int			header_key[BO_MAX_KEYS];	/* which column of the order key that is */
 };
 
 /* Line and header are first and second in the mapping's FROM clause. */
@@ -72,6 +75,33 @@ bind_columns(Node *node, void *context)
 		return (Node *) var;
 	}
 	return expression_tree_mutator(node, bind_columns, context);
+}
+
+/* Makes the search for a header ready. */
+static void
+prepare_header_keys(Mapping *mapping, struct TupleRead *read)
+{
+	Relation	index = index_open(mapping->header_index, AccessShareLock);
+
+	for (int i = 0; i < mapping->header.nkeys; i++)
+	{
+		int			k = 0;
+		Oid			type = index->rd_opcintype[i];
+		Oid			right;
+		Oid			opr;
+
+		while (mapping->header.key[k] != index->rd_index->indkey.values[i])
+			k++;
+		/* What is looked for is the line's: of the same type, but for integers of another size. */
+		right = type == INT2OID || type == INT4OID || type == INT8OID ? mapping->line.key_type[k] : type;
+		opr = get_opfamily_member(index->rd_opfamily[i], type, right, BTEqualStrategyNumber);
+		if (!OidIsValid(opr))
+			elog(ERROR, "index %u cannot be searched for a key of type %u", mapping->header_index, right);
+		read->header_key[i] = k;
+		ScanKeyEntryInitialize(&read->header_keys[i], 0, i + 1, BTEqualStrategyNumber, right == type ? InvalidOid : right,
+							   index->rd_indcollation[i], get_opcode(opr), (Datum) 0);
+	}
+	index_close(index, NoLock);
 }
 
 /* Makes the expressions ready to be evaluated.  As the owner of the tables. */
@@ -109,6 +139,8 @@ prepare_to_read(Mapping *mapping)
 		fmgr_info(cache->cmp_proc, &read->compare[k]);
 		get_typlenbyval(type, &read->typlen[k], &read->typbyval[k]);
 	}
+	if (OidIsValid(mapping->header.relid))
+		prepare_header_keys(mapping, read);
 	MemoryContextSwitchTo(old);
 	return read;
 }
@@ -131,8 +163,10 @@ typedef struct TupleReading
 	List	   *notes;			/* to read */
 	List	   *others;			/* left to the query */
 	MemoryContext cx;			/* of what is read */
-	Relation	rel[2];			/* of lines, and of headers */
+	Relation	rel[2];			/* of lines, and of headers; NULL: there is no such table */
 	TupleTableSlot *slot[2];
+	Relation	index;			/* of the header's key; NULL: not needed yet */
+	IndexScanDesc scan;
 	Datum	   *values;
 	bool	   *nulls;
 	TupleLine  *lines;			/* of one order after another */
@@ -192,6 +226,31 @@ read_line(TupleReading *r, OrderNote *note)
 	r->lines[r->nlines++] = this;
 }
 
+/* The header of an order goes into its slot, or NULLs.  False where it was inserted and deleted. */
+static bool
+read_header(TupleReading *r, OrderNote *note)
+{
+	ScanKeyData keys[BO_MAX_KEYS];
+	int			nkeys = r->as.header.nkeys;
+
+	if (r->rel[1] == NULL)
+		return true;
+	if (ItemPointerIsValid(&note->inserted.header))
+		return fetch(r->rel[1], note->inserted.header, r->slot[1]);
+	if (r->index == NULL)
+	{
+		r->index = index_open(r->as.header_index, AccessShareLock);
+		r->scan = bo_index_beginscan(r->rel[1], r->index, GetActiveSnapshot(), nkeys);
+	}
+	memcpy(keys, r->read->header_keys, sizeof(ScanKeyData) * nkeys);
+	for (int i = 0; i < nkeys; i++)
+		keys[i].sk_argument = note->keys.order[r->read->header_key[i]];
+	index_rescan(r->scan, keys, nkeys, NULL, 0);
+	if (!index_getnext_slot(r->scan, ForwardScanDirection, r->slot[1]))
+		ExecStoreAllNullTuple(r->slot[1]);
+	return true;
+}
+
 /* The lines of an order, sorted as a query would.  False, and none, where there is no header any more. */
 static bool
 read_order(TupleReading *r, OrderNote *note)
@@ -201,7 +260,7 @@ read_order(TupleReading *r, OrderNote *note)
 	int32		row = note->inserted.first;
 	bool		sorted = true;
 
-	if (!fetch(r->rel[1], note->inserted.header, r->slot[1]))
+	if (!read_header(r, note))
 		return false;
 	context->ecxt_outertuple = r->slot[0];
 	context->ecxt_innertuple = r->slot[1];
@@ -241,7 +300,7 @@ read_orders(void *arg)
 	old = MemoryContextSwitchTo(r->cx);
 	r->values = palloc(sizeof(Datum) * r->read->ncolumns);
 	r->nulls = palloc(sizeof(bool) * r->read->ncolumns);
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 2 && OidIsValid(tables[i]); i++)
 	{
 		r->rel[i] = table_open(tables[i], AccessShareLock);
 		r->slot[i] = table_slot_create(r->rel[i], NULL);
@@ -249,7 +308,12 @@ read_orders(void *arg)
 	foreach(lc, r->notes)
 		if (!read_order(r, lfirst(lc)))
 			r->others = lappend(r->others, lfirst(lc));
-	for (int i = 0; i < 2; i++)
+	if (r->index != NULL)
+	{
+		index_endscan(r->scan);
+		index_close(r->index, NoLock);
+	}
+	for (int i = 0; i < 2 && r->rel[i] != NULL; i++)
 	{
 		ExecDropSingleTupleTableSlot(r->slot[i]);
 		table_close(r->rel[i], NoLock);
@@ -257,7 +321,15 @@ read_orders(void *arg)
 	MemoryContextSwitchTo(old);
 }
 
-/* Takes those of the orders that this transaction wrote whole; the others are left to the query. */
+/* Are the noted rows of an order all that it has?  See pending/inserted_rows.c. */
+static bool
+is_begun_here(const Mapping *mapping, const OrderNote *note)
+{
+	return note->state.seen == ORDER_NEW && !mapping->importing && bo_is_readable_from_tuples(note, mapping) &&
+		(mapping->seen_all || ItemPointerIsValid(&note->inserted.header));
+}
+
+/* Takes those of the orders that this transaction began; the others are left to the query. */
 static void
 choose(TupleReading *r, List *notes)
 {
@@ -267,7 +339,7 @@ choose(TupleReading *r, List *notes)
 	{
 		OrderNote  *note = lfirst(lc);
 
-		if (r->mapping->readable_from_tuples && !r->mapping->importing && note->state.seen == ORDER_NEW && bo_is_readable_from_tuples(note, r->mapping))
+		if (is_begun_here(r->mapping, note))
 			r->notes = lappend(r->notes, note);
 		else
 			r->others = lappend(r->others, note);
@@ -304,7 +376,7 @@ visit_chosen(TupleReading *r)
 
 /*
  * Reads the lines of those of the orders (of OrderNote, locked) that this
- * transaction wrote whole, with the active snapshot, and calls func for each as
+ * transaction began, with the active snapshot, and calls func for each as
  * bo_mapping_read() does.  Returns the others.  Expects an SPI scope; evaluates
  * as the owner of the tables.  Errors in an expression become
  * ERRCODE_BO_EVALUATION.
@@ -420,8 +492,8 @@ note_place(TupleReading *r, OrderNote *note)
 
 /*
  * The items and locations of the lines of these orders, of StockKey, as
- * bo_mapping_stock_keys() finds them; in *places.  False, and nothing, where this
- * transaction did not write all of them whole.
+ * bo_mapping_stock_keys() finds them; in *stock_keys.  False, and nothing, where this
+ * transaction did not begin all of them.
  */
 bool
 bo_inserted_stock_keys(Mapping *mapping, List *notes, List **stock_keys)

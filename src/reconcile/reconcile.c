@@ -46,7 +46,7 @@ bo_lock_orders(List *notes)
 	{
 		OrderNote  *note = lfirst(lc);
 
-		keys[n++] = (OrderKey) {.tenant = note->tenant,.source_id = note->key.source_id,.order_key = note->key.order_key,.new_by_us = bo_is_inserted_whole(note)};
+		keys[n++] = (OrderKey) {.tenant = note->tenant,.source_id = note->key.source_id,.order_key = note->key.order_key,.new_by_us = bo_is_header_inserted(note)};
 	}
 	bo_spi_begin_unpinned(&spi);
 	bo_lock_order_rows(keys, n, before);

@@ -322,6 +322,44 @@ set_order_row(TupleTableSlot *slot, const Search *search, const Datum *rest)
 	ExecStoreVirtualTuple(slot);
 }
 
+/* The greatest key of an order that this session locked, of the source it locked last; longer keys are greater, as numbers are. */
+static struct
+{
+	int32		source_id;		/* 0: none */
+	size_t		length;
+	char		key[64];
+	bool		was_new;
+}			greatest_order;
+
+static bool
+is_greatest(const OrderKey *key, size_t length)
+{
+	if (key->source_id != greatest_order.source_id)
+		return true;
+	return length != greatest_order.length ? length > greatest_order.length : strcmp(key->order_key, greatest_order.key) > 0;
+}
+
+/* Is an order probably new?  As keys mostly grow, one that is greater than the greatest before, if that was new. */
+static bool
+is_probably_new(const OrderKey *key)
+{
+	return key->source_id == greatest_order.source_id && greatest_order.was_new && is_greatest(key, strlen(key->order_key));
+}
+
+/* Learns from an order that was locked. */
+static void
+learn_order(const OrderKey *key, bool was_new)
+{
+	size_t		length = strlen(key->order_key);
+
+	if (length >= sizeof(greatest_order.key) || !is_greatest(key, length))
+		return;
+	greatest_order.source_id = key->source_id;
+	greatest_order.length = length;
+	greatest_order.was_new = was_new;
+	memcpy(greatest_order.key, key->order_key, length + 1);
+}
+
 /*
  * Locks one order after another, in the order given, by writing its row of
  * sales_order, as INSERT ... ON CONFLICT DO UPDATE does, and stores what the
@@ -345,19 +383,24 @@ bo_heap_lock_orders(BoHeap *heap, int first, int n, const OrderKey *keys, int64 
 		Datum		revision;
 		LockResult	locked;
 		ItemPointerData tid;
+		bool		unsearched = key->new_by_us || is_probably_new(key);
 
 		set_order_key(&search, key);
 		/* Of a new one there is mostly nothing to find. */
-		locked = key->new_by_us ? LOCK_MISSING : lock_row(&search, cid);
+		locked = unsearched ? LOCK_MISSING : lock_row(&search, cid);
 		if (locked == LOCK_MISSING)
 		{
 			before[i] = -1;
 			revision = Int64GetDatum(1);
 			set_order_row(slot, &search, &revision);
 			if (key->new_by_us ? insert_expected_new(heap, slot, cid) : insert_if_new(heap, slot, cid))
+			{
+				learn_order(key, true);
 				continue;
-			locked = key->new_by_us ? lock_row(&search, cid) : LOCK_CONCURRENT;
+			}
+			locked = unsearched ? lock_row(&search, cid) : LOCK_CONCURRENT;
 		}
+		learn_order(key, false);
 		if (locked != LOCK_TAKEN)
 			break;
 		tid = search.slot->tts_tid;

@@ -292,7 +292,8 @@ const Statement bo_statements[] = {
 		"s.order_key, s.line_key, s.header_key, s.item, s.quantity, s.live, s.shipped, s.picked, s.cancelled, s.location, s.customer, "
 		"s.priority, s.queued_at, s.requested_at, s.held, s.line_columns, s.header_columns, s.timing, s.overship, s.detached_at IS NOT NULL, "
 		"s.joins, s.line_key_expressions, s.on_error, s.line_names, s.header_names, "
-		"EXISTS (SELECT FROM backorder_internal.source_import i WHERE i.source_id = s.source_id AND i.state IN ('waiting', 'importing')) "
+		"EXISTS (SELECT FROM backorder_internal.source_import i WHERE i.source_id = s.source_id AND i.state IN ('waiting', 'importing')), "
+		"NOT EXISTS (SELECT FROM backorder_internal.source_import i WHERE i.source_id = s.source_id AND i.state <> 'imported') "
 	"FROM backorder.source s WHERE s.source_id = $1"},
 	[BO_ADD_SOURCE] = {-1, 32, {TEXTOID, INT4OID, SOURCE_TYPES},
 		"INSERT INTO backorder.source (tenant, source_id, " SOURCE_COLUMNS ") "

@@ -11,11 +11,11 @@ CREATE TABLE header (id integer PRIMARY KEY, customer text, status text NOT NULL
 CREATE TABLE line (header_id integer REFERENCES header, no integer, item text, place text, quantity numeric, shipped numeric NOT NULL DEFAULT 0,
 	PRIMARY KEY (header_id, no));
 CREATE TABLE other_header (LIKE header INCLUDING ALL);
-CREATE TABLE other (LIKE line INCLUDING ALL);	-- without a foreign key
+CREATE TABLE other (LIKE line INCLUDING ALL);	-- with a join, so that it is read by query
 SELECT backorder.attach('line', item => 'item', quantity => 'quantity', location => 'place', shipped => 'shipped', order_key => 'header_id', line_key => 'no',
 	header_table => 'header', live => $$status = 'open'$$, customer => 'customer', tenant => 'rows') > 0 AS attached;
 SELECT backorder.attach('other', item => 'item', quantity => 'quantity', location => 'place', shipped => 'shipped', order_key => 'header_id', line_key => 'no',
-	header_table => 'other_header', live => $$status = 'open'$$, customer => 'customer', tenant => 'query') > 0 AS attached;
+	header_table => 'other_header', joins => ', (VALUES (1)) one', live => $$status = 'open'$$, customer => 'customer', tenant => 'query') > 0 AS attached;
 -- Of some there is enough, of some until the middle, of some nothing; one counts in numbers of 50 digits.
 INSERT INTO backorder.stock_movement (tenant, item, location, kind, quantity)
 SELECT t, 'item ' || i, p, 'opening', CASE WHEN i % 3 = 0 THEN 100000 WHEN i % 3 = 1 THEN 20 END FROM unnest('{rows,query}'::text[]) t, generate_series(0, 59) i, unnest('{"",annex}'::text[]) p WHERE i % 3 < 2;

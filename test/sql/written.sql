@@ -162,7 +162,7 @@ COMMIT;
 SELECT * FROM recorded WHERE order_key = '17';
 SELECT * FROM backorder.verify();
 
--- Without a foreign key there may be lines of an order before it has a header: here such that nobody noted.
+-- Without a foreign key likewise, valid or not; lines of the order that nobody noted are seen by resync().
 CREATE TABLE lone (header_id integer, no integer, item text, quantity integer, PRIMARY KEY (header_id, no));
 CREATE TABLE lone_header (id integer PRIMARY KEY);
 SELECT backorder.attach('lone', item => 'item', quantity => 'quantity', order_key => 'header_id', line_key => 'no', header_table => 'lone_header') > 0 AS attached;
@@ -175,13 +175,15 @@ INSERT INTO lone VALUES (1, 2, 'b', 2);
 SELECT how('lone');
 COMMIT;
 SELECT * FROM recorded('lone');
--- Nor does one that is not valid say otherwise.
 ALTER TABLE lone ADD FOREIGN KEY (header_id) REFERENCES lone_header NOT VALID;
 BEGIN;
 INSERT INTO lone_header VALUES (2);
 INSERT INTO lone VALUES (2, 2, 'b', 2);
 SELECT how('lone');
 COMMIT;
+SELECT * FROM recorded('lone');
+SELECT check_name, object, actual FROM backorder.verify();
+SELECT backorder.resync('lone');
 SELECT * FROM recorded('lone');
 ALTER TABLE lone VALIDATE CONSTRAINT lone_header_id_fkey;
 \c -
