@@ -179,7 +179,7 @@ pair_replaced(Reconcile *r, Order *order, Recorded **match)
 						MappedLine *copy = palloc(sizeof(MappedLine));
 
 						*copy = *left;
-						add_change(r, order, LINE_BASELINE, NULL, copy);
+						add_change(r, order, LINE_INSERT, NULL, copy)->baseline = true;
 					}
 					left->item = NULL;
 				}
@@ -235,7 +235,7 @@ bo_reconcile_order(Reconcile *r, Order *order)
 		if (rec == NULL)
 		{
 			if (now->demand || (now->item != NULL && qty_sign(now->shipped) > 0))
-				add_change(r, order, now->demand ? LINE_INSERT : (order->baseline ? LINE_BASELINE : LINE_INSERT), NULL, now);
+				add_change(r, order, LINE_INSERT, NULL, now);
 		}
 		else if (rec->unrecorded)
 		{

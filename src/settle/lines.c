@@ -18,7 +18,7 @@
 
 /*
  * The application says that more, or less, of a line was shipped.  Takes from
- * the line's allocation, then from what is free; settle_stock sees to the rest.
+ * the line's allocation, then from what is free; settle_stock() does the rest.
  */
 static void
 ship(SettleState *st, Line *line, Qty difference)
@@ -92,27 +92,6 @@ wait_for_first_settling(SettleState *st, const LineChange *change, Line *line)
 }
 
 static void
-end_line(SettleState *st, LineChange *change, Line *line)
-{
-	MappedLine *now = change->mapped;
-
-	if (now != NULL && !change->baseline)
-		ship(st, line, qty_sub(now->shipped, change->known_shipped ? change->known_shipped : line->shipped));
-	if (now != NULL)
-	{
-		line->shipped = now->shipped;
-		line->returned = qty_zero;
-	}
-	line->live = false;
-	line->deleted = now == NULL;
-	line->auto_cancelled = qty_zero;
-	line->cancelled = qty_max(qty_sub(line->ordered, line->shipped), qty_zero);
-	release_excess(st, line, "cancelled");
-	if (qty_sign(line->shipped) == 0 || change->displaced)
-		line->remove = true;
-}
-
-static void
 begin_incarnation(SettleState *st, Line *line)
 {
 	line->line_id = bo_next_line_id();
@@ -158,126 +137,166 @@ move_line(LineChange *change, Line *line)
 	line->line_key = change->mapped->line_key;
 }
 
+/* The line takes part in the settling, in the change's way, and is written. */
+static void
+begin_change(LineChange *change, Line *line)
+{
+	line->quiet = change->quiet;
+	line->refuse_overship = change->mapping->refuse_overship;
+	line->dirty = true;
+	bo_join_settling(line);
+}
+
+/* What came back from the customer goes to the line itself, as far as it waits. */
+static void
+keep_returned(SettleState *st, Line *line)
+{
+	Qty			back;
+
+	if (qty_sign(line->returned) <= 0)
+		return;
+	back = qty_min(line->returned, bo_waits_for(line));
+	if (qty_sign(back) > 0)
+		bo_allocate_to(st, line, back);
+}
+
+/* A line that is not recorded yet. */
+static void
+insert_line(SettleState *st, LineChange *change)
+{
+	Line	   *line = change->line = new_line(st, change);
+
+	begin_change(change, line);
+	take_values(st, change, line);
+	if (line->ordered == NULL || qty_sign(line->ordered) < 0)
+		line->ordered = line->shipped;
+	if (!change->mapped->demand)
+	{
+		line->live = false;
+		line->cancelled = qty_max(qty_sub(line->ordered, line->shipped), qty_zero);
+	}
+	bo_set_open(line);
+	wait_for_first_settling(st, change, line);
+	if (!change->baseline)
+		ship(st, line, change->known_shipped ? qty_sub(line->shipped, change->known_shipped) : line->shipped);
+}
+
+/* A recorded line that stays in its place in the queue, but for what changes its rank. */
+static void
+update_line(SettleState *st, LineChange *change)
+{
+	Line	   *line = change->line;
+	MappedLine *now = change->mapped;
+
+	begin_change(change, line);
+	move_line(change, line);
+	if (!change->baseline)
+		ship(st, line, qty_sub(now->shipped, line->shipped));
+	if (line->priority != now->priority || line->held != now->held ||
+		(now->has_queued_at && now->queued_at != line->queued_at))
+		line->rank_changed = true;
+	take_values(st, change, line);
+	release_excess(st, line, "decrease");
+	wait_for_first_settling(st, change, line);
+	keep_returned(st, line);
+	if (qty_cmp(bo_waits_for(line), line->old_backordered) != 0)
+		line->rank_changed = true;
+}
+
+/* A recorded line gives back what it has and leaves its queue: another incarnation takes its row. */
+static void
+leave_queue(SettleState *st, LineChange *change, Line *line)
+{
+	bo_join_settling(line);
+	line->rank_changed = true;
+	if (qty_sign(line->allocated) > 0)
+		bo_allocate(st, line, qty_neg(line->allocated), "requeued", 0, NULL);
+	if (qty_sign(line->old_backordered) > 0)
+		bo_announce_later(line->stock->key.tenant, line->source_id, line->order_key, change->quiet);
+	line->dirty = false;
+	line->open = qty_zero;
+	line->remove = true;
+	line->new_incarnation = true;
+}
+
+/* A recorded line that gets a new place in the queue, perhaps of other stock: a new incarnation in the same row. */
+static void
+renew_line(SettleState *st, LineChange *change)
+{
+	Line	   *old = change->line;
+	Line	   *line;
+	MappedLine *now = change->mapped;
+	Qty			shipped = qty_sub(now->shipped, change->known_shipped ? change->known_shipped : old->shipped);
+
+	/* Shipped before: of a deleted incarnation only the excess is new. */
+	if (old->deleted && change->known_shipped == NULL && qty_sign(shipped) < 0)
+		shipped = qty_zero;
+	leave_queue(st, change, old);
+
+	line = change->line = new_line(st, change);
+	line->tid = old->tid;
+	line->rekeyed = strcmp(old->order_key, change->order_key) != 0 || strcmp(old->line_key, now->line_key) != 0;
+	begin_change(change, line);
+	take_values(st, change, line);
+	bo_set_open(line);
+	if (!change->baseline)
+	{
+		if (qty_sign(shipped) >= 0 || old->stock == change->stock)
+			ship(st, line, shipped);
+		else if (old->stock->stock_source_id == 0)
+			bo_add_movement(st, old->stock, bo_next_movement_id(), "shipment", qty_neg(shipped), qty_zero, old->line_id, NULL);
+	}
+	keep_returned(st, line);
+}
+
+/* A recorded line that left the application, or is not live any more. */
+static void
+end_line(SettleState *st, LineChange *change)
+{
+	Line	   *line = change->line;
+	MappedLine *now = change->mapped;
+
+	begin_change(change, line);
+	if (now != NULL)
+		move_line(change, line);
+	if (qty_sign(line->old_backordered) > 0)
+		line->rank_changed = true;
+	if (now != NULL && !change->baseline)
+		ship(st, line, qty_sub(now->shipped, change->known_shipped ? change->known_shipped : line->shipped));
+	if (now != NULL)
+	{
+		line->shipped = now->shipped;
+		line->returned = qty_zero;
+	}
+	line->live = false;
+	line->deleted = now == NULL;
+	line->auto_cancelled = qty_zero;
+	line->cancelled = qty_max(qty_sub(line->ordered, line->shipped), qty_zero);
+	release_excess(st, line, "cancelled");
+	if (qty_sign(line->shipped) == 0 || change->displaced)
+		line->remove = true;
+	wait_for_first_settling(st, change, line);
+}
+
 /* Applies what reconcile found for one line. */
 void
 bo_apply_change(SettleState *st, LineChange *change)
 {
-	Line	   *line = change->line;
-	MappedLine *now = change->mapped;
-	Qty			shipped;
-
 	st->request->lines_changed++;
 	switch (change->action)
 	{
 		case LINE_INSERT:
-		case LINE_BASELINE:
-			change->line = line = new_line(st, change);
-			line->quiet = change->quiet;
-			line->refuse_overship = change->mapping->refuse_overship;
-			bo_join_settling(line);
-			line->dirty = true;
-			take_values(st, change, line);
-			if (line->ordered == NULL || qty_sign(line->ordered) < 0)
-				line->ordered = line->shipped;
-			if (!now->demand)
-			{
-				line->live = false;
-				line->cancelled = qty_max(qty_sub(line->ordered, line->shipped), qty_zero);
-			}
-			bo_set_open(line);
-			wait_for_first_settling(st, change, line);
-			if (!change->baseline && change->action == LINE_INSERT)
-				ship(st, line, change->known_shipped ? qty_sub(line->shipped, change->known_shipped) : line->shipped);
-			return;
-
+			insert_line(st, change);
+			break;
 		case LINE_UPDATE:
-			bo_join_settling(line);
-			line->dirty = true;
-			line->quiet = change->quiet;
-			line->refuse_overship = change->mapping->refuse_overship;
-			move_line(change, line);
-			shipped = qty_sub(now->shipped, line->shipped);
-			if (!change->baseline)
-				ship(st, line, shipped);
-			if (line->priority != now->priority || line->held != now->held ||
-				(now->has_queued_at && now->queued_at != line->queued_at))
-				line->rank_changed = true;
-			take_values(st, change, line);
-			release_excess(st, line, "decrease");
-			wait_for_first_settling(st, change, line);
-			if (qty_sign(line->returned) > 0)
-			{
-				Qty			back = qty_min(line->returned, bo_waits_for(line));
-
-				if (qty_sign(back) > 0)
-					bo_allocate_to(st, line, back);
-			}
-			if (qty_cmp(bo_waits_for(line), line->old_backordered) != 0)
-				line->rank_changed = true;
-			return;
-
+			update_line(st, change);
+			break;
 		case LINE_RENEW:
-			{
-				Stock	   *stock = change->stock;
-				Line	   *old = line;
-
-				/* Shipped before: of a deleted incarnation only the excess is new. */
-				shipped = qty_sub(now->shipped, change->known_shipped ? change->known_shipped : line->shipped);
-				if (old->deleted && change->known_shipped == NULL && qty_sign(shipped) < 0)
-					shipped = qty_zero;
-				bo_join_settling(old);
-				old->rank_changed = true;
-				if (qty_sign(old->allocated) > 0)
-					bo_allocate(st, old, qty_neg(old->allocated), "requeued", 0, NULL);
-				if (qty_sign(old->old_backordered) > 0)
-					bo_announce_later(old->stock->key.tenant, old->source_id, old->order_key, change->quiet);
-
-				line = new_line(st, change);
-				line->tid = old->tid;
-				line->rekeyed = strcmp(old->order_key, change->order_key) != 0 || strcmp(old->line_key, now->line_key) != 0;
-				line->quiet = change->quiet;
-				line->refuse_overship = change->mapping->refuse_overship;
-				line->dirty = true;
-				/* The row is written once, for the new incarnation; the old one only leaves its queue. */
-				old->dirty = false;
-				old->open = qty_zero;
-				old->remove = true;
-				old->new_incarnation = true;
-				line->has_requested_at = now->has_requested_at;
-				take_values(st, change, line);
-				bo_set_open(line);
-				bo_join_settling(line);
-				if (!change->baseline)
-				{
-					if (qty_sign(shipped) >= 0 || old->stock == stock)
-						ship(st, line, shipped);
-					else if (old->stock->stock_source_id == 0)
-						bo_add_movement(st, old->stock, bo_next_movement_id(), "shipment", qty_neg(shipped), qty_zero, old->line_id, NULL);
-				}
-				if (qty_sign(line->returned) > 0)
-				{
-					Qty			back = qty_min(line->returned, bo_waits_for(line));
-
-					if (qty_sign(back) > 0)
-						bo_allocate_to(st, line, back);
-				}
-				line->exists = false;
-				change->line = line;
-				return;
-			}
-
+			renew_line(st, change);
+			break;
 		case LINE_END:
-			bo_join_settling(line);
-			line->dirty = true;
-			line->quiet = change->quiet;
-			line->refuse_overship = change->mapping->refuse_overship;
-			if (now != NULL)
-				move_line(change, line);
-			if (qty_sign(line->old_backordered) > 0)
-				line->rank_changed = true;
-			end_line(st, change, line);
-			wait_for_first_settling(st, change, line);
-			return;
+			end_line(st, change);
+			break;
 	}
 }
 
@@ -463,7 +482,7 @@ bo_write_lines(SettleState *st)
 				write_line(&updated, line);
 		}
 	}
-	/* A key that one line leaves another may take. */
+	/* Deletes first: a key that is freed here may be inserted below. */
 	write_batch(&deleted);
 	write_batch(&updated);
 	/* Every line that gets a row comes from a change: in the order of orders and lines, so that those of one order lie together. */

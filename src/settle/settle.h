@@ -19,8 +19,7 @@ typedef enum LineAction
 	LINE_INSERT,				/* not recorded yet */
 	LINE_UPDATE,				/* recorded, the same incarnation */
 	LINE_RENEW,					/* recorded, a new place in the queue */
-	LINE_END,					/* left the application or is not live any more */
-	LINE_BASELINE				/* record what was shipped, nothing else */
+	LINE_END					/* left the application or is not live any more */
 } LineAction;
 
 typedef struct LineChange

@@ -289,6 +289,20 @@ RESET client_min_messages;
 SELECT * FROM backorder.verify();
 DROP TABLE mended;
 
+-- Keys that are arrays: there are no arrays of them.  Recorded orders that the table does not have any more end.
+CREATE TABLE arrays (id integer[], n integer, item text, qty numeric, PRIMARY KEY (id, n));
+INSERT INTO arrays SELECT ARRAY[o, 1], 1, 'array', 1 FROM generate_series(1, 5) o;
+SELECT backorder.attach('arrays', item => 'item', quantity => 'qty', order_key => 'id', line_key => 'n', import => false) > 0 AS attached;
+CALL backorder.import('arrays', 2);
+BEGIN;
+SET LOCAL session_replication_role = replica;
+DELETE FROM arrays WHERE id = '{3,1}';
+COMMIT;
+CALL backorder.import('arrays', 2);
+SELECT order_key, live FROM backorder.order_line WHERE item = 'array' ORDER BY order_key;
+SELECT * FROM backorder.verify();
+DROP TABLE arrays;
+
 SET client_min_messages = warning;
 DROP SCHEMA imports CASCADE;
 DROP OWNED BY imports_other;
