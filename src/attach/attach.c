@@ -144,7 +144,7 @@ bo_attach(PG_FUNCTION_ARGS)
 		bool		importing = mapping->importing;
 
 		bo_import_lock(source_id);
-		(void) bo_reconcile_source(mapping, (ReconcileMode) {.baseline = !a.again,.import = importing});
+		bo_reconcile_source(mapping, (ReconcileMode) {.reason = !a.again ? RECONCILE_ATTACH : importing ? RECONCILE_IMPORT : RECONCILE_RESYNC});
 		if (importing)
 			bo_settle_imported(bo_mapping(source_id));
 		bo_import_forget(source_id);

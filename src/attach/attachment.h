@@ -89,7 +89,7 @@ extern Datum bo_name_array(List *names);
 extern void bo_release_watched(int32 source_id);
 
 /* resync.c */
-extern int64 bo_reconcile_source(Mapping *mapping, ReconcileMode mode);
+extern void bo_reconcile_source(Mapping *mapping, ReconcileMode mode);
 extern void bo_settle_imported(Mapping *mapping);
 extern void bo_end_lines(Mapping *stub);
 extern int64 bo_reconcile_stock(int32 source_id, bool anew);

@@ -240,7 +240,7 @@ import_batch(int32 source_id, int limit)
 		more = note_from_records(mapping, &import.recorded, limit, first);
 	else
 		more = bo_next_unsettled(mapping, import.item, import.location, limit, &request);
-	bo_reconcile(&request, (ReconcileMode) {.whole = true,.import = true});
+	bo_reconcile(&request, (ReconcileMode) {.reason = RECONCILE_IMPORT});
 	bo_settle(&request);
 	if (request.first_settling != 0)
 		more = bo_unsettled_done(&request, &import.item, &import.location) || more;

@@ -76,6 +76,7 @@ typedef struct SourceReconciling
 {
 	Mapping    *mapping;
 	ReconcileMode mode;
+	bool		mend;			/* our own rows may have been changed by somebody */
 	int64		changed;
 } SourceReconciling;
 
@@ -86,7 +87,7 @@ reconcile_alone(void *arg)
 	SettleRequest request = {0};
 
 	bo_note_recorded(s->mapping);
-	if (s->mode.detach == NULL)
+	if (s->mode.reason != RECONCILE_DETACH)
 	{
 		SpiScope	spi;
 
@@ -94,22 +95,28 @@ reconcile_alone(void *arg)
 		bo_mapping_note_all(s->mapping);
 		bo_spi_end(&spi);
 	}
-	if (s->mode.mend)
+	if (s->mend)
 		mend(s->mapping, &request);
 	s->changed = bo_reconcile_and_settle(&request, s->mode);
 }
 
-/* Reconciles all orders of a source, in one settling of their own.  Returns lines that changed. */
-int64
-bo_reconcile_source(Mapping *mapping, ReconcileMode mode)
+/* Reconciles all orders of a source, in one settling of their own; mend: after our own rows.  Returns lines that changed. */
+static int64
+reconcile_source(Mapping *mapping, ReconcileMode mode, bool mend)
 {
-	SourceReconciling s = {.mapping = mapping,.mode = mode};
+	SourceReconciling s = {.mapping = mapping,.mode = mode,.mend = mend};
 
-	s.mode.whole = true;
 	(void) bo_settle_pending();
 	bo_alone(reconcile_alone, &s);
 	bo_unpark_source(mapping);
 	return s.changed;
+}
+
+/* Reconciles all orders of a source, in one settling of their own. */
+void
+bo_reconcile_source(Mapping *mapping, ReconcileMode mode)
+{
+	(void) reconcile_source(mapping, mode, false);
 }
 
 static void
@@ -117,7 +124,7 @@ end_alone(void *arg)
 {
 	Mapping    *stub = arg;
 
-	(void) bo_reconcile_source(stub, (ReconcileMode) {.detach = stub});
+	bo_reconcile_source(stub, (ReconcileMode) {.reason = RECONCILE_DETACH,.detach = stub});
 	bo_run_commit_work();
 }
 
@@ -151,7 +158,7 @@ bo_resync(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(1))
 	{
 		bo_import_resynced(mapping->source_id);
-		PG_RETURN_INT64(bo_reconcile_source(mapping, (ReconcileMode) {.mend = true}));
+		PG_RETURN_INT64(reconcile_source(mapping, (ReconcileMode) {.reason = RECONCILE_RESYNC}, true));
 	}
 	bo_spi_begin(&spi); 		/* the key is read under pinned settings */
 	if (!bo_note_order_text(mapping, text_to_cstring(PG_GETARG_TEXT_PP(1)), true))
@@ -160,7 +167,7 @@ bo_resync(PG_FUNCTION_ARGS)
 				 errmsg("\"%s\" is no order key of %s", text_to_cstring(PG_GETARG_TEXT_PP(1)), mapping->line.name),
 				 errhint("A key of several columns is an array literal, such as {1,2}.")));
 	bo_spi_end(&spi);
-	PG_RETURN_INT64(bo_reconcile_and_settle(&request, (ReconcileMode) {0}));
+	PG_RETURN_INT64(bo_reconcile_and_settle(&request, (ReconcileMode) {.reason = RECONCILE_CHANGES}));
 }
 
 typedef struct StockReconciling
@@ -175,7 +182,7 @@ settle_all_stock(void *arg)
 	StockReconciling *count = arg;
 
 	bo_stock_note_all(count->source_id);
-	(void) bo_reconcile_and_settle(&count->request, (ReconcileMode) {0});
+	(void) bo_reconcile_and_settle(&count->request, (ReconcileMode) {.reason = RECONCILE_CHANGES});
 }
 
 /* Looks at all of a source, in one settling of its own.  Returns how many counts were written. */

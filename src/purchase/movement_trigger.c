@@ -65,7 +65,7 @@ bo_apply_movements(PG_FUNCTION_ARGS)
 	MemoryContextSwitchTo(old);
 	bo_spi_end(&spi);
 	if (request.movements != NIL)
-		(void) bo_reconcile_and_settle(&request, (ReconcileMode) {0});
+		(void) bo_reconcile_and_settle(&request, (ReconcileMode) {.reason = RECONCILE_CHANGES});
 	MemoryContextDelete(cx);
 	PG_RETURN_POINTER(NULL);
 }

@@ -64,7 +64,7 @@ may_be_batches(const SettleRequest *request, ReconcileMode mode, List *notes)
 	int32		source_id = 0;
 	ListCell   *lc;
 
-	if (list_length(notes) < 2 * SMALL_BATCH_ORDERS || bo_pending_moves() != NIL || (mode.whole && !mode.baseline) || mode.import ||
+	if (list_length(notes) < 2 * SMALL_BATCH_ORDERS || bo_pending_moves() != NIL || (mode.reason != RECONCILE_CHANGES && mode.reason != RECONCILE_ATTACH) ||
 		request->movements != NIL || request->supplies != NIL || request->stock_keys != NIL || request->stock_notes != NIL || request->repromise)
 		return false;
 	foreach(lc, notes)
@@ -96,7 +96,7 @@ are_recorded(List *notes, ReconcileMode mode)
 	{
 		OrderNote  *note = lfirst(lc);
 
-		if (note->state.seen != ORDER_NEW || mode.whole)
+		if (note->state.seen != ORDER_NEW || mode.reason != RECONCILE_CHANGES)
 			bo_put_order(rows, note->tenant, note->key.source_id, note->key.order_key, i);
 		i++;
 	}
@@ -215,5 +215,5 @@ bo_settle_pending(void)
 
 	if (bo_pending_orders() == NIL && !bo_stock_pending())
 		return 0;
-	return bo_reconcile_and_settle(&request, (ReconcileMode) {0});
+	return bo_reconcile_and_settle(&request, (ReconcileMode) {.reason = RECONCILE_CHANGES});
 }

@@ -137,7 +137,7 @@ read_recorded(Reconcile *r, List *notes)
 	{
 		OrderNote  *note = lfirst(lc);
 
-		if (note->state.seen == ORDER_NEW && !r->mode.whole)
+		if (note->state.seen == ORDER_NEW && r->mode.reason == RECONCILE_CHANGES)
 			continue;			/* recorded by nobody before */
 		bo_put_order(rows, note->tenant, note->key.source_id, note->key.order_key, i++);
 		orders = lappend(orders, hash_search(r->orders, &note->key, HASH_FIND, NULL));
@@ -264,7 +264,7 @@ bo_mapping_to_use(int32 source_id, ReconcileMode mode)
 {
 	Mapping    *mapping;
 
-	if (mode.detach && mode.detach->source_id == source_id)
+	if (mode.detach != NULL && mode.detach->source_id == source_id)
 		return mode.detach;
 	mapping = bo_mapping_or_park(source_id);
 	return mapping ? mapping : bo_source_identity(source_id);
@@ -276,7 +276,7 @@ read_orders(List *given, void *arg)
 {
 	Reading    *reading = arg;
 	Reconcile  *r = reading->r;
-	List	   *notes = r->mode.whole ? given : bo_read_from_tuples(reading->mapping, given, take_mapped, r);
+	List	   *notes = r->mode.reason != RECONCILE_CHANGES ? given : bo_read_from_tuples(reading->mapping, given, take_mapped, r);
 	ListCell   *lc;
 
 	if (notes != NIL)
@@ -340,7 +340,7 @@ park_orders(Reconcile *r, List *notes)
 
 		if (order->error != NULL)
 			bo_park(order->note->tenant, order->key.source_id, order->key.order_key, order->error);
-		else if ((order->mapping->park || r->mode.whole) && !order->mapping->unreadable)
+		else if ((order->mapping->park || r->mode.reason != RECONCILE_CHANGES) && !order->mapping->unreadable)
 			readable = lappend(readable, order->note);
 	}
 	bo_unpark(readable);
@@ -378,11 +378,11 @@ bo_reconcile_orders(SettleRequest *request, ReconcileMode mode, List *notes, Sna
 		order->error = NULL;
 		order->before = NIL;
 		order->first_sight = mapping->importing && note->state.seen != ORDER_KNOWN && !note->keys.unreadable;
-		order->baseline = mode.baseline || (mode.import && order->first_sight);
+		order->baseline = mode.reason == RECONCILE_ATTACH || (mode.reason == RECONCILE_IMPORT && order->first_sight);
 		first_sight = first_sight || (order->first_sight && !order->baseline);
 		/* Of one that is parked no line may be recorded yet. */
 		order->one_line = list_length(notes) == 1 && note->state.one_line && !note->state.whole && note->state.seen == ORDER_KNOWN &&
-			!note->keys.unreadable && !mode.whole && mapping->lines_independent && !mapping->park && bo_pending_moves() == NIL;
+			!note->keys.unreadable && mode.reason == RECONCILE_CHANGES && mapping->lines_independent && !mapping->park && bo_pending_moves() == NIL;
 	}
 
 	PushActiveSnapshot(snapshot);
@@ -402,7 +402,7 @@ bo_reconcile_orders(SettleRequest *request, ReconcileMode mode, List *notes, Sna
 			read_or_park(&r, mapping, some);
 		if (first_sight && mapping->importing)
 		{
-			if (!mode.whole)
+			if (mode.reason == RECONCILE_CHANGES)
 				bo_import_seen(first->key.source_id);
 			bo_read_before(&r, mapping, bo_unseen_orders(&r, some));
 		}
@@ -445,7 +445,7 @@ bo_snapshot_after_locks(List *notes, ReconcileMode mode)
 	}
 	bo_lock_orders(notes);
 	CommandCounterIncrement();
-	return RegisterSnapshot(mode.whole ? GetLatestSnapshot() : GetTransactionSnapshot());
+	return RegisterSnapshot(mode.reason != RECONCILE_CHANGES ? GetLatestSnapshot() : GetTransactionSnapshot());
 }
 
 /*

@@ -7,13 +7,20 @@
 
 #include "settle/settle.h"
 
+/* Why orders are reconciled.  But for changes, all orders of a source are, also those that an older snapshot does not see. */
+typedef enum ReconcileReason
+{
+	RECONCILE_CHANGES,			/* this transaction changed them */
+	RECONCILE_ATTACH,			/* their table is attached: what was shipped is taken as it is, no events */
+	RECONCILE_RESYNC,			/* they may have changed unseen */
+	RECONCILE_IMPORT,			/* as ATTACH for orders that are not recorded yet, as RESYNC for others */
+	RECONCILE_DETACH			/* all lines leave, without events */
+} ReconcileReason;
+
 typedef struct ReconcileMode
 {
-	bool		whole;			/* all orders of a source, those too that an older snapshot does not see */
-	bool		baseline;		/* attach: take shipped as it is, no events */
-	bool		mend;			/* resync: our own rows may have been changed by somebody */
-	bool		import;			/* the same for orders not recorded yet */
-	Mapping    *detach;			/* all lines of this source leave, without events */
+	ReconcileReason reason;
+	Mapping    *detach;			/* with RECONCILE_DETACH: whose lines leave */
 } ReconcileMode;
 
 /* reconcile.c */

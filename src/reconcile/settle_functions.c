@@ -64,7 +64,7 @@ bo_lock_stock(PG_FUNCTION_ARGS)
 		/* One locking step: the stock of the pending orders is locked with it, sorted. */
 		SettleRequest request = {.stock_keys = stock_keys};
 
-		(void) bo_reconcile_and_settle(&request, (ReconcileMode) {0});
+		(void) bo_reconcile_and_settle(&request, (ReconcileMode) {.reason = RECONCILE_CHANGES});
 	}
 	else if (stock_keys != NIL)
 	{
@@ -96,7 +96,7 @@ bo_repromise(PG_FUNCTION_ARGS)
 	if (request.stock_keys != NIL)
 	{
 		request.repromise = true;
-		(void) bo_reconcile_and_settle(&request, (ReconcileMode) {0});
+		(void) bo_reconcile_and_settle(&request, (ReconcileMode) {.reason = RECONCILE_CHANGES});
 	}
 	MemoryContextDelete(cx);
 	PG_RETURN_INT64(request.lines_changed);
