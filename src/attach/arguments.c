@@ -33,19 +33,27 @@
 #include "base/base.h"
 #include "mapping/mapping.h"
 
-/* The mapped expressions, in the order of attach()'s arguments and of the source table. */
+/* The mapped expressions, in the order of the source table. */
 static const struct
 {
 	const char *name;
-	int			arg;			/* of attach() */
+	AttachArgument arg;
 	Oid			type;
-}			expressions[] = {
-	{"item", 1, TEXTOID}, {"quantity", 2, NUMERICOID}, {"live", 7, BOOLOID}, {"shipped", 8, NUMERICOID},
-	{"picked", 9, NUMERICOID}, {"cancelled", 10, NUMERICOID}, {"location", 11, TEXTOID}, {"customer", 12, TEXTOID},
-	{"priority", 13, INT4OID}, {"queued_at", 14, TIMESTAMPTZOID}, {"requested_at", 15, DATEOID}, {"held", 16, BOOLOID}
+}			expressions[MAPPED_COLUMNS] =
+{
+	[MAPPED_ITEM] = {"item", ATTACH_ITEM, TEXTOID},
+	[MAPPED_QUANTITY] = {"quantity", ATTACH_QUANTITY, NUMERICOID},
+	[MAPPED_LIVE] = {"live", ATTACH_LIVE, BOOLOID},
+	[MAPPED_SHIPPED] = {"shipped", ATTACH_SHIPPED, NUMERICOID},
+	[MAPPED_PICKED] = {"picked", ATTACH_PICKED, NUMERICOID},
+	[MAPPED_CANCELLED] = {"cancelled", ATTACH_CANCELLED, NUMERICOID},
+	[MAPPED_LOCATION] = {"location", ATTACH_LOCATION, TEXTOID},
+	[MAPPED_CUSTOMER] = {"customer", ATTACH_CUSTOMER, TEXTOID},
+	[MAPPED_PRIORITY] = {"priority", ATTACH_PRIORITY, INT4OID},
+	[MAPPED_QUEUED_AT] = {"queued_at", ATTACH_QUEUED_AT, TIMESTAMPTZOID},
+	[MAPPED_REQUESTED_AT] = {"requested_at", ATTACH_REQUESTED_AT, DATEOID},
+	[MAPPED_HELD] = {"held", ATTACH_HELD, BOOLOID}
 };
-
-StaticAssertDecl(lengthof(expressions) == BO_EXPRESSIONS, "each mapped expression has its argument");
 
 static char *
 columns_text(List *columns)
@@ -293,23 +301,23 @@ bo_attach_tables(void *arg)
 	Attachment *a = arg;
 	FunctionCallInfo fcinfo = a->fcinfo;
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
+	if (PG_ARGISNULL(ATTACH_LINE_TABLE) || PG_ARGISNULL(ATTACH_ITEM) || PG_ARGISNULL(ATTACH_QUANTITY))
 		bo_refuse("line_table, item and quantity are needed", "Name the table, and the columns or expressions of item and quantity.");
-	a->timing = bo_one_of(fcinfo, 19, "timing", "deferred", "immediate");
-	a->overship = bo_one_of(fcinfo, 20, "overship", "adjust", "refuse");
-	a->on_error = bo_one_of(fcinfo, 21, "on_error", "refuse", "park");
-	a->tenant = PG_ARGISNULL(22) ? "" : bo_arg_text(fcinfo, 22);
-	take_table(a, PG_GETARG_OID(0), &a->line);
-	if (PG_ARGISNULL(5))
+	a->timing = bo_one_of(fcinfo, ATTACH_TIMING, "timing", "deferred", "immediate");
+	a->overship = bo_one_of(fcinfo, ATTACH_OVERSHIP, "overship", "adjust", "refuse");
+	a->on_error = bo_one_of(fcinfo, ATTACH_ON_ERROR, "on_error", "refuse", "park");
+	a->tenant = PG_ARGISNULL(ATTACH_TENANT) ? "" : bo_arg_text(fcinfo, ATTACH_TENANT);
+	take_table(a, PG_GETARG_OID(ATTACH_LINE_TABLE), &a->line);
+	if (PG_ARGISNULL(ATTACH_HEADER_TABLE))
 	{
-		if (!PG_ARGISNULL(6))
+		if (!PG_ARGISNULL(ATTACH_HEADER_KEY))
 			bo_refuse("header_key needs header_table", "Name the table of order headers.");
 		return;
 	}
-	if (PG_GETARG_OID(5) == a->line.relid)
+	if (PG_GETARG_OID(ATTACH_HEADER_TABLE) == a->line.relid)
 		bo_refuse("header_table is the line table", "Leave header_table out where line and header are one table.");
-	take_table(a, PG_GETARG_OID(5), &a->header);
-	if (PG_ARGISNULL(4))
+	take_table(a, PG_GETARG_OID(ATTACH_HEADER_TABLE), &a->header);
+	if (PG_ARGISNULL(ATTACH_ORDER_KEY))
 		bo_refuse("header_table needs order_key", "Name the column of the line table that refers to the header.");
 	if (bo_relation_owner(a->line.relid) != bo_relation_owner(a->header.relid))
 		bo_refuse("line and header tables have different owners", "The mapping runs as their owner: give both to one role.");
@@ -322,11 +330,11 @@ bo_attach_keys(void *arg)
 	FunctionCallInfo fcinfo = a->fcinfo;
 	ListCell   *lc;
 
-	a->line_key = PG_ARGISNULL(3) ? primary_key(&a->line, "line_key") :
-		line_key_parts(&a->line, bo_arg_text(fcinfo, 3), !PG_ARGISNULL(17), &a->key_expressions);
-	if (PG_ARGISNULL(4) && a->line_key == NIL)
+	a->line_key = PG_ARGISNULL(ATTACH_LINE_KEY) ? primary_key(&a->line, "line_key") :
+		line_key_parts(&a->line, bo_arg_text(fcinfo, ATTACH_LINE_KEY), !PG_ARGISNULL(ATTACH_JOINS), &a->key_expressions);
+	if (PG_ARGISNULL(ATTACH_ORDER_KEY) && a->line_key == NIL)
 		bo_refuse("line_key names no column of the line table", "Give order_key too, or a column of the line table first.");
-	a->order_key = PG_ARGISNULL(4) ? list_copy(a->line_key) : key_columns(&a->line, bo_arg_text(fcinfo, 4), "order_key");
+	a->order_key = PG_ARGISNULL(ATTACH_ORDER_KEY) ? list_copy(a->line_key) : key_columns(&a->line, bo_arg_text(fcinfo, ATTACH_ORDER_KEY), "order_key");
 	set_key(&a->line, a->order_key, "order_key");
 	foreach(lc, a->line_key)
 		check_key_column(&a->line, bo_mapped_column(&a->line, lfirst(lc)), "line_key");
@@ -335,7 +343,7 @@ bo_attach_keys(void *arg)
 				  psprintf("At most %d are supported.", BO_MAX_KEYS));
 	if (!OidIsValid(a->header.relid))
 		return;
-	a->header_key = PG_ARGISNULL(6) ? primary_key(&a->header, "header_key") : key_columns(&a->header, bo_arg_text(fcinfo, 6), "header_key");
+	a->header_key = PG_ARGISNULL(ATTACH_HEADER_KEY) ? primary_key(&a->header, "header_key") : key_columns(&a->header, bo_arg_text(fcinfo, ATTACH_HEADER_KEY), "header_key");
 	if (list_length(a->header_key) != list_length(a->order_key))
 		bo_refuse("order_key and header_key have different numbers of columns", "Give header_key the columns that order_key refers to.");
 	set_key(&a->header, a->header_key, "header_key");
@@ -348,8 +356,8 @@ bo_attach_joins(void *arg)
 	Attachment *a = arg;
 	FunctionCallInfo fcinfo = a->fcinfo;
 
-	if (!PG_ARGISNULL(17))
-		a->joins = bo_prepare_joins(bo_arg_text(fcinfo, 17), &a->line, &a->header);
+	if (!PG_ARGISNULL(ATTACH_JOINS))
+		a->joins = bo_prepare_joins(bo_arg_text(fcinfo, ATTACH_JOINS), &a->line, &a->header);
 }
 
 /* The mapped expression a->n. */
@@ -359,7 +367,7 @@ bo_attach_expression(void *arg)
 	Attachment *a = arg;
 	char	   *text = bo_arg_text(a->fcinfo, expressions[a->n].arg);
 
-	if (text == NULL && expressions[a->n].type == BOOLOID && strcmp(expressions[a->n].name, "live") == 0)
+	if (text == NULL && a->n == MAPPED_LIVE)
 		text = "true";
 	if (text != NULL)
 		a->texts[a->n] = bo_prepare_expression(expressions[a->n].name, expressions[a->n].type, text, &a->line, &a->header, a->joins);
@@ -384,9 +392,9 @@ bo_attach_watched(void *arg)
 	bool	   *nulls;
 	int			n;
 
-	if (PG_ARGISNULL(18))
+	if (PG_ARGISNULL(ATTACH_WATCH))
 		return;
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(18), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &n);
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(ATTACH_WATCH), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &n);
 	for (int i = 0; i < n; i++)
 		if (!nulls[i])
 			a->watched = lappend(a->watched, prepare_watched(a, TextDatumGetCString(elements[i])));
@@ -398,7 +406,7 @@ bo_attach_hints(Attachment *a, Mapping *mapping, BoHintFunc hint, void *arg)
 {
 	FunctionCallInfo fcinfo = a->fcinfo;
 
-	if (PG_ARGISNULL(4))
+	if (PG_ARGISNULL(ATTACH_ORDER_KEY))
 		hint(psprintf("each line of %s is an order of its own", a->line.name), "No order_key was given: it is the line key.",
 			 psprintf("Give order_key: the column that says which order a line belongs to, or %s if it is meant so.",
 					  quote_literal_cstr(columns_text(a->order_key))), arg);

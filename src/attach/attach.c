@@ -1,6 +1,6 @@
 /*
  * attach.c
- *		attach(), detach() and resync(): which tables are watched, and how.
+ *		attach(): which tables are watched, and how.
  *
  * What attach() is given is arguments.c's.  The triggers are created
  * here; what they note is capture.c's.
@@ -25,13 +25,38 @@
 
 PG_FUNCTION_INFO_V1(bo_attach);
 
-/* ---------- attach, detach, resync ---------- */
+/* The arguments of BO_ADD_SOURCE and BO_CHANGE_SOURCE, from 0. */
+typedef enum SourceArgument
+{
+	PUT_TENANT,
+	PUT_SOURCE_ID,
+	PUT_LINE_SCHEMA,
+	PUT_LINE_TABLE,
+	PUT_LINE_RELID,
+	PUT_HEADER_SCHEMA,
+	PUT_HEADER_TABLE,
+	PUT_HEADER_RELID,
+	PUT_ORDER_KEY,
+	PUT_LINE_KEY,
+	PUT_HEADER_KEY,
+	PUT_EXPRESSIONS,			/* the first, by MappedColumn */
+	PUT_LINE_COLUMNS = PUT_EXPRESSIONS + MAPPED_COLUMNS,
+	PUT_TIMING,
+	PUT_OVERSHIP,
+	PUT_HEADER_COLUMNS,
+	PUT_JOINS,
+	PUT_LINE_KEY_EXPRESSIONS,
+	PUT_ON_ERROR,
+	PUT_LINE_NAMES,
+	PUT_HEADER_NAMES,
+	SOURCE_ARGUMENTS			/* how many there are */
+} SourceArgument;
 
 /* Writes the source's row; returns its number. */
 int32
 bo_attach_source(Attachment *a)
 {
-	Datum		args[BO_MAX_ARGUMENTS] = {0};
+	Datum		args[SOURCE_ARGUMENTS] = {0};
 	SpiScope	spi;
 	ListCell   *lc;
 	int32		source_id;
@@ -39,29 +64,29 @@ bo_attach_source(Attachment *a)
 	char	   *old_tenant = NULL;
 	bool		detached = false;
 
-	args[2] = CStringGetTextDatum(get_namespace_name(get_rel_namespace(a->line.relid)));
-	args[3] = CStringGetTextDatum(get_rel_name(a->line.relid));
-	args[4] = ObjectIdGetDatum(a->line.relid);
+	args[PUT_LINE_SCHEMA] = CStringGetTextDatum(get_namespace_name(get_rel_namespace(a->line.relid)));
+	args[PUT_LINE_TABLE] = CStringGetTextDatum(get_rel_name(a->line.relid));
+	args[PUT_LINE_RELID] = ObjectIdGetDatum(a->line.relid);
 	if (OidIsValid(a->header.relid))
 	{
-		args[5] = CStringGetTextDatum(get_namespace_name(get_rel_namespace(a->header.relid)));
-		args[6] = CStringGetTextDatum(get_rel_name(a->header.relid));
-		args[10] = bo_name_array(a->header_key);
-		args[26] = bo_column_array(&a->header);
+		args[PUT_HEADER_SCHEMA] = CStringGetTextDatum(get_namespace_name(get_rel_namespace(a->header.relid)));
+		args[PUT_HEADER_TABLE] = CStringGetTextDatum(get_rel_name(a->header.relid));
+		args[PUT_HEADER_KEY] = bo_name_array(a->header_key);
+		args[PUT_HEADER_COLUMNS] = bo_column_array(&a->header);
 	}
-	args[7] = ObjectIdGetDatum(a->header.relid);
-	args[8] = bo_name_array(a->order_key);
-	args[9] = bo_name_array(a->line_key);
-	for (int i = 0; i < BO_EXPRESSIONS; i++)
-		args[11 + i] = a->texts[i] ? CStringGetTextDatum(a->texts[i]) : (Datum) 0;
-	args[23] = bo_column_array(&a->line);
-	args[24] = CStringGetTextDatum(a->timing);
-	args[25] = CStringGetTextDatum(a->overship);
-	args[27] = a->joins ? CStringGetTextDatum(a->joins) : (Datum) 0;
-	args[28] = a->key_expressions ? bo_name_array(a->key_expressions) : (Datum) 0;
-	args[29] = CStringGetTextDatum(a->on_error);
-	args[30] = args[23];
-	args[31] = args[26];
+	args[PUT_HEADER_RELID] = ObjectIdGetDatum(a->header.relid);
+	args[PUT_ORDER_KEY] = bo_name_array(a->order_key);
+	args[PUT_LINE_KEY] = bo_name_array(a->line_key);
+	for (int i = 0; i < MAPPED_COLUMNS; i++)
+		args[PUT_EXPRESSIONS + i] = a->texts[i] ? CStringGetTextDatum(a->texts[i]) : (Datum) 0;
+	args[PUT_LINE_COLUMNS] = bo_column_array(&a->line);
+	args[PUT_TIMING] = CStringGetTextDatum(a->timing);
+	args[PUT_OVERSHIP] = CStringGetTextDatum(a->overship);
+	args[PUT_JOINS] = a->joins ? CStringGetTextDatum(a->joins) : (Datum) 0;
+	args[PUT_LINE_KEY_EXPRESSIONS] = a->key_expressions ? bo_name_array(a->key_expressions) : (Datum) 0;
+	args[PUT_ON_ERROR] = CStringGetTextDatum(a->on_error);
+	args[PUT_LINE_NAMES] = args[PUT_LINE_COLUMNS];
+	args[PUT_HEADER_NAMES] = args[PUT_HEADER_COLUMNS];
 	source_id = bo_source_of_table(a->line.relid, SOURCE_OF_ORDERS, &old_tenant, &detached);
 	if (source_id != 0)
 	{
@@ -72,15 +97,15 @@ bo_attach_source(Attachment *a)
 		bo_mapping_forget(source_id);
 	}
 	bo_spi_begin(&spi);
-	args[0] = CStringGetTextDatum(a->tenant);
-	args[1] = Int32GetDatum(source_id != 0 ? source_id : bo_next_source_id());
+	args[PUT_TENANT] = CStringGetTextDatum(a->tenant);
+	args[PUT_SOURCE_ID] = Int32GetDatum(source_id != 0 ? source_id : bo_next_source_id());
 	if (source_id == 0)
 		(void) bo_run_statement(BO_ADD_SOURCE, NULL, args, false);
 	else if (bo_run_statement(BO_CHANGE_SOURCE, NULL, args, false) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("could not serialize access due to concurrent update of source %d", source_id)));
-	source_id = DatumGetInt32(args[1]);
+	source_id = DatumGetInt32(args[PUT_SOURCE_ID]);
 	if (!a->preview)
 		bo_release_watched(source_id);
 	(void) bo_run_statement(BO_FORGET_WATCHED, NULL, args, false);
@@ -88,7 +113,7 @@ bo_attach_source(Attachment *a)
 	{
 		WatchArgument *watch = lfirst(lc);
 		Oid			relid = watch->table.relid;
-		Datum		row[9] = {args[0], args[1], Int32GetDatum(++n),
+		Datum		row[9] = {args[PUT_TENANT], args[PUT_SOURCE_ID], Int32GetDatum(++n),
 			CStringGetTextDatum(get_namespace_name(get_rel_namespace(relid))), CStringGetTextDatum(get_rel_name(relid)),
 		ObjectIdGetDatum(relid), bo_column_array(&watch->table), CStringGetTextDatum(watch->keys), bo_column_array(&watch->table)};
 
@@ -115,7 +140,7 @@ bo_attach(PG_FUNCTION_ARGS)
 	bo_attach_tables(&a);
 	bo_attach_keys(&a);
 	bo_attach_joins(&a);
-	for (a.n = 0; a.n < BO_EXPRESSIONS; a.n++)
+	for (a.n = 0; a.n < MAPPED_COLUMNS; a.n++)
 		bo_attach_expression(&a);
 	bo_attach_key_expressions(&a);
 	bo_attach_watched(&a);
@@ -139,7 +164,7 @@ bo_attach(PG_FUNCTION_ARGS)
 	bo_mapping_forget(source_id);
 	mapping = bo_mapping(source_id);
 	bo_attach_hints(&a, mapping, bo_say_hint, NULL);
-	if (PG_ARGISNULL(23) || PG_GETARG_BOOL(23))
+	if (PG_ARGISNULL(ATTACH_IMPORT) || PG_GETARG_BOOL(ATTACH_IMPORT))
 	{
 		bool		importing = mapping->importing;
 

@@ -86,26 +86,26 @@ bo_attach_stock(PG_FUNCTION_ARGS)
 	MappedTable table;
 	char	   *texts[lengthof(expressions)];
 	char	   *timing;
-	char	   *tenant = PG_ARGISNULL(7) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(7));
+	char	   *tenant = PG_ARGISNULL(ATTACH_STOCK_TENANT) ? "" : bo_arg_text(fcinfo, ATTACH_STOCK_TENANT);
 	char	   *old_tenant = NULL;
 	bool		detached = false;
-	Datum		args[13];
+	Datum		columns;
 	SpiScope	spi;
 	Oid			relid;
 	int32		source_id;
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
+	if (PG_ARGISNULL(ATTACH_STOCK_TABLE) || PG_ARGISNULL(ATTACH_STOCK_EXPRESSIONS) || PG_ARGISNULL(ATTACH_STOCK_ON_HAND))
 		bo_refuse("stock_table, item and on_hand are needed", "Name the table, and the columns or expressions of item and on hand.");
-	timing = bo_one_of(fcinfo, 6, "timing", "deferred", "immediate");
-	relid = PG_GETARG_OID(0);
+	timing = bo_one_of(fcinfo, ATTACH_STOCK_TIMING, "timing", "deferred", "immediate");
+	relid = PG_GETARG_OID(ATTACH_STOCK_TABLE);
 	bo_check_table(relid, ShareRowExclusiveLock);
 	bo_mapped_table(&table, relid, NULL, NULL);
 	for (int i = 0; i < NEXPRESSIONS; i++)
 	{
-		char	   *given = strcmp(expressions[i].name, "live") == 0 ? "true" : NULL;
+		char	   *given = bo_arg_text(fcinfo, ATTACH_STOCK_EXPRESSIONS + i);
 
-		if (!PG_ARGISNULL(1 + i))
-			given = text_to_cstring(PG_GETARG_TEXT_PP(1 + i));
+		if (given == NULL && ATTACH_STOCK_EXPRESSIONS + i == ATTACH_STOCK_LIVE)
+			given = "true";
 		texts[i] = given ? bo_prepare_row_expression(expressions[i].name, expressions[i].type, given, "stock", &table) : NULL;
 	}
 	(void) bo_settle_pending();
@@ -116,19 +116,13 @@ bo_attach_stock(PG_FUNCTION_ARGS)
 	bo_spi_begin(&spi);
 	if (source_id == 0)
 		source_id = bo_next_source_id();
-	args[0] = CStringGetTextDatum(tenant);
-	args[1] = Int32GetDatum(source_id);
-	args[2] = CStringGetTextDatum(get_namespace_name(get_rel_namespace(relid)));
-	args[3] = CStringGetTextDatum(get_rel_name(relid));
-	args[4] = ObjectIdGetDatum(relid);
-	args[5] = bo_text(texts[0]);
-	args[6] = bo_text(texts[1]);
-	args[7] = bo_text(texts[2]);
-	args[8] = bo_text(texts[3]);
-	args[9] = bo_text(texts[4]);
-	args[10] = CStringGetTextDatum(timing);
-	args[11] = args[12] = bo_column_array(&table);
-	(void) bo_run_statement(BO_WRITE_STOCK_SOURCE, NULL, args, false);
+	columns = bo_column_array(&table);
+	(void) bo_run_statement(BO_WRITE_STOCK_SOURCE, NULL, (Datum[]) {
+		CStringGetTextDatum(tenant), Int32GetDatum(source_id),
+		CStringGetTextDatum(get_namespace_name(get_rel_namespace(relid))), CStringGetTextDatum(get_rel_name(relid)), ObjectIdGetDatum(relid),
+		bo_text(texts[0]), bo_text(texts[1]), bo_text(texts[2]), bo_text(texts[3]), bo_text(texts[4]),
+		CStringGetTextDatum(timing), columns, columns
+	}, false);
 	bo_spi_end(&spi);
 
 	/* As the caller, who owns the table. */

@@ -11,7 +11,47 @@
 #include "fmgr.h"
 #include "storage/lockdefs.h"
 
-#define BO_EXPRESSIONS 12		/* mapped expressions */
+/* The arguments of attach() and attach_preview(), which has all but the last. */
+typedef enum AttachArgument
+{
+	ATTACH_LINE_TABLE,
+	ATTACH_ITEM,
+	ATTACH_QUANTITY,
+	ATTACH_LINE_KEY,
+	ATTACH_ORDER_KEY,
+	ATTACH_HEADER_TABLE,
+	ATTACH_HEADER_KEY,
+	ATTACH_LIVE,
+	ATTACH_SHIPPED,
+	ATTACH_PICKED,
+	ATTACH_CANCELLED,
+	ATTACH_LOCATION,
+	ATTACH_CUSTOMER,
+	ATTACH_PRIORITY,
+	ATTACH_QUEUED_AT,
+	ATTACH_REQUESTED_AT,
+	ATTACH_HELD,
+	ATTACH_JOINS,
+	ATTACH_WATCH,
+	ATTACH_TIMING,
+	ATTACH_OVERSHIP,
+	ATTACH_ON_ERROR,
+	ATTACH_TENANT,
+	ATTACH_IMPORT
+} AttachArgument;
+
+/* The arguments of attach_stock(). */
+typedef enum AttachStockArgument
+{
+	ATTACH_STOCK_TABLE,
+	ATTACH_STOCK_EXPRESSIONS,	/* the first: item */
+	ATTACH_STOCK_ON_HAND,
+	ATTACH_STOCK_LOCATION,
+	ATTACH_STOCK_UNAVAILABLE,
+	ATTACH_STOCK_LIVE,
+	ATTACH_STOCK_TIMING,
+	ATTACH_STOCK_TENANT
+} AttachStockArgument;
 
 /* "table: keys" */
 typedef struct WatchArgument
@@ -31,8 +71,8 @@ typedef struct Attachment
 	List	   *key_expressions;
 	List	   *header_key;
 	char	   *joins;
-	int			n;				/* the expression that is next */
-	char	   *texts[BO_EXPRESSIONS];
+	MappedColumn n;				/* the expression that is next */
+	char	   *texts[MAPPED_COLUMNS];
 	List	   *watched;		/* of WatchArgument */
 	char	   *timing;
 	char	   *overship;

@@ -257,7 +257,7 @@ bo_attach_preview(PG_FUNCTION_ARGS)
 	p->cx = AllocSetContextCreate(CurrentMemoryContext, "backorder preview", ALLOCSET_DEFAULT_SIZES);
 	if (!step(p, bo_attach_tables) || !step(p, bo_attach_keys) || !step(p, bo_attach_joins))
 		return (Datum) 0;
-	for (p->a.n = 0; p->a.n < BO_EXPRESSIONS; p->a.n++)
+	for (p->a.n = 0; p->a.n < MAPPED_COLUMNS; p->a.n++)
 		(void) step(p, bo_attach_expression);
 	(void) step(p, bo_attach_key_expressions);
 	(void) step(p, bo_attach_watched);
