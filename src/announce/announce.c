@@ -72,7 +72,7 @@ need_context(void)
 	return announce_cx;
 }
 
-/* An order of which a line waits, or waited, was changed. quiet: no events. The settling queues the commit work. */
+/* Notes that an order changed that has, or had, a line that waits.  quiet: without events.  The settling queues the commit work. */
 void
 bo_announce_later(const char *tenant, int32 source_id, const char *order_key, bool quiet)
 {
@@ -334,7 +334,7 @@ is_kept(const OrderToAnnounce *order)
 
 /* ---------- comparing ---------- */
 
-/* A line of which nothing was told has what it had, unless this transaction changed that. */
+/* Compares a line with what its customer was told.  If nothing was, with the line as it was before this transaction. */
 static Comparison
 compare(const LineState *was, const LineState *now)
 {
@@ -358,11 +358,11 @@ typedef struct AnnounceBatch
 	EventSet	events;
 	BoRows	   *first_notified; /* what orders are told that were told nothing */
 	BoRows	   *last_notified;	/* what others are told from now on */
-	BoRows	   *gone;			/* orders of which nothing waits any more */
+	BoRows	   *gone;			/* orders that have no line that waits any more */
 	bool		said;			/* there were events */
 } AnnounceBatch;
 
-/* Puts what an order is told that was told nothing. */
+/* Puts what an order is told for the first time. */
 static void
 notify_first(AnnounceBatch *batch, const OrderToAnnounce *order, const char *customer, Jsonb *last_notified)
 {
@@ -379,7 +379,7 @@ notify_first(AnnounceBatch *batch, const OrderToAnnounce *order, const char *cus
 	bo_rows_put(batch->first_notified, values, nulls);
 }
 
-/* Puts what another is told from now on, if that is different, or that nothing of it waits any more. */
+/* Puts what an order is told from now on, if that is different, or that no line of it waits any more. */
 static void
 notify_again(AnnounceBatch *batch, const OrderState *was, bool waits, const char *customer, Jsonb *last_notified)
 {
@@ -396,7 +396,7 @@ notify_again(AnnounceBatch *batch, const OrderState *was, bool waits, const char
 		bo_rows_put(batch->last_notified, values, nulls);
 }
 
-/* Compares one order: puts its events, and what it is told from now on, or that nothing of it waits any more. */
+/* Compares one order: puts its events, and what it is told from now on, or that no line of it waits any more. */
 static void
 announce_order(AnnounceBatch *batch, const OrderToAnnounce *order, const OrderState *was, const OrderState *now)
 {

@@ -34,7 +34,7 @@ typedef struct OrderState OrderState;
 typedef struct EventSet
 {
 	BoRows	   *rows;
-	int32		source_id;		/* of which the rest is; 0: none yet */
+	int32		source_id;		/* whose name and generation follow; 0: none yet */
 	char	   *source;
 	Datum		generation;
 } EventSet;

@@ -135,9 +135,9 @@ note_from_table(Mapping *mapping, char **position, int limit, int64 *orders)
 }
 
 /*
- * The same for recorded orders of which the table has nothing any more; at the
- * end those that are parked.  first: also where all lines are known to be
- * deleted, so that an order which comes back is not taken for a new one.
+ * The same for recorded orders that the table does not have any more; at the end
+ * for parked orders.  first: also where all lines are known to be deleted, so
+ * that an order which comes back is not taken for a new one.
  */
 static bool
 note_from_records(Mapping *mapping, char **position, int limit, bool first)
@@ -305,11 +305,11 @@ import_batch_and_announce(int32 source_id, int limit)
 }
 
 /*
- * Begins a transaction of the import, with the table locked before anything
- * else of it is: before its mapping is loaded and the table analyzed, of which
- * the lock would be an upgrade, and before the row of the import is looked at.
- * Whoever attaches, detaches or drops the table has it locked then, and waits
- * for us or we for him.  Refuses where it is not attached any more.
+ * Begins a transaction of the import.  Locks the table first: loading its
+ * mapping and analyzing it take weaker locks, which would have to be upgraded,
+ * and the row of the import is looked at under this lock.  Whoever attaches,
+ * detaches or drops the table holds a lock that conflicts, so one of us waits
+ * for the other.  Refuses a table that is not attached any more.
  */
 static void
 begin_transaction(Oid relid, int32 source_id)
@@ -318,7 +318,7 @@ begin_transaction(Oid relid, int32 source_id)
 	bool		detached = false;
 
 	LockRelationOid(relid, RowExclusiveLock);
-	/* Whatever the session's default: to wait is to see what came of it. */
+	/* Whatever the session's default is: after a wait we want to see what the other did. */
 	XactIsoLevel = XACT_READ_COMMITTED;
 	PushActiveSnapshot(GetTransactionSnapshot());
 	if (bo_source_of_table(relid, SOURCE_OF_ORDERS, &tenant, &detached) != source_id || detached)

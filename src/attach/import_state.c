@@ -32,10 +32,10 @@
 /* ---------- the row of a source ---------- */
 
 /*
- * attach(import => false): the source's orders are left to import().  again:
- * it is attached already, so what is recorded stays until then, and where that
- * is all of it import() goes through it from the beginning; else nothing that
- * was recorded in an earlier attachment counts as seen.  Expects the table
+ * Leaves the source's orders to import(), for attach(import => false).  again:
+ * the table is attached already, so what is recorded stays; where that is all
+ * of it, import() goes through it from the beginning.  Not again: what was
+ * recorded in an earlier attachment does not count as seen.  Expects the table
  * locked against writers.
  */
 void
@@ -75,7 +75,7 @@ bo_import_lock(int32 source_id)
 	bo_spi_end(&spi);
 }
 
-/* All orders of the source are recorded by other means, or it is detached. */
+/* Forgets how far an import came: all orders of the source are recorded by other means, or it is detached. */
 void
 bo_import_forget(int32 source_id)
 {
@@ -88,7 +88,7 @@ bo_import_forget(int32 source_id)
 	bo_mapping_forget(source_id);
 }
 
-/* All orders of the source are looked at under its mapping by resync(): no import() need do that. */
+/* Forgets an import that only has to look at recorded orders again: resync() does that now. */
 void
 bo_import_resynced(int32 source_id)
 {

@@ -16,9 +16,9 @@ typedef Numeric Qty;
 
 /*
  * Most quantities are whole numbers of at most four digits.  In numeric's short
- * form these are two bytes, of which the sign is a bit, and one digit of base
- * 10,000, which zero has not.  This is the form on disk, which cannot change;
- * bo_qty_init() looks all the same.
+ * form these are two bytes, with the sign as one bit, and one digit of base
+ * 10,000, which zero does not have.  This is the form on disk, which cannot
+ * change; bo_qty_init() checks it all the same.
  */
 #define QTY_SMALL 0x8000		/* the two bytes: short, no scale, one digit before the point */
 #define QTY_NEGATIVE 0x2000

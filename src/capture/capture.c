@@ -327,7 +327,7 @@ note_row(CapturedTable *table, Mapping *mapping, TupleTableSlot *slot, Relation 
 	return note;
 }
 
-/* An UPDATE that changes the key of a line moves the line, with all it has. */
+/* Notes a move where an UPDATE changed the key of a line: the recorded line follows, with all it has. */
 static void
 note_move(CapturedTable *table, Mapping *mapping, TupleDesc desc, TupleTableSlot *before, TupleTableSlot *after, HeapTuple written)
 {

@@ -37,7 +37,7 @@ static Loading *loading;
 
 /* ---------- loading ---------- */
 
-/* A table changed: what is being loaded does not say yet of which tables it is. */
+/* A table changed: what is being loaded does not say yet which tables it reads, and is loaded again. */
 void
 bo_loading_changed(void)
 {

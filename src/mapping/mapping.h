@@ -37,7 +37,7 @@ typedef struct TableRead
 	Bitmapset  *used;			/* attnums; 0: the whole row */
 } TableRead;
 
-/* What a mapping says of a line, in the order in which a source is read. */
+/* The mapped columns of a line, in the order in which a source is read. */
 typedef enum MappedColumn
 {
 	MAPPED_ITEM,
@@ -148,7 +148,7 @@ typedef enum MappingScope
 	MAPPING_LINE				/* one line of one order */
 } MappingScope;
 
-/* The key of an order, by native values, which are the caller's only until this returns. */
+/* Takes the key of an order, by native values, which are valid until this returns. */
 typedef void (*OrderKeyFunc) (Mapping *mapping, const Datum *keys, void *arg);
 
 typedef void (*MappedLineFunc) (Mapping *mapping, MappedLine *line, void *arg);
@@ -160,10 +160,10 @@ typedef struct SourceStockKey
 	const char *location;
 } SourceStockKey;
 
-/* What the application says; unavailable is NULL where that is not mapped. */
+/* Takes what the application says of stock; unavailable is NULL where that is not mapped. */
 typedef void (*AppStockFunc) (char *item, char *location, Qty on_hand, Qty unavailable, void *arg);
 
-/* An item at a location. */
+/* Takes an item at a location. */
 typedef void (*StockKeyFunc) (Mapping *mapping, const char *item, const char *location);
 
 /* mapping.c */
@@ -206,8 +206,8 @@ extern AttrNumber bo_partition_column(Oid relid, const MappedTable *table, AttrN
 extern char *bo_aliased(const char *side, const MappedTable *table);
 
 /* table_rewrite.c */
-extern void bo_mapping_lock(Mapping *mapping); /* table_rewrite.c */
-extern void bo_mapping_check_rewritten(Mapping *mapping); /* table_rewrite.c */
+extern void bo_mapping_lock(Mapping *mapping);
+extern void bo_mapping_check_rewritten(Mapping *mapping);
 
 /* expression.c */
 extern char *bo_prepare_expression(const char *name, Oid type, char *text, const MappedTable *line, const MappedTable *header, const char *joins);

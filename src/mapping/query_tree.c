@@ -130,7 +130,7 @@ bo_calls_functions(Query *query)
 	return find_call((Node *) query->targetList, &ours) || find_call((Node *) query->jointree, &ours);
 }
 
-/* May what a function returns depend on settings? */
+/* May the result of a function depend on settings? */
 static bool
 reads_settings(Oid function, void *context)
 {
@@ -148,7 +148,7 @@ reads_settings(Oid function, void *context)
 	return result || func_volatile(function) != PROVOLATILE_IMMUTABLE || function == F_AGE_TIMESTAMPTZ_TIMESTAMPTZ;
 }
 
-/* What is not known here may. */
+/* Finds whatever may depend on settings; nodes that are not known here may. */
 static bool
 find_setting(Node *node, void *context)
 {

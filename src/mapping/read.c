@@ -30,7 +30,8 @@ static char evaluating_column[NAMEDATALEN];
 static char evaluating_order[256];
 
 /*
- * evaluating(column, order) returns true: keys what the mapping query is at.
+ * evaluating(column, order) returns true.  It remembers where the mapping query
+ * is.
  */
 Datum
 bo_evaluating(PG_FUNCTION_ARGS)
@@ -57,7 +58,7 @@ report_evaluation(Mapping *mapping, MemoryContext cx)
 
 	MemoryContextSwitchTo(cx);
 	error = CopyErrorData();
-	/* What is not the expression's doing goes on as it is; it may raise SQLSTATEs of its own. */
+	/* Errors that no expression causes go on as they are; an expression may raise SQLSTATEs of its own. */
 	for (int i = 0; i < (int) lengthof(others); i++)
 		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_TO_CATEGORY(others[i]))
 			PG_RE_THROW();
@@ -196,8 +197,9 @@ execute(void *arg)
 
 /*
  * Runs a query of a mapping as the owner of its tables, with the active
- * snapshot; prepares it first where *plan is none that is valid.  Expects an
- * SPI scope; the rows go to dest, NULL: to SPI_tuptable.
+ * snapshot; prepares it first where *plan is not valid.  custom: it is planned
+ * for these values.  what: what errors name, NULL: see bo_mapping_evaluate().
+ * Expects an SPI scope; the rows go to dest, NULL: to SPI_tuptable.
  */
 static void
 run_query(Mapping *mapping, SPIPlanPtr *plan, const char *query, int nargs, Oid *types, Datum *values, bool custom, const char *what, DestReceiver *dest)

@@ -2,10 +2,10 @@
  * table_rewrite.c
  *		Tables that ALTER TABLE wrote anew, against snapshots older than that.
  *
- * To such a snapshot a rewritten table is empty, and so an order would look as
- * if all of its lines had been deleted.  Who takes a snapshot locks the tables
- * first, so that it has no rewrite to wait for afterwards; where the snapshot
- * is the transaction's, and too old, the transaction gives way.
+ * To such a snapshot a rewritten table is empty, and an order would look as if
+ * all of its lines had been deleted.  So the tables are locked before a snapshot
+ * is taken: then no rewrite is waited for afterwards.  Where the snapshot is the
+ * transaction's, and too old, the transaction ends with 40001.
  */
 #include "postgres.h"
 
@@ -31,7 +31,7 @@
 #include "mapping/building.h"
 #include "mapping/mapping.h"
 
-/* Does the snapshot see the table with other storage than it has? Not if it does not see it at all: rows tell for themselves then. */
+/* Does the snapshot see the table with other storage than it has now?  False where it does not see the table at all. */
 static bool
 stored_elsewhere(Form_pg_class now, Snapshot snapshot)
 {
@@ -68,9 +68,9 @@ check_table(Oid relid, Snapshot snapshot)
 }
 
 /*
- * Locks a table and what is read with it, its partitions or what a view is
- * over: any of them may be rewritten alone, and nobody waits for that who
- * locks the table only.  With a snapshot, checks each against it.
+ * Locks a table and what is read with it: its partitions, or the tables of a
+ * view.  Each of them may be rewritten alone, and a lock on the table does not
+ * wait for that.  With a snapshot, checks each against it.
  */
 static void
 lock_table(Oid relid, Snapshot snapshot)

@@ -60,7 +60,7 @@ bo_watched_table(Mapping *mapping, Oid relid)
 	return watched ? &watched->table : NULL;
 }
 
-/* Plans are not in the mapping's memory. */
+/* Frees the plans, which are not in the mapping's memory. */
 void
 bo_watch_free(Mapping *mapping)
 {
@@ -72,7 +72,7 @@ bo_watch_free(Mapping *mapping)
 	mapping->watched = NIL;
 }
 
-/* The order key as columns of the row: SELECT watched.a, watched.b and nothing else, of the key's types. */
+/* Finds out whether the order key is made of columns of the row: SELECT watched.a, watched.b and nothing else, of the key's types. */
 static void
 find_columns(Mapping *mapping, Watched *watched, Query *query)
 {

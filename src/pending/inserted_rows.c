@@ -32,7 +32,7 @@
 void
 bo_note_header_inserted(OrderNote *note, const Mapping *mapping, Oid relid, ItemPointer tid)
 {
-	/* A second one, or a row of a partition. */
+	/* It is the second one, or a row of a partition. */
 	if (note->inserted.rollback_epoch != 0 || relid != mapping->header.relid)
 	{
 		bo_note_incomplete(note);
@@ -76,7 +76,7 @@ bo_note_line_inserted(OrderNote *note, const Mapping *mapping, Oid relid, ItemPo
 	note->inserted.last = p->ninserted++;
 }
 
-/* There may be more of an order than the rows that were noted; nothing for NULL. */
+/* Notes that there may be more of an order than the rows that were noted.  note may be NULL. */
 void
 bo_note_incomplete(OrderNote *note)
 {
@@ -84,7 +84,7 @@ bo_note_incomplete(OrderNote *note)
 		note->inserted.incomplete = true;
 }
 
-/* The rows that were noted may be no more, or are not needed any more. */
+/* Forgets the rows that were noted: they may not exist any more, or are not needed any more. */
 void
 bo_forget_inserted(void)
 {

@@ -97,7 +97,7 @@ keep_native(Mapping *mapping, OrderNote *entry, const Datum *native)
 	MemoryContextSwitchTo(old);
 }
 
-/* Of this order more may have changed than the lines that are noted. */
+/* Notes that more may have changed of an order than the one line that is noted. */
 void
 bo_note_whole(OrderNote *note)
 {
@@ -107,7 +107,10 @@ bo_note_whole(OrderNote *note)
 	note->state.whole = true;
 }
 
-/* The same, by a key that is not a line's own: its lines may write it in other ways. */
+/*
+ * As bo_note_whole(), for a key that comes from the header or the user: lines
+ * may write it in other ways (1 for 1.0).
+ */
 void
 bo_note_key_variants(Mapping *mapping, OrderNote *note)
 {
@@ -118,7 +121,7 @@ bo_note_key_variants(Mapping *mapping, OrderNote *note)
 	note->state.key_variants = true;
 }
 
-/* Orders of a source whose rows were written since they were locked, and count as not recorded: they are looked at anew. */
+/* Takes the orders of a source for not locked: their sales_order rows were written since, and count as not recorded. */
 void
 bo_unlock_notes(int32 source_id)
 {
@@ -233,8 +236,8 @@ bo_note_order(Mapping *mapping, const Datum *native)
 }
 
 /*
- * Notes an order by its key as text, as it is recorded, or with spellings as
- * anybody may write it.  False where that is no key of the table, as after
+ * Notes an order by its key as text, as it is recorded; with key_variants, as
+ * anybody may write it.  False where the text is no key of the table, as after
  * another order_key was attached: then its lines end.
  */
 bool
@@ -314,7 +317,7 @@ bo_pending_moves(void)
 	return result;
 }
 
-/* These orders, and all moves, were reconciled. */
+/* Notes that these orders, and all moves, were reconciled. */
 void
 bo_pending_done(List *notes)
 {
@@ -346,7 +349,7 @@ bo_pending_done(List *notes)
 		bo_forget_inserted();
 }
 
-/* Of a dirty order one line is noted, by the native values of its key. */
+/* Notes one line of a dirty order, by the native values of its key. */
 void
 bo_note_one_line(const Mapping *mapping, OrderNote *note, const Datum *values)
 {

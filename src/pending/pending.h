@@ -10,7 +10,7 @@
 
 #include "mapping/mapping.h"
 
-/* Stock of which the application's figure may have changed in this transaction. */
+/* Stock whose figure, in a table of the application, may have changed in this transaction. */
 typedef struct StockNote
 {
 	SourceStockKey key; 		/* hash key */
@@ -37,7 +37,7 @@ typedef enum OrderSeen
 
 typedef struct OrderNote
 {
-	KeyValues	keys;			/* comes first: a list of notes is one of keys to read by; follows savepoints */
+	KeyValues	keys;			/* comes first, so that a list of notes is a list of keys to read by; follows savepoints */
 	NoteKey		key;
 	char	   *tenant;
 	int64		seq;			/* orders as first noted */

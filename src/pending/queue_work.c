@@ -88,7 +88,7 @@ queue_event(OneRow *table, bool at_end)
 	table_close(rel, NoLock);
 }
 
-/* at is the event that fired, which is queued again; or NULL. */
+/* Queues the commit work once.  at: the event that fired, to be queued again; NULL: a new one. */
 static void
 queue_commit_work(const TriggerData *at, bool at_end)
 {
@@ -143,7 +143,7 @@ bo_queue_statement_work(void)
 	queue_event(&statement_work, true);
 }
 
-/* The event at the end of a statement fired. */
+/* Notes that the event at the end of a statement fired. */
 void
 bo_statement_work_fired(void)
 {

@@ -2,12 +2,12 @@
  * stock_notes.c
  *		The transaction's notes of stock that the application keeps itself.
  *
- * Like orders: the trigger (capture.c) only notes which stock, item and
- * location, a row says something about, as it was and as it is.  Settling
- * looks the figures up later, under the stock locks (attached_stock.c): two sessions
- * that write the table meet on the lock, and who comes second sees what the
- * first one left.  Notes are never taken back: a figure that is looked at
- * without need shows no difference.
+ * As with orders, the trigger (capture.c) only notes which item and location a
+ * row is about, as it was and as it is.  Settling looks the figures up later,
+ * under the stock locks (attached_stock.c): two sessions that write the table
+ * contend for the lock, and the second one sees what the first one left.  Notes
+ * are never taken back: a figure that is looked at without need shows no
+ * difference.
  */
 #include "postgres.h"
 
@@ -60,12 +60,12 @@ note(Mapping *mapping, const char *item, const char *location)
 
 	if (stock_notes == NULL)
 	{
-		MemoryContext cx = AllocSetContextCreate(TopTransactionContext, "backorder counts", ALLOCSET_DEFAULT_SIZES);
+		MemoryContext cx = AllocSetContextCreate(TopTransactionContext, "backorder stock notes", ALLOCSET_DEFAULT_SIZES);
 		StockNotes *p = MemoryContextAllocZero(cx, sizeof(StockNotes));
 		HASHCTL 	ctl = {.keysize = sizeof(SourceStockKey),.entrysize = sizeof(StockNote),.hash = stock_note_hash,.match = stock_note_match,.hcxt = cx};
 
 		p->cx = cx;
-		p->notes = hash_create("backorder counts", 16, &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+		p->notes = hash_create("backorder stock notes", 16, &ctl, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
 		stock_notes = p;
 	}
 	entry = hash_search(stock_notes->notes, &key, HASH_ENTER, &found);
@@ -128,7 +128,7 @@ bo_stock_notes_reset(void)
 	stock_notes = NULL;
 }
 
-/* Notes the stock of which a row of the table, or of a partition, says something. */
+/* Notes the stock that a row of the table, or of a partition of it, is about. */
 void
 bo_stock_note_row(int32 source_id, TupleTableSlot *slot, Relation rel)
 {

@@ -1,6 +1,6 @@
 /*
  * transaction.h
- *		The transaction's notes: capture.c, order_notes.c and commit_work.c share it.
+ *		The transaction's notes; private to this folder.
  */
 #ifndef BO_TRANSACTION_H
 #define BO_TRANSACTION_H
@@ -22,7 +22,7 @@ typedef struct InsertedRow
 	int32		next;			/* of the same order, as they were inserted */
 } InsertedRow;
 
-/* Where the note of a key is: notes are big, and the hash table takes memory for dozens of entries at once. */
+/* Entry of the hash table: a pointer, because notes are big and a hash table takes memory for dozens of entries at once. */
 typedef struct NoteEntry
 {
 	NoteKey		key;
@@ -46,7 +46,7 @@ typedef struct TransactionNotes
 		bool		statement_queued;	/* the event at the end of the statement is */
 	}			state;			/* follows savepoints */
 	bool		queueing;		/* the event is being queued: one that fires now does not wait */
-	bool		paused;			/* whoever set this does the commit work, or queues it */
+	bool		paused;			/* no commit event is queued: whoever set this does the work, or queues it */
 	uint32		rollback_epoch; /* grows when rows that were written may be no more */
 	InsertedRow *inserted_rows;
 	int32		ninserted;

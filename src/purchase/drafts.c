@@ -93,7 +93,7 @@ sort_planned(Matching *m)
 	int 		suppliers = m->plan.suppliers.n;
 	const PlannedLine *planned = m->plan.planned.items;
 	PlannedLine *together = palloc_extended(sizeof(PlannedLine) * n, MCXT_ALLOC_HUGE);
-	int		   *end = palloc0(sizeof(int) * (suppliers + 1));	/* of a supplier's lines; of the one before, until they are there */
+	int		   *end = palloc0(sizeof(int) * (suppliers + 1));	/* of a supplier: one past its lines; while they are filled in, the next free place */
 
 	m->sorted = palloc_extended(sizeof(PlannedLine *) * n, MCXT_ALLOC_HUGE);
 	for (int i = 0; i < n; i++)
@@ -321,8 +321,8 @@ delete_empty_drafts(Matching *m)
  *		Makes the planner's drafts ask for what is wanted; NULL is all of them.
  *
  * Lines that are still as planned are rewritten where something differs, and
- * removed where nothing is wanted; others are left alone.  A draft of which no
- * line is left goes, but for one with a buyer's note.  Expects the locks that
+ * removed where nothing is wanted; others are left alone.  A draft
+ * without lines is deleted, unless a buyer wrote a note on it.  Expects the locks that
  * plan_purchases() takes, and that it has flushed.
  */
 Datum

@@ -1,6 +1,6 @@
 /*
  * batches.c
- *		Reconciles and settles what is noted; many orders one piece after
+ *		Reconciles and settles what is noted; many orders one batch after
  *		another, so that memory stays flat.
  */
 #include "postgres.h"
@@ -16,17 +16,16 @@
 #include "settle/settle.h"
 #include "store/store.h"
 
-/* So many orders are a piece. */
+/* So many orders are a batch. */
 #define BATCH_ORDERS 5000
 
 /*
- * So many where they are read from their rows and nothing is read for their
- * stock: what is done with their lines, one step after another, should find
- * them in the processor's cache.
+ * So many where orders are read from their rows and nothing is read for their
+ * stock: then all steps find the lines in the processor's cache.
  */
 #define SMALL_BATCH_ORDERS 250
 
-/* The orders that are settled in pieces. */
+/* The orders that are settled in batches. */
 typedef struct Batches
 {
 	List	   *notes;			/* as first noted */

@@ -1,7 +1,6 @@
 /*
  * order.h
- *		Orders while they are reconciled: reconcile.c, difference.c and batches.c
- *		share it.
+ *		Orders while they are reconciled; private to this folder.
  */
 #ifndef BO_ORDER_H
 #define BO_ORDER_H
@@ -63,8 +62,8 @@ typedef struct Reconcile
 	SettleRequest *request;
 	ReconcileMode mode;
 	HTAB	   *orders;
-	Order	   *last;			/* of which a line was read */
-	bool		key_variants;	/* other spellings of the keys being read are looked for */
+	Order	   *last;			/* whose line was read last */
+	bool		key_variants;	/* other ways to write the keys that are read are looked for */
 } Reconcile;
 
 /* From this many orders on the planner chooses how to read them. */

@@ -105,7 +105,7 @@ take_mapped(Mapping *mapping, MappedLine *line, void *arg)
 		order->lines_now = lappend(order->lines_now, line);
 	else if (r->key_variants)
 		add_key_variant(r, mapping, line->order_key, false);
-	/* A line and its header meet on the lock of the header's spelling. */
+	/* Writers of a line and of its header must contend for one lock: that of the key as the header writes it. */
 	if (order != NULL && line->header_key != NULL && strcmp(line->header_key, line->order_key) != 0 &&
 		!bo_order_is_locked(mapping->source_id, line->header_key))
 		add_key_variant(r, mapping, line->header_key, true);

@@ -1,6 +1,6 @@
 /*
  * attached_stock.c
- *		Stock of which the application keeps on hand itself, in a settling.
+ *		Settles the stock whose on hand the application keeps itself.
  *
  * What it says is looked up once the stock row is locked, and on hand made
  * that by one movement of kind count.  So nothing else may change on hand of

@@ -224,7 +224,7 @@ keep_counters(Stock *stock)
 
 	if (stock->kept == NULL)
 		stock->kept = palloc(sizeof(copies));
-	/* They may be in each other's place. */
+	/* A counter may point into the place of another: copies all out before it copies any back. */
 	for (int i = 0; i < (int) lengthof(counters); i++)
 		if (VARSIZE(*counters[i]) <= KEPT_SIZE)
 			memcpy(copies[i], *counters[i], VARSIZE(*counters[i]));

@@ -53,7 +53,7 @@ typedef struct Movement
 	Qty			quantity;
 	Qty			unavailable;
 	bool		has_po;
-	bool		half_po;		/* po_id or po_line_no alone */
+	bool		half_po;		/* one of po_id and po_line_no is NULL: refused */
 	int64		po_id;
 	int32		po_line_no;
 } Movement;
@@ -94,7 +94,7 @@ struct SettleRequest
 	int			settle_limit;	/* so many of them at most */
 	int			settled_keys;	/* how many of the stock rows, in the order of locks, have none left */
 	List	   *stock_notes;	/* of StockNote: stock whose figure is to be looked at */
-	bool		stock_notes_whole; /* all of a table, rows too that an older snapshot does not see */
+	bool		stock_notes_whole; /* look at the whole table, with the latest snapshot */
 	bool		stock_mapping_changed; /* with another mapping: what it does not name any more is not the application's */
 	int64		lines_changed;
 	int64		counts_written; /* counts written */

@@ -1,6 +1,6 @@
 /*
  * settling.h
- *		What the files of settling share: settle.c leads, stock.c, queue.c,
+ *		Private to settling; settle.h is what others see.  settle.c leads, stock.c, queue.c,
  *		supply.c, ledger.c, attached_stock.c, lines.c and promises.c do the parts.
  */
 #ifndef BO_SETTLING_H

@@ -47,7 +47,7 @@ bo_compare_stocks(const void *a, const void *b)
 	return compare_keys(&(*(Stock *const *) a)->key, &(*(Stock *const *) b)->key);
 }
 
-/* Where the stock of a key is: what makes it big is not in the hash table, which takes memory for dozens of entries at once. */
+/* Entry of the hash table: a pointer, because Stock is big and a hash table takes memory for dozens of entries at once. */
 typedef struct StockEntry
 {
 	StockKey	key;

@@ -91,9 +91,10 @@ is_input(BoStatement statement)
 }
 
 /*
- * Runs a statement over a row set, or with arguments (NULL for no
- * argument: none is SQL NULL but one given as pointer 0).  read_only reads
- * with the active snapshot; otherwise with a new one in READ COMMITTED.
+ * Runs a statement over a row set, or with arguments.  args is NULL if there
+ * are none.  A text argument of 0 is passed as SQL NULL; others cannot be NULL.
+ * read_only reads with the active snapshot; otherwise a statement has a new one
+ * in READ COMMITTED.
  * Returns the number of rows; results are in SPI_tuptable.
  */
 uint64
