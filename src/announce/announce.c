@@ -362,7 +362,7 @@ typedef struct AnnounceBatch
 	bool		said;			/* there were events */
 } AnnounceBatch;
 
-/* Puts what an order is told that was told nothing. */
+/* Puts what an order is told for the first time. */
 static void
 notify_first(AnnounceBatch *batch, const OrderToAnnounce *order, const char *customer, Jsonb *last_notified)
 {
@@ -379,7 +379,7 @@ notify_first(AnnounceBatch *batch, const OrderToAnnounce *order, const char *cus
 	bo_rows_put(batch->first_notified, values, nulls);
 }
 
-/* Puts what another is told from now on, if that is different, or that nothing of it waits any more. */
+/* Puts what an order is told from now on, if that is different, or that no line of it waits any more. */
 static void
 notify_again(AnnounceBatch *batch, const OrderState *was, bool waits, const char *customer, Jsonb *last_notified)
 {
@@ -396,7 +396,7 @@ notify_again(AnnounceBatch *batch, const OrderState *was, bool waits, const char
 		bo_rows_put(batch->last_notified, values, nulls);
 }
 
-/* Compares one order: puts its events, and what it is told from now on, or that nothing of it waits any more. */
+/* Compares one order: puts its events, and what it is told from now on, or that no line of it waits any more. */
 static void
 announce_order(AnnounceBatch *batch, const OrderToAnnounce *order, const OrderState *was, const OrderState *now)
 {
