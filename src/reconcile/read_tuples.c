@@ -8,7 +8,7 @@
  * nobody else can see the header yet.  Capture notes where the rows are; when
  * the order is reconciled they are read there, as they are then, and the
  * mapping's expressions evaluated over them.  That needs a mapping of line and
- * header alone (Mapping.lines_independent).
+ * header alone (Mapping.readable_from_tuples).
  *
  * The rows of an order may be more or others than those noted when one moves
  * there, when its header was deleted, and after a rollback to a savepoint,
