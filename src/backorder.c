@@ -1,6 +1,7 @@
 /*
  * backorder.c
- *		Module entry, settings, and the SQL functions that are not triggers.
+ *		Module entry, the end of transactions and savepoints, and today(),
+ *		day_of() and next_xid().
  */
 #include "postgres.h"
 

@@ -2,7 +2,8 @@
  * event.c
  *		Rows of the outbox, as announcing and settling write them.
  *
- * What it is not: it does not decide what is said; announce.c and settle.c do.
+ * What it is not: it does not decide what is said; announce.c and
+ * settle/movements.c do.
  */
 #include "postgres.h"
 

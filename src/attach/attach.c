@@ -2,8 +2,8 @@
  * attach.c
  *		attach(): which tables are watched, and how.
  *
- * What attach() is given is arguments.c's.  The triggers are created
- * here; what they note is capture.c's.
+ * What attach() is given is arguments.c's.  triggers.c creates the triggers;
+ * what they note is capture.c's.
  */
 #include "postgres.h"
 

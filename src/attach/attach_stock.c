@@ -1,7 +1,6 @@
 /*
  * attach_stock.c
- *		attach_stock(), detach_stock() and resync_stock(): tables in which the
- *		application keeps on hand itself.
+ *		attach_stock(): tables in which the application keeps on hand itself.
  *
  * What such a table says is stock_mapping.c's, which changes are noted
  * stock_notes.c's, what follows attached_stock.c's.

@@ -1,7 +1,7 @@
 /*
  * spi_scope.c
- *		Sections of work on the extension's tables: as whom, under which
- *		settings, and in which subtransaction.
+ *		SPI scopes of work on the extension's tables: as whom and under which
+ *		settings; and whether library and SQL objects fit together.
  */
 #include "postgres.h"
 

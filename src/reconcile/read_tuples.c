@@ -7,7 +7,7 @@
  * is new, these are all of its rows, as pending/inserted_rows.c says.  When
  * the order is reconciled they are read there, as they are then, and the
  * mapping's expressions evaluated over them.  That needs a mapping of line and
- * header alone (Mapping.lines_independent).
+ * header alone (Mapping.readable_from_tuples).
  *
  * The header is read where it was noted too, or by the unique index of its
  * key where somebody else inserted it, with the snapshot of the query that

@@ -1,7 +1,7 @@
 /*
  * settling.h
- *		Private to settling; settle.h is what others see.  settle.c leads, stock.c, queue.c,
- *		supply.c, ledger.c, attached_stock.c, lines.c and promises.c do the parts.
+ *		Private to settling; settle.h is what others see.  settle.c leads, the
+ *		other files do the parts: see README.md.
  */
 #ifndef BO_SETTLING_H
 #define BO_SETTLING_H
