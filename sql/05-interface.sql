@@ -7,6 +7,6 @@
 CREATE SCHEMA backorder_internal;
 COMMENT ON SCHEMA backorder_internal IS 'Machinery of the extension backorder. Nothing in it is for users.';
 
--- BO_INTERFACE in src/backorder.h.
+-- BO_INTERFACE in src/base/base.h.
 CREATE FUNCTION backorder_internal.interface() RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT 1';
 COMMENT ON FUNCTION backorder_internal.interface() IS 'What the library and the SQL objects expect of each other. The library refuses what it does not know.';

@@ -32,7 +32,7 @@ COMMENT ON COLUMN backorder.stock.on_hand IS 'Physically present quantity: the s
 COMMENT ON COLUMN backorder.stock.unavailable IS 'On hand, but not to be allocated (quality hold, damaged).';
 COMMENT ON COLUMN backorder.stock.allocated IS 'On hand tied to order lines.';
 COMMENT ON COLUMN backorder.stock.backordered IS 'What order lines wait for.';
-COMMENT ON COLUMN backorder.stock.backordered_held IS 'The part of backordered that belongs to held lines.';
+COMMENT ON COLUMN backorder.stock.backordered_held IS 'What of backordered belongs to lines that may not be served now: held ones, and those that an import recorded and has not settled yet.';
 COMMENT ON COLUMN backorder.stock.on_order IS 'Open quantity of placed purchase order lines.';
 COMMENT ON COLUMN backorder.stock.available IS 'On hand - unavailable - allocated.';
 COMMENT ON COLUMN backorder.stock.promises_stale IS 'True where settling left promises that repromise() has to finish.';

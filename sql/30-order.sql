@@ -121,7 +121,7 @@ COMMENT ON COLUMN backorder.waiting_order.customer IS 'The customer.';
 COMMENT ON COLUMN backorder.waiting_order.since IS 'Since when the order has a waiting line.';
 COMMENT ON COLUMN backorder.waiting_order.last_notified IS 'Per line_id: line, item, ordered, shipped, allocated, backordered and promised_at as last told.';
 
--- What a customer with these lines is told: one entry per line that waits.  push_told() in the library says the same;
+-- What a customer with these lines is told: one entry per line that waits.  bo_push_notified() in the library says the same;
 -- verify() compares the two.
 CREATE FUNCTION backorder_internal.notified(lines backorder.order_line[]) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$

@@ -8,11 +8,11 @@ CREATE TRIGGER apply_movements AFTER INSERT ON backorder.stock_movement
 	REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION backorder_internal.apply_movements();
 
 CREATE FUNCTION backorder_internal.collect_allocated() RETURNS void
-LANGUAGE c AS 'MODULE_PATHNAME', 'bo_collect_dealt';
+LANGUAGE c AS 'MODULE_PATHNAME', 'bo_collect_allocated';
 COMMENT ON FUNCTION backorder_internal.collect_allocated() IS 'Begins to note what settling allocates.';
 
 CREATE FUNCTION backorder_internal.collected_allocated(OUT tenant text, OUT source_id integer, OUT order_key text, OUT line_key text, OUT quantity numeric)
-RETURNS SETOF record LANGUAGE c AS 'MODULE_PATHNAME', 'bo_collected_dealt';
+RETURNS SETOF record LANGUAGE c AS 'MODULE_PATHNAME', 'bo_collected_allocated';
 COMMENT ON FUNCTION backorder_internal.collected_allocated() IS 'What was allocated since collect_allocated().
 tenant, source_id, order_key, line_key: the line.
 quantity: what it got, or lost where negative.';

@@ -127,11 +127,15 @@ note_from_table(Mapping *mapping, char **position, int limit, int64 *orders)
 	{
 		Datum		native[BO_MAX_KEYS];
 
-		*position = bo_key_of_row(mapping, table, row, native);
+		char	   *key = bo_key_of_row(mapping, table, row, native);
+
+		/* Keys that differ only in how they are written may come once for each of their lines. */
+		if (*position == NULL || strcmp(*position, key) != 0)
+			(*orders)++;
+		*position = key;
 		bo_note_whole(bo_note_order(mapping, native));
 	}
-	*orders = n;
-	return n == (uint64) limit;
+	return n >= (uint64) limit;
 }
 
 /*

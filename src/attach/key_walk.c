@@ -90,14 +90,15 @@ bo_read_keys(Mapping *mapping, const char *position, int limit)
 	for (int i = 0; i < mapping->line.nkeys; i++)
 		appendStringInfo(&columns, "%s%s", i ? ", " : "", key_column(mapping, i));
 	initStringInfo(&s);
-	appendStringInfo(&s, "SELECT DISTINCT %s FROM %s WHERE true", columns.data, bo_aliased("line", &mapping->line));
+	/* DISTINCT would take one way of writing a key for all of them; WITH TIES takes all of the last one. */
+	appendStringInfo(&s, "SELECT %s%s FROM %s WHERE true", mapping->key_variants ? "" : "DISTINCT ", columns.data, bo_aliased("line", &mapping->line));
 	for (int i = 0; i < mapping->line.nkeys; i++)
 		appendStringInfo(&s, " AND %s IS NOT NULL", key_column(mapping, i));
 	if (after)
 		append_after(&s, mapping);
 	appendStringInfo(&s, " ORDER BY %s", columns.data);
 	if (limit > 0)
-		appendStringInfo(&s, " LIMIT %d", limit);
+		appendStringInfo(&s, " FETCH FIRST %d ROWS %s", limit, mapping->key_variants ? "WITH TIES" : "ONLY");
 	bo_mapping_run(mapping, &plan, s.data, after ? mapping->line.nkeys : 0, mapping->line.key_type, values, true, "order key");
 	SPI_freeplan(plan);
 	return SPI_processed;
@@ -148,7 +149,7 @@ bo_missing_keys(Mapping *mapping, List *keys)
 		natives = lappend(natives, native);
 	}
 	initStringInfo(&s);
-	appendStringInfoString(&s, "SELECT DISTINCT ");
+	appendStringInfoString(&s, mapping->key_variants ? "SELECT " : "SELECT DISTINCT ");
 	for (int i = 0; i < nkeys; i++)
 	{
 		values[i] = bo_order_key_array(mapping, natives, i);

@@ -41,7 +41,7 @@ PG_FUNCTION_INFO_V1(bo_resync_stock);
 
 /*
  * Makes our own rows agree with each other, where somebody changed them past
- * the extension, under the locks of the noted orders.  What that frees is dealt
+ * the extension, under the locks of the noted orders.  What that frees is allocated
  * by the settlement, and orders are told what they had not been.
  */
 static void

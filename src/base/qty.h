@@ -31,7 +31,7 @@ typedef struct SmallQty
 	uint16		digit;
 } SmallQty;
 
-/* Numbers from - QTY_OWN to QTY_OWN are the module's own (backorder.c): they need no memory, and are near. */
+/* Numbers from - QTY_OWN to QTY_OWN are the module's own (qty.c): they need no memory, and are near. */
 #define QTY_OWN 255
 extern SmallQty bo_own_qty[2 * QTY_OWN + 1];
 extern void bo_qty_init(void);

@@ -15,10 +15,10 @@
 #include "settle/settle.h"
 #include "settle/settling.h"
 
-PG_FUNCTION_INFO_V1(bo_collect_dealt);
-PG_FUNCTION_INFO_V1(bo_collected_dealt);
+PG_FUNCTION_INFO_V1(bo_collect_allocated);
+PG_FUNCTION_INFO_V1(bo_collected_allocated);
 
-/* What the stock functions return; see collect_dealt(). */
+/* What the stock functions return; see collect_allocated(). */
 static bool collecting;
 static MemoryContext allocated_cx;
 static Tuplestorestate *allocated_store;
@@ -51,15 +51,15 @@ bo_allocated_reset(void)
 	allocated_cx = NULL;
 }
 
-/* collect_dealt(): begins to note what settling deals in this transaction. */
+/* collect_allocated(): begins to note what settling allocates in this transaction. */
 Datum
-bo_collect_dealt(PG_FUNCTION_ARGS)
+bo_collect_allocated(PG_FUNCTION_ARGS)
 {
 	MemoryContext old;
 
 	if (allocated_cx != NULL)
 		MemoryContextDelete(allocated_cx);
-	allocated_cx = AllocSetContextCreate(TopTransactionContext, "backorder dealt", ALLOCSET_DEFAULT_SIZES);
+	allocated_cx = AllocSetContextCreate(TopTransactionContext, "backorder allocated", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(allocated_cx);
 	allocated_store = tuplestore_begin_heap(false, false, work_mem);
 	allocated_desc = CreateTemplateTupleDesc(5);
@@ -73,9 +73,9 @@ bo_collect_dealt(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* collected_dealt(): what was dealt since collect_dealt(), and ends collecting. */
+/* collected_allocated(): what was allocated since collect_allocated(), and ends collecting. */
 Datum
-bo_collected_dealt(PG_FUNCTION_ARGS)
+bo_collected_allocated(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	TupleTableSlot *slot;

@@ -18,7 +18,7 @@
 
 /*
  * The application says that more, or less, of a line was shipped.  Takes from
- * the line's allocation, then from what is free; settle_stock() does the rest.
+ * the line's allocation, then from what is free; settle_set() does the rest.
  */
 static void
 ship(SettleState *st, Line *line, Qty difference)

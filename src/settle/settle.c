@@ -175,7 +175,7 @@ settle_all(SettleState *st)
 		bo_apply_change(st, lfirst(lc));
 	settle_set(st);
 
-	BO_POINT("dealt");
+	BO_POINT("allocated");
 	if (request->repromise && request->changes == NIL)
 		for (int i = 0; i < st->nstocks; i++)
 			request->lines_changed += list_length(st->stocks[i]->lines);
@@ -295,7 +295,7 @@ settle_batches(SettleState *st)
 }
 
 /*
- * Applies changes, movements and supply under the stock locks, deals, promises
+ * Applies changes, movements and supply under the stock locks, allocates, promises
  * and writes.  Expects an SPI scope, and the orders of the changes locked; locks
  * stock rows sorted; allocates in the current context.  Raises 40001 where
  * REPEATABLE READ asks for it, and the refusals of class OB; nothing is

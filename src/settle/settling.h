@@ -19,7 +19,7 @@ struct Line
 	bool		rekeyed;		/* the key changes: delete and insert */
 	bool		new_incarnation; /* a new line_id in this settling */
 	bool		joined; 		/* is in its stock's list */
-	bool		rank_changed;	/* rank or want changed by something else than dealing */
+	bool		rank_changed;	/* rank or want changed by something else than allocating */
 	Stock	   *stock;
 	int64		line_id;
 	int32		source_id;
@@ -60,7 +60,7 @@ struct Line
 	bool		refuse_overship;
 };
 
-/* Goods that came in with this settling, in order: what deals are made from. */
+/* Goods that came in with this settling, in order: what is allocated first. */
 typedef struct GoodsIn
 {
 	Movement   *movement;
@@ -115,8 +115,8 @@ struct Stock
 	HTAB	   *joined_rows;	/* line_id of touched lines that have a row */
 	List	   *goods;			/* of GoodsIn */
 	List	   *supplies;		/* of SupplyRow that this settling touches */
-	Qty 		allocated_to_waiting; /* dealt to lines that had been waiting */
-	bool		rank_changed;	/* the queue changed otherwise than by dealing and joining at its end */
+	Qty 		allocated_to_waiting; /* allocated to lines that had been waiting */
+	bool		rank_changed;	/* the queue changed otherwise than by allocating and joining at its end */
 	bool		to_settle;		/* it may have something to take back or to allocate */
 	bool		supply_changed;
 	bool		changed;

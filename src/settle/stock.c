@@ -93,7 +93,7 @@ bo_known_stock(SettleState *st, const StockKey *key)
 	return entry ? entry->stock : NULL;
 }
 
-/* What could be dealt now; negative where more is promised than there is. */
+/* What could be allocated now; negative where more is promised than there is. */
 Qty
 bo_free_quantity(Stock *stock)
 {

@@ -71,7 +71,7 @@ bo_promise(const SupplyProfile *profile, Qty upto, DateADT today, DateADT *date)
 }
 
 /*
- * Is `after` what `before` leaves when the first `dealt` units of both queue
+ * Is `after` what `before` leaves when the first `allocated_now` units of both queue
  * and supply are gone?  Then no promise further down the queue changes.
  */
 bool

@@ -303,6 +303,24 @@ SELECT order_key, live FROM backorder.order_line WHERE item = 'array' ORDER BY o
 SELECT * FROM backorder.verify();
 DROP TABLE arrays;
 
+-- Keys that are equal and written in several ways: each way is an order.
+CREATE TABLE spelt (id numeric, n integer, item text, qty numeric, PRIMARY KEY (id, n));
+INSERT INTO spelt VALUES (1, 1, 'spelt', 1), (1.0, 2, 'spelt', 1), (2.00, 1, 'spelt', 1), (2, 2, 'spelt', 1), (2, 3, 'spelt', 1), (3, 1, 'spelt', 1);
+SELECT backorder.attach('spelt', item => 'item', quantity => 'qty', order_key => 'id', line_key => 'n', import => false) > 0 AS attached;
+CALL backorder.import('spelt', 2);
+SELECT order_key, line_key FROM backorder.order_line WHERE item = 'spelt' ORDER BY order_key, line_key;
+SELECT * FROM backorder.verify();
+CALL backorder.import('spelt', 1);
+SELECT * FROM backorder.verify();
+-- A line that waits for its first settling, though no import is under way, is found.
+BEGIN;
+UPDATE backorder.order_line SET first_allocated = NULL WHERE item = 'spelt' AND order_key = '3';
+SELECT waits_for, rank, why FROM backorder.explain('3', 'spelt');
+SELECT rank, backordered FROM backorder.backlog WHERE item = 'spelt' AND order_key = '3';
+SELECT check_name, object, expected, actual FROM backorder.verify() ORDER BY 1;
+ROLLBACK;
+DROP TABLE spelt;
+
 SET client_min_messages = warning;
 DROP SCHEMA imports CASCADE;
 DROP OWNED BY imports_other;

@@ -1,5 +1,5 @@
 # Errors, cancels, timeouts and SIGKILL at every point of the work: capture, reading the mapping, each statement,
-# under the stock locks, dealt, written, announced. What follows in the same transaction, or session, is right.
+# under the stock locks, allocated, written, announced. What follows in the same transaction, or session, is right.
 # Runs a build of its own with debug points (src/base/debug.c), which is loaded in place of the installed one.
 
 use strict;
@@ -159,7 +159,7 @@ $node->safe_psql('postgres', q{DROP TABLE shop.later});
 
 # A timeout, and a cancel at commit, which has no timeout, in each phase.
 my $order = q{BEGIN; INSERT INTO shop.orders (customer) VALUES ('late'); INSERT INTO shop.lines SELECT max(id), 1, 'A', 3 FROM shop.orders; COMMIT;};
-foreach my $phase ('captured', 'mapping', 'read', 'statement', 'locked', 'dealt', 'written', 'announced')
+foreach my $phase ('captured', 'mapping', 'read', 'statement', 'locked', 'allocated', 'written', 'announced')
 {
 	my $settled = $order =~ s/COMMIT/SET CONSTRAINTS ALL IMMEDIATE; COMMIT/r;
 	my ($status, $out, $err) = $node->psql('postgres', <<"EOS", extra_params => [ '-v', 'ON_ERROR_STOP=0', '-v', 'VERBOSITY=sqlstate' ]);
@@ -183,7 +183,7 @@ EOS
 
 # A backend that dies in each phase takes all of its transaction with it, and nothing of others.
 my $orders = $node->safe_psql('postgres', 'SELECT count(*) FROM shop.orders');
-foreach my $phase ('captured', 'mapping', 'read', 'statement', 'locked', 'dealt', 'written', 'announced')
+foreach my $phase ('captured', 'mapping', 'read', 'statement', 'locked', 'allocated', 'written', 'announced')
 {
 	$node->safe_psql('postgres', q{SELECT backorder.receive('A', 1)});
 	my $received = $node->safe_psql('postgres', q{SELECT on_hand FROM backorder.stock WHERE item = 'A'});
