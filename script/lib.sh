@@ -67,7 +67,7 @@ bo_apt_update() {
 	fi
 }
 
-# Print, one per line, the Debian packages that are missing. With "tests", those the suite needs too.
+# Print, one per line, the Debian packages that are missing. With "tests", those the suite needs too, with "valgrind", that.
 bo_missing() {
 	local nn=NN
 	if [[ $PG_CONFIG =~ ^/usr/lib/postgresql/([0-9]+)/ ]]; then nn=${BASH_REMATCH[1]}; fi
@@ -80,6 +80,7 @@ bo_missing() {
 		perl -MTest::More -e 1 2>/dev/null || echo perl
 		perl -MIPC::Run -e 1 2>/dev/null || echo libipc-run-perl
 	fi
+	if [ "${1:-}" = valgrind ]; then command -v valgrind >/dev/null || echo valgrind; fi
 }
 
 # Print the package of the server's headers: of the version of the server that is installed, if the
@@ -178,10 +179,9 @@ bo_as_server() {
 	fi
 }
 
-# Start the throwaway cluster. The arguments are settings, NAME=VALUE.
-bo_start() {
-	local bin setting
-	bin=$("$PG_CONFIG" --bindir)
+# Make our directory, once.
+bo_scratch() {
+	if [ -n "$BO_TMP" ]; then return; fi
 	BO_USER=$(id -un)
 	# Always below /tmp: a socket's path may have 107 bytes, and the server's user must get there.
 	BO_TMP=$(mktemp -d /tmp/backorder.XXXXXX)
@@ -190,6 +190,13 @@ bo_start() {
 		id postgres >/dev/null 2>&1 || BO_USER=nobody
 		chown "$BO_USER:" "$BO_TMP"
 	fi
+}
+
+# Start the throwaway cluster. The arguments are settings, NAME=VALUE.
+bo_start() {
+	local bin setting
+	bin=$("$PG_CONFIG" --bindir)
+	bo_scratch
 	if [ "${SANITIZE:-}" = 1 ]; then bo_sanitize; fi
 
 	bo_as_server "$bin/initdb" -D "$BO_TMP/data" -U postgres -A trust -E UTF8 --locale=C -N \

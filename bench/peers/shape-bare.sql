@@ -1,0 +1,3 @@
+-- Peer "bare" of a shape: the same INSERTs, nothing else.
+\ir shape.sql
+\ir shape-preload.sql
