@@ -21,15 +21,17 @@
 #include "base/base.h"
 #include "store/store.h"
 
-/* The number of a column; an error where the table has none of that name. */
+/* The number of a column; an error where the table has none of that name.  Asks no catalog, which would be read for each. */
 static AttrNumber
 column_number(Relation rel, const char *name)
 {
-	AttrNumber	attnum = get_attnum(RelationGetRelid(rel), name);
+	TupleDesc	desc = RelationGetDescr(rel);
 
-	if (attnum == InvalidAttrNumber)
-		elog(ERROR, "table %s has no column %s", RelationGetRelationName(rel), name);
-	return attnum;
+	for (int i = 0; i < desc->natts; i++)
+		if (!TupleDescAttr(desc, i)->attisdropped && strcmp(NameStr(TupleDescAttr(desc, i)->attname), name) == 0)
+			return i + 1;
+	elog(ERROR, "table %s has no column %s", RelationGetRelationName(rel), name);
+	return InvalidAttrNumber;
 }
 
 /* Looks for the rows of a source by the index of this name; without it, through the whole table. */
