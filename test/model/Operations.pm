@@ -585,7 +585,7 @@ sub look
 		"n FROM backorder_internal.wanted_purchases('$item', NULL, '') n",
 		map { "v FROM backorder.$_" } "backlog v WHERE item = '$item'", "shortage v WHERE item = '$item'", "pegging v WHERE item = '$item'",
 			"order_status v WHERE order_key = '$order'", "availability v WHERE item = '$item'", "purchases v WHERE item = '$item'",
-			map { "$_ v" } qw(unsourced aging fill_rate import_progress inventory_position)) . '; END $$';
+			map { "$_ v" } qw(unsourced aging fill_rate import_progress)) . '; END $$';
 }
 
 sub take_events { my $self = shift; return 'INSERT INTO model.taken SELECT id FROM backorder.take_events(' . (5 + $self->random(200)) . ')' }
