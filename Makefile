@@ -69,6 +69,11 @@ PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
+# What the library calls of itself is its own: nothing is looked up by name for that when a session loads it.
+ifeq ($(PORTNAME),linux)
+SHLIB_LINK += -Wl,-Bsymbolic
+endif
+
 # Rebuilt each time, as a removed part leaves no newer file behind; replaced only when it differs.
 $(DATA_built): FORCE | sql/
 	@{ printf '%s\n' '\echo Use "CREATE EXTENSION backorder" to load this file. \quit'; \

@@ -39,7 +39,7 @@ names_changed(Datum arg, int cacheid, uint32 hashvalue)
 }
 
 /* The tables and sequences that no user reads or writes.  They lie in a schema of their own. */
-static const char *const internal_relations[] = {"commit_work", "statement_work", "installation", "source_id_seq", "line_id_seq"};
+static const char *const internal_relations[] = {"commit_work", "statement_work", "installation", "source_import", "source_id_seq", "line_id_seq"};
 
 /* The schema of a table or sequence of the extension. */
 static const char *

@@ -187,6 +187,22 @@ row_array(const Building *b, SourceColumn column)
 	return isnull ? NULL : DatumGetArrayTypePCopy(value);
 }
 
+/* Finds out how far the orders of the table are imported. */
+static void
+read_import(Mapping *mapping)
+{
+	static const char *const columns[] = {"state"};
+	SPITupleTable *row;
+	char	   *state;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	row = bo_read_source_row("source_import", "source_import_pkey", mapping->tenant, mapping->source_id, columns, lengthof(columns));
+	PopActiveSnapshot();
+	state = row == NULL ? "imported" : bo_result_text(row, 0, 1);
+	mapping->importing = strcmp(state, "waiting") == 0 || strcmp(state, "importing") == 0;
+	mapping->seen_all = strcmp(state, "imported") == 0 && !mapping->park;
+}
+
 /* Takes from the row what needs no table. */
 static void
 read_row(Building *b)
@@ -197,9 +213,8 @@ read_row(Building *b)
 	mapping->immediate = strcmp(row_text(b, SOURCE_TIMING), "immediate") == 0;
 	mapping->refuse_overship = strcmp(row_text(b, SOURCE_OVERSHIP), "refuse") == 0;
 	mapping->park = strcmp(row_text(b, SOURCE_ON_ERROR), "park") == 0;
-	mapping->detached = bo_result_bool(b->row, 0, SOURCE_DETACHED);
-	mapping->importing = bo_result_bool(b->row, 0, SOURCE_IMPORTING);
-	mapping->seen_all = bo_result_bool(b->row, 0, SOURCE_SEEN_ALL) && !mapping->park;
+	mapping->detached = bo_source_is_detached(b->row, SOURCE_DETACHED_AT);
+	read_import(mapping);
 	for (int i = 0; i < MAPPED_COLUMNS; i++)
 		b->expression[i] = row_text(b, SOURCE_EXPRESSIONS + i);
 	b->joins = row_text(b, SOURCE_JOINS);
@@ -439,6 +454,7 @@ analyze_query(Mapping *mapping)
 	for (int i = 0; i < mapping->nline_keys; i++)
 		mapping->pin_keys |= bo_key_depends_on_settings(mapping->line_key_type[i]);
 	mapping->readable_from_tuples = bo_mapping_reads_tuples(mapping, query);
+	mapping->columns = query->targetList;
 }
 
 /*
@@ -454,10 +470,9 @@ bo_mapping_build(Mapping *mapping)
 	bool		exists;
 
 	bo_spi_begin(&spi);
-	bo_read_source(mapping->source_id, SOURCE_OF_ORDERS);
+	b.row = bo_read_source(mapping->source_id, SOURCE_OF_ORDERS);
 	BO_POINT("loading");
 	old = MemoryContextSwitchTo(mapping->cx);
-	b.row = SPI_tuptable;
 	read_row(&b);
 	exists = resolve_line_table(&b);
 	if (exists)

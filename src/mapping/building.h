@@ -7,7 +7,7 @@
 
 #include "mapping/mapping.h"
 
-/* The columns of BO_READ_SOURCE. */
+/* The columns of backorder.source, as bo_find_source() reads them. */
 typedef enum SourceColumn
 {
 	SOURCE_TENANT = 1,
@@ -26,17 +26,15 @@ typedef enum SourceColumn
 	SOURCE_HEADER_COLUMNS,
 	SOURCE_TIMING,
 	SOURCE_OVERSHIP,
-	SOURCE_DETACHED,
+	SOURCE_DETACHED_AT,
 	SOURCE_JOINS,
 	SOURCE_LINE_KEY_EXPRESSIONS,
 	SOURCE_ON_ERROR,
 	SOURCE_LINE_NAMES,
-	SOURCE_HEADER_NAMES,
-	SOURCE_IMPORTING,
-	SOURCE_SEEN_ALL
+	SOURCE_HEADER_NAMES
 } SourceColumn;
 
-/* The columns of BO_READ_STOCK_SOURCE. */
+/* The columns of backorder.stock_source, as bo_find_source() reads them. */
 typedef enum StockSourceColumn
 {
 	STOCK_SOURCE_TENANT = 1,
@@ -51,7 +49,7 @@ typedef enum StockSourceColumn
 	STOCK_SOURCE_UNAVAILABLE,
 	STOCK_SOURCE_LIVE,
 	STOCK_SOURCE_TIMING,
-	STOCK_SOURCE_DETACHED
+	STOCK_SOURCE_DETACHED_AT
 } StockSourceColumn;
 
 /* How the stock in a table is looked up. */
@@ -85,12 +83,16 @@ typedef struct StockMapping
 
 /* load.c */
 extern void bo_loading_changed(void);
-extern bool bo_find_source(int32 source_id, SourceKind kind);
-extern void bo_read_source(int32 source_id, SourceKind kind);
+extern SPITupleTable *bo_find_source(int32 source_id, SourceKind kind);
+extern SPITupleTable *bo_read_source(int32 source_id, SourceKind kind);
+extern bool bo_source_is_detached(SPITupleTable *row, int detached_at);
 pg_noreturn extern void bo_no_source(int32 source_id);
 extern void bo_free_plan(SPIPlanPtr *plan);
 extern bool bo_load_source(Mapping *mapping, bool (*build) (Mapping *mapping));
 extern Bitmapset *bo_mapping_columns_read(Mapping *mapping, Oid relid);
+
+/* read.c */
+extern Query *bo_mapping_analyze(Mapping *mapping, const char *text);
 
 /* key.c */
 extern char *bo_key_parts_text(const Datum *values, const bool *nulls, const Oid *types, int n);

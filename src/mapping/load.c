@@ -138,27 +138,57 @@ bo_no_source(int32 source_id)
 			 errhint("Its trigger is left over: drop it, or attach the table again. Restore data alone with --disable-triggers.")));
 }
 
+/* By SourceColumn. */
+static const char *const source_columns[] = {
+	"tenant", "source_id", "line_schema", "line_table", "line_relid", "header_schema", "header_table", "header_relid", "order_key", "line_key", "header_key",
+	"item", "quantity", "live", "shipped", "picked", "cancelled", "location", "customer", "priority", "queued_at", "requested_at", "held",
+	"line_columns", "header_columns", "timing", "overship", "detached_at", "joins", "line_key_expressions", "on_error", "line_names", "header_names"
+};
+
+StaticAssertDecl(lengthof(source_columns) == SOURCE_HEADER_NAMES, "each column of a source has its name");
+
+/* By StockSourceColumn. */
+static const char *const stock_source_columns[] = {
+	"tenant", "table_schema", "table_name", "table_relid", "columns", "names", "item", "on_hand", "location", "unavailable", "live", "timing", "detached_at"
+};
+
+StaticAssertDecl(lengthof(stock_source_columns) == STOCK_SOURCE_DETACHED_AT, "each column of a stock source has its name");
+
 /*
- * Reads the row of a source into SPI_tuptable, as it is now even where the
- * transaction's snapshot is older; false where there is none.  Expects an SPI
- * scope.
+ * The row of a source, in the current context, as it is now even where the
+ * transaction's snapshot is older; NULL: there is none.
  */
-bool
+SPITupleTable *
 bo_find_source(int32 source_id, SourceKind kind)
 {
-	Datum		arg = Int32GetDatum(source_id);
-	uint64		n;
+	SPITupleTable *row;
 
 	PushActiveSnapshot(GetLatestSnapshot());
-	n = bo_run_statement(kind == SOURCE_OF_STOCK ? BO_READ_STOCK_SOURCE : BO_READ_SOURCE, NULL, &arg, true);
+	if (kind == SOURCE_OF_STOCK)
+		row = bo_read_source_row("stock_source", "stock_source_id_key", NULL, source_id, stock_source_columns, lengthof(stock_source_columns));
+	else
+		row = bo_read_source_row("source", "source_id_key", NULL, source_id, source_columns, lengthof(source_columns));
 	PopActiveSnapshot();
-	return n > 0;
+	return row;
 }
 
 /* The same, with an error where there is none. */
-void
+SPITupleTable *
 bo_read_source(int32 source_id, SourceKind kind)
 {
-	if (!bo_find_source(source_id, kind))
+	SPITupleTable *row = bo_find_source(source_id, kind);
+
+	if (row == NULL)
 		bo_no_source(source_id);
+	return row;
+}
+
+/* Is the source of a row detached?  detached_at: the number of that column. */
+bool
+bo_source_is_detached(SPITupleTable *row, int detached_at)
+{
+	bool		isnull;
+
+	(void) bo_result(row, 0, detached_at, &isnull);
+	return !isnull;
 }

@@ -175,12 +175,11 @@ bo_source_identity(int32 source_id)
 	bool		isnull;
 
 	bo_spi_begin(&spi);
-	bo_read_source(source_id, SOURCE_OF_ORDERS);
-	row = SPI_tuptable;
+	row = bo_read_source(source_id, SOURCE_OF_ORDERS);
 	MemoryContextSwitchTo(cx);
 	mapping->source_id = source_id;
 	mapping->tenant = bo_result_text(row, 0, SOURCE_TENANT);
-	mapping->detached = bo_result_bool(row, 0, SOURCE_DETACHED);
+	mapping->detached = bo_source_is_detached(row, SOURCE_DETACHED_AT);
 	mapping->park = strcmp(bo_result_text(row, 0, SOURCE_ON_ERROR), "park") == 0;
 	mapping->line.name = quote_qualified_identifier(bo_result_text(row, 0, SOURCE_LINE_SCHEMA), bo_result_text(row, 0, SOURCE_LINE_TABLE));
 	mapping->line.relid = bo_resolve_table(DatumGetObjectId(bo_result(row, 0, SOURCE_LINE_RELID, &isnull)),

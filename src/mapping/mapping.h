@@ -105,6 +105,7 @@ typedef struct Mapping
 	uint32		version;		/* which loading of a mapping this is: no two have the same */
 	bool		readable_from_tuples; /* an order can be read from its rows; see read_tuples.c */
 	Oid			header_index;	/* then: the unique one of the header's key */
+	List	   *columns;		/* then: those of the queries, analyzed, of TargetEntry */
 	struct TupleRead *tuple_read; /* how; NULL: not made, or in use */
 	SPIPlanPtr	plans[5];		/* by MappingScope */
 	SPIPlanPtr	stock_keys_plan;
@@ -190,7 +191,6 @@ extern void bo_mapping_evaluate(Mapping *mapping, const char *what, void (*func)
 extern MappedLine *bo_mapped_line(Mapping *mapping, const Datum *values, const bool *nulls, char *order_key);
 extern void bo_check_mapped_line(Mapping *mapping, MappedLine *line);
 extern void bo_mapping_run(Mapping *mapping, SPIPlanPtr *plan, const char *query, int nargs, Oid *types, Datum *values, bool custom, const char *what);
-extern Query *bo_mapping_analyze(Mapping *mapping, const char *text);
 extern int	bo_allow_all_plans(void);
 
 /* key.c */

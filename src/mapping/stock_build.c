@@ -102,17 +102,16 @@ build_queries(Mapping *mapping, const StockExpressions *given)
 
 /* Takes from the source's row what the mapping says; false where the table does not exist any more. */
 static bool
-read_row(Mapping *mapping, StockExpressions *given)
+read_row(Mapping *mapping, SPITupleTable *row, StockExpressions *given)
 {
 	StockMapping *stock = mapping->stock;
-	SPITupleTable *row = SPI_tuptable;
 	bool		isnull;
 	Oid			known = DatumGetObjectId(bo_result(row, 0, STOCK_SOURCE_RELID, &isnull));
 	Oid			relid = bo_resolve_table(known, bo_result_text(row, 0, STOCK_SOURCE_SCHEMA), bo_result_text(row, 0, STOCK_SOURCE_TABLE), mapping->source_id);
 
 	mapping->tenant = bo_result_text(row, 0, STOCK_SOURCE_TENANT);
 	mapping->immediate = strcmp(bo_result_text(row, 0, STOCK_SOURCE_TIMING), "immediate") == 0;
-	mapping->detached = bo_result_bool(row, 0, STOCK_SOURCE_DETACHED);
+	mapping->detached = bo_source_is_detached(row, STOCK_SOURCE_DETACHED_AT);
 	if (!OidIsValid(relid))
 		return false;
 	mapping->owner = bo_relation_owner(relid);
@@ -141,6 +140,7 @@ bool
 bo_stock_mapping_build(Mapping *mapping)
 {
 	StockExpressions given;
+	SPITupleTable *row;
 	SpiScope	spi;
 	MemoryContext old;
 	bool		exists;
@@ -148,9 +148,9 @@ bo_stock_mapping_build(Mapping *mapping)
 	if (mapping->stock == NULL)
 		mapping->stock = MemoryContextAllocZero(CacheMemoryContext, sizeof(StockMapping));
 	bo_spi_begin(&spi);
-	bo_read_source(mapping->source_id, SOURCE_OF_STOCK);
+	row = bo_read_source(mapping->source_id, SOURCE_OF_STOCK);
 	old = MemoryContextSwitchTo(mapping->cx);
-	exists = read_row(mapping, &given);
+	exists = read_row(mapping, row, &given);
 	if (exists)
 	{
 		build_queries(mapping, &given);

@@ -30,15 +30,17 @@ bool
 bo_stock_attached(int32 source_id, Oid *relid)
 {
 	SpiScope	spi;
+	SPITupleTable *row;
 	bool		found;
 	bool		isnull;
 
 	*relid = InvalidOid;
 	bo_spi_begin(&spi);
-	found = bo_find_source(source_id, SOURCE_OF_STOCK) && !bo_result_bool(SPI_tuptable, 0, STOCK_SOURCE_DETACHED);
+	row = bo_find_source(source_id, SOURCE_OF_STOCK);
+	found = row != NULL && !bo_source_is_detached(row, STOCK_SOURCE_DETACHED_AT);
 	if (found)
-		*relid = bo_resolve_table(DatumGetObjectId(bo_result(SPI_tuptable, 0, STOCK_SOURCE_RELID, &isnull)),
-								  bo_result_text(SPI_tuptable, 0, STOCK_SOURCE_SCHEMA), bo_result_text(SPI_tuptable, 0, STOCK_SOURCE_TABLE), source_id);
+		*relid = bo_resolve_table(DatumGetObjectId(bo_result(row, 0, STOCK_SOURCE_RELID, &isnull)),
+								  bo_result_text(row, 0, STOCK_SOURCE_SCHEMA), bo_result_text(row, 0, STOCK_SOURCE_TABLE), source_id);
 	bo_spi_end(&spi);
 	return found;
 }
@@ -50,12 +52,14 @@ bo_stock_table_name(int32 source_id)
 	MemoryContext cx = CurrentMemoryContext;
 	SpiScope	spi;
 	char	   *name = psprintf("source %d", source_id);
+	SPITupleTable *row;
 
 	bo_spi_begin(&spi);
-	if (bo_find_source(source_id, SOURCE_OF_STOCK))
+	row = bo_find_source(source_id, SOURCE_OF_STOCK);
+	if (row != NULL)
 	{
 		MemoryContextSwitchTo(cx);
-		name = quote_qualified_identifier(bo_result_text(SPI_tuptable, 0, STOCK_SOURCE_SCHEMA), bo_result_text(SPI_tuptable, 0, STOCK_SOURCE_TABLE));
+		name = quote_qualified_identifier(bo_result_text(row, 0, STOCK_SOURCE_SCHEMA), bo_result_text(row, 0, STOCK_SOURCE_TABLE));
 	}
 	bo_spi_end(&spi);
 	return name;

@@ -109,7 +109,11 @@ bo_watch_load(Mapping *mapping)
 	uint64		n;
 
 	PushActiveSnapshot(GetLatestSnapshot());
-	n = bo_run_statement(BO_READ_WATCHED, NULL, &arg, true);
+	/* Mostly there is nothing, and to find that out costs less than the statement. */
+	if (bo_read_source_row("source_watch", "source_watch_pkey", mapping->tenant, mapping->source_id, NULL, 0) == NULL)
+		n = 0;
+	else
+		n = bo_run_statement(BO_READ_WATCHED, NULL, &arg, true);
 	PopActiveSnapshot();
 	MemoryContextSwitchTo(cx);	/* SPI leaves its own */
 	rows = SPI_tuptable;

@@ -108,16 +108,15 @@ prepare_header_keys(Mapping *mapping, struct TupleRead *read)
 static struct TupleRead *
 prepare_to_read(Mapping *mapping)
 {
-	Query	   *query = bo_mapping_analyze(mapping, mapping->queries[MAPPING_ALL]);
 	MemoryContext cx = AllocSetContextCreate(CurrentMemoryContext, "backorder written orders", ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(cx);
 	struct TupleRead *read = palloc0(sizeof(struct TupleRead));
 	ListCell   *lc;
 
 	read->cx = cx;
-	read->pin = mapping->pin_keys || bo_depends_on_settings((Node *) query->targetList);
-	read->columns = palloc(sizeof(ExprState *) * list_length(query->targetList));
-	foreach(lc, query->targetList)
+	read->pin = mapping->pin_keys || bo_depends_on_settings((Node *) mapping->columns);
+	read->columns = palloc(sizeof(ExprState *) * list_length(mapping->columns));
+	foreach(lc, mapping->columns)
 	{
 		/* A copy, as constants stay where they are. */
 		Node	   *column = bind_columns(copyObject((Node *) ((TargetEntry *) lfirst(lc))->expr), NULL);

@@ -287,14 +287,6 @@ const Statement bo_statements[] = {
 	"DELETE FROM backorder.waiting_order w USING given_last_notified g WHERE w.ctid = g.tid"},
 
 	/* sources */
-	[BO_READ_SOURCE] = {-1, 1, {INT4OID},
-		"SELECT s.tenant, s.source_id, s.line_schema, s.line_table, s.line_relid, s.header_schema, s.header_table, s.header_relid, "
-		"s.order_key, s.line_key, s.header_key, s.item, s.quantity, s.live, s.shipped, s.picked, s.cancelled, s.location, s.customer, "
-		"s.priority, s.queued_at, s.requested_at, s.held, s.line_columns, s.header_columns, s.timing, s.overship, s.detached_at IS NOT NULL, "
-		"s.joins, s.line_key_expressions, s.on_error, s.line_names, s.header_names, "
-		"EXISTS (SELECT FROM backorder_internal.source_import i WHERE i.source_id = s.source_id AND i.state IN ('waiting', 'importing')), "
-		"NOT EXISTS (SELECT FROM backorder_internal.source_import i WHERE i.source_id = s.source_id AND i.state <> 'imported') "
-	"FROM backorder.source s WHERE s.source_id = $1"},
 	[BO_ADD_SOURCE] = {-1, 32, {TEXTOID, INT4OID, SOURCE_TYPES},
 		"INSERT INTO backorder.source (tenant, source_id, " SOURCE_COLUMNS ") "
 	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)"},
@@ -312,9 +304,6 @@ const Statement bo_statements[] = {
 	"DELETE FROM backorder.source_watch WHERE tenant = $1 AND source_id = $2"},
 	[BO_READ_SOURCES] = {-1, 0, {0},
 	"SELECT s.source_id FROM backorder.source s WHERE s.detached_at IS NULL"},
-	[BO_READ_STOCK_SOURCE] = {-1, 1, {INT4OID},
-		"SELECT c.tenant, c.table_schema, c.table_name, c.table_relid, c.columns, c.names, c.item, c.on_hand, c.location, c.unavailable, "
-	"c.live, c.timing, c.detached_at IS NOT NULL FROM backorder.stock_source c WHERE c.source_id = $1"},
 	[BO_READ_STOCK_SOURCE_BY_TABLE] = {-1, 3, {OIDOID, TEXTOID, TEXTOID},
 		"SELECT c.source_id, c.tenant, c.detached_at IS NOT NULL FROM backorder.stock_source c "
 		"WHERE (c.table_schema = $2 AND c.table_name = $3) OR c.table_relid = $1 "

@@ -103,6 +103,9 @@ extern void bo_heap_init(void);
 extern BoDeferredIndex *bo_deferred_index(void);
 extern void bo_deferred_index_flush(BoDeferredIndex *deferred);
 
+/* read_rows.c */
+extern SPITupleTable *bo_read_source_row(const char *table, const char *index, const char *tenant, int32 source_id, const char *const *columns, int n);
+
 /* run_statement.c */
 extern uint64 bo_run_statement(BoStatement statement, BoRows *rows, const Datum *args, bool read_only);
 extern void bo_flush_rows(BoStatement statement, BoRows *rows);
