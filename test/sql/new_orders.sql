@@ -253,8 +253,10 @@ COMMIT;
 SELECT recorded('part', '20');
 CALL twice($$DELETE FROM part WHERE header_id IN (20, 21)$$);
 CALL twice($$DELETE FROM header WHERE id IN (20, 21)$$);
-UPDATE backorder.order_line SET queued_at = '1990-01-01' WHERE order_key IN ('20', '21');
-SELECT lines, orders FROM backorder.compact('2000-01-01');
+UPDATE backorder.order_line SET queued_at = '1990-01-01' WHERE order_key IN ('20', '21') AND source_id IN (SELECT source_id FROM backorder.source WHERE line_schema = 'new_orders');
+SELECT count(*) FROM backorder.compact('2000-01-01');
+SELECT s.line_table, o.order_key FROM backorder.sales_order o JOIN backorder.source s USING (source_id)
+WHERE s.line_schema = 'new_orders' AND o.order_key IN ('20', '21') ORDER BY 1, 2;
 BEGIN;
 CALL twice($$INSERT INTO header VALUES (20, 'Max')$$);
 CALL twice($$INSERT INTO part VALUES (20, 3, 'c', 1)$$);
