@@ -16,7 +16,7 @@ EXTVERSION := $(shell sed -n "s/^default_version *= *'\([^']*\)'.*/\1/p" $(TOP)/
 
 # One folder of src/ a layer; a file of src/ itself is the top floor. See CONTRIBUTING.md.
 SOURCES := $(sort $(wildcard $(TOP)/src/*.c $(TOP)/src/*/*.c))
-HEADERS := $(wildcard $(TOP)/src/*/*.h)
+PRIVATE_HEADERS := $(wildcard $(TOP)/src/*/*.h)
 OBJS := $(patsubst $(TOP)/%.c,%.o,$(SOURCES))
 PG_CPPFLAGS = -I$(TOP)/src
 
@@ -75,21 +75,20 @@ SHLIB_LINK += -Wl,-Bsymbolic
 endif
 
 # Rebuilt each time, as a removed part leaves no newer file behind; replaced only when it differs.
-$(DATA_built): FORCE | sql/
+$(DATA_built): FORCE
+	@mkdir -p $(@D)
 	@{ printf '%s\n' '\echo Use "CREATE EXTENSION backorder" to load this file. \quit'; \
 	  for part in $(SQL_PARTS); do printf '\n-- %s\n\n' "sql/$${part##*/}"; cat $$part || exit 1; done; } > $@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@ && echo "built $@"; fi
 
 # Objects depend on every header, and on what they were compiled for and with.
-$(OBJS) $(OBJS:.o=.bc): $(HEADERS) src/.flags | $(sort $(dir $(OBJS)))
+$(OBJS) $(OBJS:.o=.bc): $(PRIVATE_HEADERS) src/.flags
 
-src/.flags: FORCE | src/
+# In a VPATH build the folders are to be made, too.
+src/.flags: FORCE
+	@mkdir -p $(sort $(dir $(OBJS)))
 	@printf '%s\n' '$(VERSION) $(OBJS)' '$(CC) $(CPPFLAGS) $(CFLAGS)' > $@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
-
-# The directories of a VPATH build.
-$(sort sql/ src/ $(dir $(OBJS))):
-	mkdir -p $@
 
 # Calls and includes go down the floors of the house only.
 arrows: $(OBJS)
