@@ -97,11 +97,11 @@ COMMENT ON COLUMN backorder.allocation.line_id IS 'The line.';
 COMMENT ON COLUMN backorder.allocation.item IS 'The item.';
 COMMENT ON COLUMN backorder.allocation.location IS 'The location.';
 COMMENT ON COLUMN backorder.allocation.quantity IS 'Signed change of the allocation.';
-COMMENT ON COLUMN backorder.allocation.cause IS 'Kind of the movement that the goods came from or went with; released: it came from other order lines, or went to them; decrease, cancelled, requeued: the line itself changed; taken back: less stock than promised.';
+COMMENT ON COLUMN backorder.allocation.cause IS 'Kind of the movement that the goods came from or went with; released: it came from other order lines, or went to them; decrease, cancelled, requeued: the line itself changed; taken back: less stock than promised; mended: resync() gave back what the line cannot have.';
 COMMENT ON COLUMN backorder.allocation.movement_id IS 'The movement, where there is one.';
 COMMENT ON COLUMN backorder.allocation.po_id IS 'Purchase order from which the goods came.';
 COMMENT ON COLUMN backorder.allocation.po_line_no IS 'Line of that purchase order.';
-COMMENT ON COLUMN backorder.allocation.allocated_at IS 'When.';
+COMMENT ON COLUMN backorder.allocation.allocated_at IS 'When the transaction that wrote it began.';
 
 CREATE TABLE backorder.waiting_order (
 	tenant text COLLATE "C" NOT NULL DEFAULT '',

@@ -28,7 +28,7 @@ COMMENT ON COLUMN backorder.event.type IS 'backordered, promised, delayed, advan
 COMMENT ON COLUMN backorder.event.payload IS 'What a message needs: order, customer, and per line item, ordered, allocated, backordered, promise before and after.';
 COMMENT ON COLUMN backorder.event.source_id IS 'The attached table that the order is in.';
 COMMENT ON COLUMN backorder.event.customer IS 'The customer.';
-COMMENT ON COLUMN backorder.event.created_at IS 'When.';
+COMMENT ON COLUMN backorder.event.created_at IS 'When the transaction that wrote it began.';
 COMMENT ON COLUMN backorder.event.generation IS 'Which life of the database wrote it: grows when a dump is restored, because transaction numbers start again.';
 COMMENT ON COLUMN backorder.event.xid IS 'The next transaction number when it was written: what take_events() orders by.';
 

@@ -2,7 +2,7 @@
 
 CREATE PROCEDURE backorder.import(line_table regclass, batch integer DEFAULT 1000)
 LANGUAGE c AS 'MODULE_PATHNAME', 'bo_import';
-COMMENT ON PROCEDURE backorder.import(regclass, integer) IS 'Records the orders of a table that was attached with import => false, or reconciles all orders of an attached table, in batches that commit one by one, in READ COMMITTED. What its caller did before is committed first. Cancelled, or called again after a crash, it goes on where it was; two at once take turns.
+COMMENT ON PROCEDURE backorder.import(regclass, integer) IS 'Records the orders of a table that was attached with import => false, or reconciles all orders of an attached table, in batches that commit one by one, in READ COMMITTED. What its caller did before is committed first. Called again after a cancel or a crash, it goes on where it was; two calls at once take turns.
 line_table: the table.
 batch: how many orders a batch has.';
 

@@ -249,7 +249,7 @@ BEGIN
 	allocations := backorder_internal.compact_ledger(p_before, p_tenant, items, locations);
 	events := backorder_internal.compact_events(p_before, p_tenant);
 END $$;
-COMMENT ON FUNCTION backorder.compact(timestamptz, text, integer) IS 'Folds what was applied before a moment: movements into one opening per item and location, ledger rows into their lines. Removes lines that the application deleted, orders that their table has no line of any more, and events that every consumer has taken. Folded movements lose their references.
+COMMENT ON FUNCTION backorder.compact(timestamptz, text, integer) IS 'Folds what was applied before a moment: movements into one opening per item and location, ledger rows into their lines. Removes lines that the application deleted, orders of which their table has no line any more, and events that every consumer has taken. Folded movements lose their references.
 before: the moment.
 tenant: company or stock pool.
 places: so many items and locations at most, so that orders wait for less; NULL: all. Call it again until nothing is left.

@@ -120,7 +120,7 @@ BEGIN
 		RETURN NEXT;
 	END IF;
 END $$;
-COMMENT ON FUNCTION backorder.explain(text, regclass) IS 'Per line of an order: what it has and waits for, and why. Of an order of which nothing is recorded, as one that is not live, it says what its table says.
+COMMENT ON FUNCTION backorder.explain(text, regclass) IS 'Per line of an order: what it has and waits for, and why. If nothing is recorded of the order, for example because it is not live, it says what the table of the order says.
 order_key: key of the order.
 source: its table; NULL: all that have an order of that key.
 source_: the table.
