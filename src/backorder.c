@@ -7,21 +7,6 @@
 
 #include <limits.h>
 
-#include "access/transam.h"
-#include "catalog/pg_type.h"
-#include "common/hashfn.h"
-#include "fmgr.h"
-#include "funcapi.h"
-#include "miscadmin.h"
-#include "pgtime.h"
-#include "utils/datum.h"
-#include "utils/guc.h"
-#include "utils/hsearch.h"
-#include "utils/inval.h"
-#include "utils/lsyscache.h"
-#include "utils/memutils.h"
-#include "utils/snapmgr.h"
-#include "utils/tuplestore.h"
 #include "utils/xid8.h"
 
 #include "announce/announce.h"

@@ -11,8 +11,6 @@
 #include "postgres.h"
 
 #include "commands/async.h"
-#include "miscadmin.h"
-#include "utils/hsearch.h"
 #include "utils/memutils.h"
 
 #include "announce/announce.h"

@@ -4,23 +4,7 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "access/xact.h"
-#include "catalog/pg_class.h"
-#include "catalog/pg_operator.h"
-#include "funcapi.h"
-#include "miscadmin.h"
-#include "nodes/parsenodes.h"
-#include "nodes/plannodes.h"
-#include "storage/lmgr.h"
 #include "utils/inval.h"
-#include "utils/lsyscache.h"
-#include "utils/memutils.h"
-#include "utils/plancache.h"
-#include "utils/snapmgr.h"
-#include "utils/syscache.h"
-#include "utils/tuplestore.h"
-#include "utils/typcache.h"
 
 #include "attach/attachment.h"
 #include "base/base.h"

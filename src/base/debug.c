@@ -28,8 +28,6 @@
 
 #include "miscadmin.h"
 #include "storage/latch.h"
-#include "utils/fmgrprotos.h"
-#include "utils/guc.h"
 #include "utils/wait_event.h"
 
 char	   *bo_debug_stock_rule;

@@ -6,19 +6,6 @@
 
 #include <limits.h>
 
-#include "access/transam.h"
-#include "catalog/pg_type.h"
-#include "fmgr.h"
-#include "funcapi.h"
-#include "miscadmin.h"
-#include "pgtime.h"
-#include "utils/guc.h"
-#include "utils/lsyscache.h"
-#include "utils/memutils.h"
-#include "utils/snapmgr.h"
-#include "utils/tuplestore.h"
-#include "utils/xid8.h"
-
 #include "base/base.h"
 
 SmallQty	bo_own_qty[2 * QTY_OWN + 1];

@@ -6,19 +6,7 @@
 
 #include <limits.h>
 
-#include "access/transam.h"
-#include "catalog/pg_type.h"
-#include "fmgr.h"
-#include "funcapi.h"
-#include "miscadmin.h"
-#include "pgtime.h"
 #include "utils/datetime.h"
-#include "utils/guc.h"
-#include "utils/lsyscache.h"
-#include "utils/memutils.h"
-#include "utils/snapmgr.h"
-#include "utils/tuplestore.h"
-#include "utils/xid8.h"
 
 #include "base/base.h"
 #include "base/settings.h"

@@ -8,23 +8,6 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "access/table.h"
-#include "access/tableam.h"
-#include "catalog/partition.h"
-#include "commands/trigger.h"
-#include "executor/executor.h"
-#include "miscadmin.h"
-#include "storage/bufmgr.h"
-#include "utils/datum.h"
-#include "utils/guc.h"
-#include "utils/hsearch.h"
-#include "utils/inval.h"
-#include "utils/lsyscache.h"
-#include "utils/memutils.h"
-#include "utils/rel.h"
-#include "utils/snapmgr.h"
-
 #include "announce/announce.h"
 #include "base/base.h"
 #include "capture/capture.h"

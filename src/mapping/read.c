@@ -8,15 +8,9 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "parser/analyze.h"
-#include "parser/parser.h"
 #include "utils/acl.h"
-#include "utils/guc.h"
-#include "utils/lsyscache.h"
-#include "utils/snapmgr.h"
 
 #include "base/base.h"
 #include "mapping/building.h"

@@ -10,13 +10,7 @@
  */
 #include "postgres.h"
 
-#include "access/table.h"
-#include "executor/tuptable.h"
-#include "nodes/parsenodes.h"
-#include "nodes/primnodes.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
-#include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #include "base/base.h"

@@ -8,12 +8,8 @@
  */
 #include "postgres.h"
 
-#include "common/hashfn.h"
 #include "utils/datum.h"
-#include "utils/guc.h"
-#include "utils/hsearch.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 
 #include "base/base.h"
 #include "mapping/mapping.h"

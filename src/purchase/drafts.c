@@ -9,9 +9,6 @@
  */
 #include "postgres.h"
 
-#include "executor/spi.h"
-#include "utils/memutils.h"
-
 #include "base/base.h"
 #include "purchase/planning.h"
 #include "store/store.h"

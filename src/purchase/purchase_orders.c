@@ -4,13 +4,7 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
-#include "commands/trigger.h"
-#include "funcapi.h"
-#include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
-#include "utils/snapmgr.h"
 
 #include "base/base.h"
 #include "purchase/inputs.h"

@@ -9,7 +9,6 @@
  */
 #include "postgres.h"
 
-#include "utils/hsearch.h"
 #include "utils/snapmgr.h"
 
 #include "base/base.h"

@@ -5,11 +5,6 @@
  */
 #include "postgres.h"
 
-#include "commands/async.h"
-#include "miscadmin.h"
-#include "utils/hsearch.h"
-#include "utils/memutils.h"
-
 #include "announce/announce.h"
 #include "settle/settle.h"
 #include "settle/settling.h"

@@ -8,13 +8,6 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
-#include "executor/executor.h"
-#include "funcapi.h"
-#include "miscadmin.h"
-#include "utils/memutils.h"
-#include "utils/tuplestore.h"
-
 #include "base/base.h"
 #include "settle/settle.h"
 #include "settle/settling.h"

@@ -5,10 +5,6 @@
  */
 #include "postgres.h"
 
-#include "miscadmin.h"
-#include "utils/hsearch.h"
-#include "utils/memutils.h"
-
 #include "announce/announce.h"
 #include "base/base.h"
 #include "base/json.h"

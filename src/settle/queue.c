@@ -8,9 +8,6 @@
  */
 #include "postgres.h"
 
-#include "utils/builtins.h"
-#include "utils/hsearch.h"
-
 #include "base/base.h"
 #include "settle/settle.h"
 #include "settle/settling.h"

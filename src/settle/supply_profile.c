@@ -7,8 +7,6 @@
  */
 #include "postgres.h"
 
-#include "utils/datetime.h"
-
 #include "base/base.h"
 #include "settle/settling.h"
 

@@ -7,8 +7,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
-
 #include "base/base.h"
 #include "store/columns.h"
 #include "store/heap.h"

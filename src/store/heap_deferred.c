@@ -14,11 +14,7 @@
 #include "access/genam.h"
 #include "access/table.h"
 #include "catalog/index.h"
-#include "catalog/pg_type.h"
-#include "executor/executor.h"
 #include "miscadmin.h"
-#include "utils/memutils.h"
-#include "utils/rel.h"
 
 #include "base/base.h"
 #include "store/heap.h"

@@ -6,10 +6,7 @@
 #include "postgres.h"
 
 #include "access/table.h"
-#include "fmgr.h"
 #include "funcapi.h"
-#include "utils/rel.h"
-#include "utils/tuplestore.h"
 
 #include "base/base.h"
 #include "store/heap.h"

@@ -11,12 +11,8 @@
 #include "postgres.h"
 
 #include "access/heapam.h"
-#include "access/tableam.h"
 #include "executor/executor.h"
-#include "utils/memutils.h"
-#include "utils/rel.h"
 #include "utils/snapmgr.h"
-#include "utils/tuplestore.h"
 
 #include "base/base.h"
 #include "store/columns.h"

@@ -6,7 +6,6 @@
  */
 #include "postgres.h"
 
-#include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
 #include "base/base.h"

@@ -9,8 +9,6 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
-
 #include "store/columns.h"
 #include "store/statements.h"
 #include "store/store.h"
