@@ -247,6 +247,7 @@ renew_line(SettleState *st, LineChange *change)
 			bo_add_movement(st, old->stock, bo_next_movement_id(), "shipment", qty_neg(shipped), qty_zero, old->line_id, NULL);
 	}
 	keep_returned(st, line);
+	wait_for_first_settling(st, change, line);
 }
 
 /* A recorded line that left the application, or is not live any more. */

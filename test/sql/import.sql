@@ -346,6 +346,19 @@ SELECT aggregateid, type, payload -> 'lines' -> 0 ->> 'line' AS line FROM backor
 SELECT * FROM backorder.verify();
 DROP TABLE early;
 
+-- Lines that are left from an attachment before, as they had shipped, are settled by rank like any other.
+CREATE TABLE returned (id integer PRIMARY KEY, item text, qty numeric, shipped numeric NOT NULL DEFAULT 0, urgency integer);
+INSERT INTO returned SELECT o, 'returned', 10, 2, o FROM generate_series(1, 4) o;
+INSERT INTO backorder.stock_movement (tenant, item, kind, quantity) VALUES ('returned', 'returned', 'opening', 20);
+SELECT backorder.attach('returned', item => 'item', quantity => 'qty', shipped => 'shipped', tenant => 'returned') > 0 AS attached;
+SELECT backorder.detach('returned');
+SELECT order_key, shipped, allocated, live FROM backorder.order_line WHERE tenant = 'returned' ORDER BY 1;
+SELECT backorder.attach('returned', item => 'item', quantity => 'qty', shipped => 'shipped', priority => 'urgency', tenant => 'returned', import => false) > 0 AS attached;
+CALL backorder.import('returned', 1);
+SELECT order_key, shipped, allocated, first_allocated, backordered FROM backorder.order_line WHERE tenant = 'returned' ORDER BY 1;
+SELECT * FROM backorder.verify();
+DROP TABLE returned;
+
 SET client_min_messages = warning;
 DROP SCHEMA imports CASCADE;
 DROP OWNED BY imports_other;
