@@ -238,6 +238,7 @@ take_line(int i, const Datum *values, const bool *nulls, void *arg)
 	line->shipped = qty_copy(values[LINE_SHIPPED]);
 	line->allocated = qty_copy(values[LINE_ALLOCATED]);
 	line->backordered = qty_copy(values[LINE_BACKORDERED]);
+	line->unsettled = nulls[LINE_FIRST_ALLOCATED];
 	line->has_promised_at = !nulls[LINE_PROMISED_AT];
 	line->promised_at = line->has_promised_at ? DatumGetDateADT(values[LINE_PROMISED_AT]) : 0;
 	line->has_first_promised_at = !nulls[LINE_FIRST_PROMISED_AT];

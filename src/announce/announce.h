@@ -21,6 +21,7 @@ typedef struct LineState
 	Qty			shipped;
 	Qty			allocated;
 	Qty			backordered;
+	bool		unsettled;		/* an import recorded the line only: nothing is said of it before it is settled */
 	bool		has_promised_at;
 	bool		has_first_promised_at;
 	DateADT		promised_at;

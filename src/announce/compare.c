@@ -51,6 +51,8 @@ bo_event_kinds(const Comparison *c)
 	int			gained = qty_cmp(covered, c->old_covered);
 	bits32		kinds = 0;
 
+	if (now != NULL && now->unsettled)
+		return 0;
 	if (qty_sign(backordered) > 0 && (was == NULL || (more > 0 && gained >= 0)))
 		kinds |= 1 << EVENT_BACKORDERED;
 	if (more > 0 && gained < 0)

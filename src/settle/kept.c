@@ -39,6 +39,7 @@ bo_announce_settled(List *changes)
 			.shipped = line->shipped,
 			.allocated = line->allocated,
 			.backordered = qty_sub(line->open, line->allocated),
+			.unsettled = line->first_allocated == NULL,
 			.has_promised_at = line->has_promised_at,
 			.promised_at = line->promised_at,
 			.has_first_promised_at = line->has_first_promised_at,

@@ -78,7 +78,7 @@ release_excess(SettleState *st, Line *line, const char *cause)
 /*
  * A line that an import records waits for its first settling, which is by rank
  * when all are recorded: until then first_allocated is NULL.  What is held,
- * picked or done with has nothing to wait for.
+ * picked or done with, or got back what it had shipped, has nothing to wait for.
  */
 static void
 wait_for_first_settling(SettleState *st, const LineChange *change, Line *line)
@@ -197,8 +197,8 @@ update_line(SettleState *st, LineChange *change)
 		line->rank_changed = true;
 	take_values(st, change, line);
 	release_excess(st, line, "decrease");
-	wait_for_first_settling(st, change, line);
 	keep_returned(st, line);
+	wait_for_first_settling(st, change, line);
 	if (qty_cmp(bo_waits_for(line), line->old_backordered) != 0)
 		line->rank_changed = true;
 }
@@ -247,6 +247,7 @@ renew_line(SettleState *st, LineChange *change)
 			bo_add_movement(st, old->stock, bo_next_movement_id(), "shipment", qty_neg(shipped), qty_zero, old->line_id, NULL);
 	}
 	keep_returned(st, line);
+	wait_for_first_settling(st, change, line);
 }
 
 /* A recorded line that left the application, or is not live any more. */

@@ -321,6 +321,44 @@ SELECT check_name, object, expected, actual FROM backorder.verify() ORDER BY 1;
 ROLLBACK;
 DROP TABLE spelt;
 
+-- The application changes lines that are recorded and not settled yet.  What one had shipped comes back to it, and it waits for
+-- nothing; another grows, one is new.  Nobody is told of what is not settled.
+CREATE TABLE early (id integer, n integer, item text, qty numeric, shipped numeric NOT NULL DEFAULT 0, urgency integer, PRIMARY KEY (id, n));
+INSERT INTO early SELECT o, 1, 'early', 10, 8, o FROM generate_series(1, 4) o;
+UPDATE early SET qty = 'NaN' WHERE id = 4;
+INSERT INTO backorder.stock_movement (tenant, item, kind, quantity) VALUES ('early', 'early', 'opening', 20);
+SELECT backorder.attach('early', item => 'item', quantity => 'qty', order_key => 'id', line_key => 'n', shipped => 'shipped', priority => 'urgency',
+	tenant => 'early', import => false) > 0 AS attached;
+CALL backorder.import('early', 1);
+UPDATE early SET qty = 8, shipped = 6 WHERE id = 1;
+UPDATE early SET qty = 12 WHERE id = 2;
+INSERT INTO early VALUES (3, 2, 'not there', 5, 0, 1);
+SELECT order_key, line_key, allocated, first_allocated, backordered FROM backorder.order_line WHERE tenant = 'early' ORDER BY 1, 2;
+SELECT aggregateid, type, payload -> 'lines' -> 0 ->> 'line' AS line FROM backorder.event WHERE tenant = 'early' ORDER BY id;
+ALTER TABLE early DISABLE TRIGGER USER;
+UPDATE early SET qty = 10 WHERE id = 4;
+ALTER TABLE early ENABLE TRIGGER USER;
+SELECT * FROM backorder.verify();
+CALL backorder.import('early', 1);
+UPDATE early SET qty = 10 WHERE id = 1;
+SELECT order_key, line_key, allocated, first_allocated, backordered FROM backorder.order_line WHERE tenant = 'early' ORDER BY 1, 2;
+SELECT aggregateid, type, payload -> 'lines' -> 0 ->> 'line' AS line FROM backorder.event WHERE tenant = 'early' ORDER BY id;
+SELECT * FROM backorder.verify();
+DROP TABLE early;
+
+-- Lines that are left from an attachment before, as they had shipped, are settled by rank like any other.
+CREATE TABLE returned (id integer PRIMARY KEY, item text, qty numeric, shipped numeric NOT NULL DEFAULT 0, urgency integer);
+INSERT INTO returned SELECT o, 'returned', 10, 2, o FROM generate_series(1, 4) o;
+INSERT INTO backorder.stock_movement (tenant, item, kind, quantity) VALUES ('returned', 'returned', 'opening', 20);
+SELECT backorder.attach('returned', item => 'item', quantity => 'qty', shipped => 'shipped', tenant => 'returned') > 0 AS attached;
+SELECT backorder.detach('returned');
+SELECT order_key, shipped, allocated, live FROM backorder.order_line WHERE tenant = 'returned' ORDER BY 1;
+SELECT backorder.attach('returned', item => 'item', quantity => 'qty', shipped => 'shipped', priority => 'urgency', tenant => 'returned', import => false) > 0 AS attached;
+CALL backorder.import('returned', 1);
+SELECT order_key, shipped, allocated, first_allocated, backordered FROM backorder.order_line WHERE tenant = 'returned' ORDER BY 1;
+SELECT * FROM backorder.verify();
+DROP TABLE returned;
+
 SET client_min_messages = warning;
 DROP SCHEMA imports CASCADE;
 DROP OWNED BY imports_other;
