@@ -115,6 +115,7 @@ extern void bo_import_lock(int32 source_id);
 extern void bo_import_forget(int32 source_id);
 extern void bo_import_resynced(int32 source_id);
 extern bool bo_has_unsettled(const Mapping *mapping);
+extern void bo_lock_all_unsettled(const Mapping *mapping, SettleRequest *request);
 extern bool bo_next_unsettled(const Mapping *mapping, const char *item, const char *location, int limit, SettleRequest *request);
 extern bool bo_unsettled_done(const SettleRequest *request, char **item, char **location);
 

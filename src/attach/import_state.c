@@ -90,6 +90,36 @@ bo_import_resynced(int32 source_id)
 	bo_spi_end(&spi);
 }
 
+/* Adds to the request the stock rows behind one, or from the first, at which lines may wait for their first settling; returns how many. */
+static uint64
+add_unsettled_stock(const Mapping *mapping, const char *item, const char *location, int limit, SettleRequest *request)
+{
+	Datum		args[4] = {bo_text(mapping->tenant), bo_text(item), bo_text(location), Int32GetDatum(limit)};
+	uint64		n = bo_run_statement(BO_READ_UNSETTLED_STOCK, NULL, args, false);
+
+	for (uint64 row = 0; row < n; row++)
+		request->stock_keys = lappend(request->stock_keys,
+									  bo_stock_key(mapping->tenant, bo_result_text(SPI_tuptable, row, 1), bo_result_text(SPI_tuptable, row, 2)));
+	return n;
+}
+
+/*
+ * Adds to the request all of them: what settles them next in the transaction
+ * finds them locked, in one order with what the request locks itself.
+ * Allocates in the caller's context.
+ */
+void
+bo_lock_all_unsettled(const Mapping *mapping, SettleRequest *request)
+{
+	MemoryContext cx = CurrentMemoryContext;
+	SpiScope	spi;
+
+	bo_spi_begin(&spi);
+	MemoryContextSwitchTo(cx);
+	(void) add_unsettled_stock(mapping, NULL, NULL, PG_INT32_MAX, request);
+	bo_spi_end(&spi);
+}
+
 /* So many lines are settled for the first time in one transaction: what they take is in memory. */
 #define FIRST_SETTLINGS 10000
 
@@ -101,22 +131,10 @@ bo_import_resynced(int32 source_id)
 bool
 bo_next_unsettled(const Mapping *mapping, const char *item, const char *location, int limit, SettleRequest *request)
 {
-	Datum		args[4] = {bo_text(mapping->tenant), bo_text(item), bo_text(location), Int32GetDatum(limit)};
-	uint64		n = bo_run_statement(BO_READ_UNSETTLED_STOCK, NULL, args, false);
-
 	request->first_settling = mapping->source_id;
 	request->settle_limit = FIRST_SETTLINGS;
 	request->repromise = true;
-	for (uint64 row = 0; row < n; row++)
-	{
-		StockKey   *key = palloc(sizeof(StockKey));
-
-		key->tenant = mapping->tenant;
-		key->item = bo_result_text(SPI_tuptable, row, 1);
-		key->location = bo_result_text(SPI_tuptable, row, 2);
-		request->stock_keys = lappend(request->stock_keys, key);
-	}
-	return n == (uint64) limit;
+	return add_unsettled_stock(mapping, item, location, limit, request) == (uint64) limit;
 }
 
 /* How far such a request came: the last stock row that has no more of them.  Returns whether one of its rows has. */

@@ -5,6 +5,8 @@
  */
 #include "postgres.h"
 
+#include "utils/memutils.h"
+
 #include "announce/announce.h"
 #include "attach/attachment.h"
 #include "base/base.h"
@@ -77,6 +79,8 @@ reconcile_alone(void *arg)
 		bo_mapping_note_all(s->mapping);
 		bo_spi_end(&spi);
 	}
+	if (s->mode.reason == RECONCILE_IMPORT)
+		bo_lock_all_unsettled(s->mapping, &request);
 	if (s->mend)
 		mend(s->mapping, &request);
 	s->changed = bo_reconcile_and_settle(&request, s->mode);
@@ -192,20 +196,26 @@ settle_imported_alone(void *arg)
 	char	   *item = NULL;
 	char	   *location = NULL;
 	bool		more = true;
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext step = AllocSetContextCreate(caller, "backorder first settlings", ALLOCSET_DEFAULT_SIZES);
 
 	while (more)
 	{
 		SettleRequest request = {0};
 		SpiScope	spi;
-		MemoryContext cx = CurrentMemoryContext;
 
 		bo_spi_begin(&spi);
-		MemoryContextSwitchTo(cx);
+		MemoryContextSwitchTo(step);
 		more = bo_next_unsettled(mapping, item, location, 1000, &request);
 		bo_settle(&request);
 		more = bo_unsettled_done(&request, &item, &location) || more;
+		MemoryContextSwitchTo(caller);
+		item = item ? pstrdup(item) : NULL;
+		location = location ? pstrdup(location) : NULL;
 		bo_spi_end(&spi);
+		MemoryContextReset(step);
 	}
+	MemoryContextDelete(step);
 }
 
 /* Settles what an import of the source that was not finished recorded only. */

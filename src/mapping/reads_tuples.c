@@ -56,7 +56,7 @@ lines_refer_to_header(const Mapping *mapping)
 		tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(fk->conoid));
 		if (!HeapTupleIsValid(tuple))
 			continue;
-		found = found || ((Form_pg_constraint) GETSTRUCT(tuple))->convalidated;
+		found = found || (((Form_pg_constraint) GETSTRUCT(tuple))->convalidated && !((Form_pg_constraint) GETSTRUCT(tuple))->condeferrable);
 		ReleaseSysCache(tuple);
 	}
 	table_close(rel, NoLock);

@@ -45,13 +45,18 @@ void
 bo_begin_first_settlings(SettleState *st)
 {
 	int			left = st->request->settle_limit;
+	ListCell   *lc;
 
 	if (st->request->first_settling == 0)
 		return;
-	for (int i = 0; i < st->nstocks && left > 0; i++)
+	foreach(lc, st->request->stock_keys)
 	{
-		left -= begin_at(st, st->stocks[i], left);
-		if (left > 0)
-			st->request->settled_keys++;
+		Stock	   *stock = bo_known_stock(st, lfirst(lc));
+
+		if (stock != NULL)
+			left -= begin_at(st, stock, left);
+		if (left <= 0)
+			break;
+		st->request->settled_keys++;
 	}
 }

@@ -92,7 +92,7 @@ struct SettleRequest
 	bool		record_only;	/* lines that an import finds are recorded, and wait for their first settling */
 	int32		first_settling; /* the source whose such lines have it now, at the stock rows that are named; 0: none */
 	int			settle_limit;	/* so many of them at most */
-	int			settled_keys;	/* how many of the stock rows, in the order of locks, have none left */
+	int			settled_keys;	/* how many of stock_keys, from the first, have none left */
 	List	   *stock_notes;	/* of StockNote: stock whose figure is to be looked at */
 	bool		stock_notes_whole; /* look at the whole table, with the latest snapshot */
 	bool		stock_mapping_changed; /* with another mapping: what it does not name any more is not the application's */

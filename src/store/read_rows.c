@@ -72,6 +72,8 @@ bo_read_source_row(const char *table, const char *index, const char *tenant, int
 
 			TupleDescCopyEntry(result->tupdesc, i + 1, RelationGetDescr(rel), attnum);
 			values[i] = heap_getattr(tuple, attnum, RelationGetDescr(rel), &nulls[i]);
+			if (!nulls[i] && TupleDescAttr(result->tupdesc, i)->attlen == -1)
+				values[i] = PointerGetDatum(PG_DETOAST_DATUM(values[i]));	/* the snapshot may be gone when it is read */
 		}
 		result->vals[0] = heap_form_tuple(result->tupdesc, values, nulls);
 		result->numvals = 1;
