@@ -61,7 +61,6 @@ note(Mapping *mapping, char *order_key, bool *anew)
 		place->note = entry = palloc0(sizeof(OrderNote));
 		entry->key = place->key = (NoteKey) {mapping->source_id, pstrdup(order_key)};
 		entry->tenant = pstrdup(mapping->tenant);
-		entry->seq = list_length(p->order);
 		p->order = lappend(p->order, entry);
 		MemoryContextSwitchTo(old);
 	}
@@ -72,6 +71,8 @@ note(Mapping *mapping, char *order_key, bool *anew)
 		bo_subxact_remember(&entry->state, sizeof(entry->state));
 		bo_subxact_remember(&p->state, sizeof(p->state));
 		entry->state.dirty = true;
+		if (entry->state.seq == 0)
+			entry->state.seq = ++p->last_seq;
 		set_unreadable(entry, false);
 		p->state.ndirty++;
 	}
@@ -275,8 +276,8 @@ bo_compare_notes(const ListCell *a, const ListCell *b)
 int
 bo_compare_seq(const ListCell *a, const ListCell *b)
 {
-	int64		x = ((const OrderNote *) lfirst(a))->seq;
-	int64		y = ((const OrderNote *) lfirst(b))->seq;
+	int64		x = ((const OrderNote *) lfirst(a))->state.seq;
+	int64		y = ((const OrderNote *) lfirst(b))->state.seq;
 
 	return x < y ? -1 : x > y;
 }

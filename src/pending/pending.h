@@ -40,7 +40,6 @@ typedef struct OrderNote
 	KeyValues	keys;			/* comes first, so that a list of notes is a list of keys to read by; follows savepoints */
 	NoteKey		key;
 	char	   *tenant;
-	int64		seq;			/* orders as first noted */
 	struct
 	{
 		uint32		mapping_version; /* when its rows were noted */
@@ -52,6 +51,7 @@ typedef struct OrderNote
 	}			inserted;		/* rows of it that this transaction inserted (inserted_rows.c) */
 	struct
 	{
+		int64		seq;		/* orders as first noted; 0: all that noted it was rolled back */
 		bool		locked;		/* its sales_order row is */
 		bool		created;	/* this transaction inserted that row: nobody else sees anything of the order */
 		OrderSeen	seen;		/* when it was locked; KNOWN once it is reconciled */

@@ -35,7 +35,8 @@ typedef struct TransactionNotes
 	MemoryContext cx;
 	List	   *types;			/* of NotedTypes */
 	HTAB	   *notes;			/* NoteKey -> OrderNote */
-	List	   *order;			/* of OrderNote, as first noted */
+	List	   *order;			/* of OrderNote, as first noted, whether rolled back since or not */
+	int64		last_seq;		/* given to a note */
 	List	   *moves;			/* of LineMove */
 	struct
 	{

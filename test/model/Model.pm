@@ -368,8 +368,8 @@ sub note_all
 	return;
 }
 
-# A savepoint was rolled back: what it noted stays noted.
-sub log_O { my $self = shift; $self->{unordered} = 1; return }
+# A savepoint was rolled back: nothing of it is in the log, and nothing of it counts.
+sub log_O { return }
 
 # Attached: what was shipped is taken as it is.
 sub log_A

@@ -48,7 +48,8 @@ SELECT replace(s.line_table, '_query', '') AS source, s.joins IS NULL AS rows, c
 	row_number() OVER (PARTITION BY s.source_id, l.order_key ORDER BY l.line_id)) AS says
 FROM backorder.order_line l JOIN backorder.source s USING (tenant, source_id) WHERE s.line_schema = 'new_orders' AND s.line_table ~ '^(line|part)';
 CREATE VIEW differences AS
-SELECT source, says, count(*) FILTER (WHERE rows) AS rows, count(*) FILTER (WHERE NOT rows) AS query FROM compared GROUP BY 1, 2 HAVING count(*) FILTER (WHERE rows) <> count(*) FILTER (WHERE NOT rows);
+SELECT source, says, count(*) FILTER (WHERE rows) AS rows, count(*) FILTER (WHERE NOT rows) AS query FROM compared GROUP BY 1, 2 HAVING count(*) FILTER (WHERE rows) <> count(*) FILTER (WHERE NOT rows)
+ORDER BY source, says COLLATE "C";
 CREATE FUNCTION recorded(source text, order_key text) RETURNS SETOF text LANGUAGE sql AS $$
 	SELECT c.says FROM compared c WHERE c.source = recorded.source AND c.rows AND c.says LIKE recorded.order_key || ' %' ORDER BY 1
 $$;

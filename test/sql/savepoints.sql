@@ -46,6 +46,19 @@ COMMIT;
 TABLE recorded;
 SELECT * FROM backorder.verify();
 
+-- Orders queue as the transaction first wrote them; what was rolled back, by a savepoint or by the preview, does not count.
+BEGIN;
+SAVEPOINT a;
+INSERT INTO shop.lines VALUES ('C2', 'part', 'number', 'queue', 1);
+ROLLBACK TO a;
+SELECT count(*) > 0 AS previewed FROM backorder.attach_preview('shop.lines', item => 'item', quantity => 'quantity + 1', order_key => 'order_no', line_key => 'part, n');
+INSERT INTO shop.lines VALUES ('D', 'part', 'number', 'queue', 1);
+INSERT INTO shop.lines VALUES ('C2', 'part', 'number', 'queue', 1);
+INSERT INTO shop.lines VALUES ('A', 'part 6', 'number 6', 'queue', 1);
+COMMIT;
+SELECT order_key FROM backorder.order_line WHERE item = 'queue' ORDER BY line_id;
+SELECT * FROM backorder.verify();
+
 SELECT backorder.detach('shop.lines');
 DROP SCHEMA shop CASCADE;
 DROP VIEW recorded;
