@@ -30,7 +30,7 @@ same_values(Oid line, Oid header)
 		(texts && (header == TEXTOID || header == VARCHAROID));
 }
 
-/* Does a validated foreign key make each line's order key that of a header? */
+/* Does a validated foreign key, checked at the end of each statement, make each line's order key that of a header? */
 static bool
 lines_refer_to_header(const Mapping *mapping)
 {
